@@ -1,0 +1,140 @@
+"""Tiny random models for the tests: the real classes with few weights, built offline in under a second.
+
+What the trainer does to a full-size model it does to these, through the same code; only the pictures mean nothing.
+"""
+
+import json
+from pathlib import Path
+
+
+def tiny_sd15(folder: Path, *, seed: int = 0, prediction_type: str = "epsilon") -> Path:
+    """Save a complete Stable Diffusion 1.x-shaped diffusers folder (about 0.2 M weights) and return it.
+
+    64 px pictures become 32 x 32 latents with 4 channels (the VAE halves once). The same seed gives the same files.
+    """
+    import torch
+    from diffusers import DDPMScheduler, StableDiffusionPipeline
+
+    folder = Path(folder)
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        tokenizer = clip_tokenizer()
+        pipeline = StableDiffusionPipeline(
+            vae=_vae(),
+            text_encoder=_clip_text_model(tokenizer),
+            tokenizer=tokenizer,
+            unet=_unet(),
+            scheduler=DDPMScheduler(
+                num_train_timesteps=1000,
+                beta_start=0.00085,
+                beta_end=0.012,
+                beta_schedule="scaled_linear",
+                clip_sample=False,
+                steps_offset=1,
+                prediction_type=prediction_type,
+            ),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.save_pretrained(folder)
+    finally:
+        torch.set_rng_state(state)
+    return folder
+
+
+def clip_tokenizer():
+    """A CLIP tokenizer over single bytes with a handful of whole words; built from nothing, 77 tokens long."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import CLIPTokenizer
+
+    letters = sorted(ByteLevel.alphabet())
+    merges, pieces = [], []
+    for word in ("dog", "cat", "sks", "red", "star", "photo"):
+        left = word[0]
+        for i, letter in enumerate(word[1:], start=2):
+            right = letter + ("</w>" if i == len(word) else "")
+            if (left, right) not in merges:
+                merges.append((left, right))
+                pieces.append(left + right)
+            left += right
+    tokens = [*letters, *(letter + "</w>" for letter in letters), *pieces, "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)
+
+
+def full_size(architecture: str):
+    """(denoiser, text encoder) of the real `architecture` ("sd15") on the meta device: names and shapes, no memory."""
+    import torch
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    if architecture != "sd15":
+        raise ValueError(f"no full-size architecture called {architecture}")
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
+        text = CLIPTextModel(
+            CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
+        )
+    return unet, text
+
+
+def golden_lines(name: str) -> list[str]:
+    """The lines of tests/golden/`name`, which a person reads in review when a change moves them."""
+    return (Path(__file__).parent / "golden" / name).read_text(encoding="utf-8").splitlines()
+
+
+def header_of(path: Path) -> dict:
+    """The JSON header of a safetensors file as it stands on disk, metadata included, read without any library."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return json.loads(file.read(size))
+
+
+def _unet():
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=32,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=2,
+    )
+
+
+def _vae():
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        sample_size=64,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        scaling_factor=0.18215,
+    )
+
+
+def _clip_text_model(tokenizer):
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=37,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=77,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
