@@ -1,0 +1,16 @@
+"""What is wrong with a file of the data set: named, explained and fixable, while the other files go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`reason` and `fix` are clauses in plain words, written to stand after the file's name."""
+
+    path: Path
+    reason: str
+    fix: str
+    used: bool = False  # True: only a remark, the picture is used all the same

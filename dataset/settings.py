@@ -1,0 +1,111 @@
+"""The settings that say which pictures are trained on, at which sizes, and how their captions are varied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from settings.section import Section, Ui
+
+Side = Annotated[int, Field(ge=8, le=8192)]
+
+
+class Folder(Section):
+    """A folder of pictures: the pictures themselves, `10_sks dog` folders, or any tree of folders."""
+
+    path: Annotated[str, Ui("Folder", level="quick", kind="folder", kohya="train_data_dir reg_data_dir image_dir")] = ""
+    """Where the pictures are. They are read in place and never changed."""
+
+    repeats: Annotated[int | None, Field(ge=1, le=100_000), Ui(level="quick", kohya="num_repeats")] = None
+    """How often each picture is shown in an epoch. Empty: the number that the folder's name begins with, else 1."""
+
+    regularisation: Annotated[bool, Ui("Regularisation", kohya="reg_data_dir is_reg")] = False
+    """Pictures of the whole class that keep it from turning into your subject (prior preservation)."""
+
+    class_words: Annotated[str, Ui("Class words", kohya="class_tokens")] = ""
+    """Caption of pictures that have none. Empty: the words of the folder's name, as in `10_sks dog`."""
+
+
+class DatasetSettings(Section):
+    """The pictures, and the sizes they are trained at."""
+
+    folders: Annotated[list[Folder], Ui("Folders", level="quick")] = []
+    """The folders with the pictures."""
+
+    resolution: Annotated[Side, Ui(level="quick", step=64, kohya="resolution max_resolution")] = 512
+    """Side of the square, in pixels, whose area the training sizes have. SD 1.x: 512, SD 2.x: 768, SDXL: 1024."""
+
+    caption_extension: Annotated[str, Ui("Caption file extension", kohya="caption_extension")] = ".txt"
+    """Captions lie beside the pictures in files of this kind; .txt and .caption are found in any case."""
+
+    buckets: Annotated[bool, Ui("Aspect-ratio buckets", kohya="enable_bucket")] = True
+    """Train each picture near its own shape. Off: everything is cropped to a square."""
+
+    upscale: Annotated[bool, Ui("Enlarge small pictures", when="dataset.buckets", kohya="bucket_no_upscale")] = False
+    """Bring small pictures to the area of the resolution too. Off: they are trained at their own size."""
+
+    bucket_min: Annotated[Side, Ui("Shortest bucket side", step=64, when="dataset.upscale",
+                                   kohya="min_bucket_reso")] = 256
+    """Shortest side of a bucket in pixels. Only where small pictures are enlarged; else sizes follow the pictures."""
+
+    bucket_max: Annotated[Side, Ui("Longest bucket side", step=64, when="dataset.upscale",
+                                   kohya="max_bucket_reso")] = 1024
+    """Longest side of a bucket in pixels. Only where small pictures are enlarged; else sizes follow the pictures."""
+
+    bucket_step: Annotated[int, Field(ge=8, le=1024),
+                           Ui("Bucket step", level="expert", step=8, when="dataset.buckets",
+                              kohya="bucket_reso_steps")] = 64
+    """Bucket sides are multiples of this. Smaller cuts less off the pictures and makes more, emptier buckets."""
+
+    flip: Annotated[bool, Ui("Mirror at random", kohya="flip_aug")] = False
+    """Show pictures mirrored half of the time. Not for subjects with a left and a right, such as faces or lettering."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if not self.caption_extension.strip(". "):
+            yield "caption_extension", "say which files hold the captions, for example .txt"
+        if self.bucket_step % 8:
+            yield "bucket_step", f"must be a multiple of 8; use {max(8, round(self.bucket_step / 8) * 8)}"
+        elif self.resolution % self._unit():
+            unit = self._unit()
+            below = self.resolution // unit * unit
+            choice = f"{below} or {below + unit}" if below else str(unit)
+            yield "resolution", f"must be a multiple of {unit}{' (bucket step)' * self.buckets}; use {choice}"
+        if self.buckets and self.upscale:
+            if self.bucket_min > self.resolution:
+                yield "bucket_min", f"must not be above the resolution, {self.resolution}"
+            if self.bucket_max < self.resolution:
+                yield "bucket_max", f"must not be below the resolution, {self.resolution}"
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        if not self.buckets and self.upscale:
+            yield "upscale", "has no effect without buckets: every picture is then scaled to the square"
+
+    def _unit(self) -> int:
+        return self.bucket_step if self.buckets else 8
+
+
+class CaptionSettings(Section):
+    """How captions are varied while training, so that the model learns the words and not their order."""
+
+    shuffle: Annotated[bool, Ui("Shuffle tags", kohya="shuffle_caption")] = False
+    """Put the comma-separated parts of a caption in a new order every time. For tags, not for sentences."""
+
+    keep_tokens: Annotated[int, Field(ge=0, le=255), Ui("Keep first tags", when="captions.shuffle",
+                                                        kohya="keep_tokens")] = 0
+    """This many parts stay in front when shuffling: 1 keeps a trigger word first."""
+
+    separator: Annotated[str, Ui(level="expert", when="captions.shuffle", kohya="caption_separator")] = ","
+    """What separates the parts of a caption."""
+
+    dropout: Annotated[float, Field(ge=0, le=1), Ui("Caption dropout", step=0.05, kohya="caption_dropout_rate")] = 0.0
+    """Share of the times that a picture is shown with no caption at all. 0.05 to 0.1 strengthens guidance."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if not self.separator:
+            yield "separator", "say what separates the parts of a caption, usually a comma"
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        if self.keep_tokens and not self.shuffle:
+            yield "keep_tokens", "has no effect while the tags are not shuffled"
