@@ -20,7 +20,7 @@ def add_flags(parser: argparse.ArgumentParser, section: type[Section]) -> None:
     for setting in settings(section):
         path = setting.path.rpartition(".")[0]
         if path not in groups:
-            groups[path] = parser.add_argument_group(path or "settings", escaped(section_help(section, path)))
+            groups[path] = parser.add_argument_group(path or "settings", section_help(section, path))
         several = {"action": "append"} if is_list(setting) else {}
         groups[path].add_argument(
             f"--{setting.path}",
