@@ -25,7 +25,7 @@ FOREIGN = frozenset({".heic", ".heif", ".jxl", ".psd", ".svg", ".dng", ".cr2", "
 """Pictures to a person, but not to us: they are reported rather than passed over."""
 
 # The content decides, not the extension; naming the formats keeps Pillow from handing a renamed file to Ghostscript.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF")
 
 # Pillow's decoders raise far more than OSError on damaged bytes.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError,
@@ -135,8 +135,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except MemoryError:
         raise PictureError("there is not enough memory to open it", "make it smaller") from None
     except BROKEN as error:
-        what = "the file is cut off" if "truncated" in str(error) else f"the file is damaged ({error})"
-        raise PictureError(what, "copy it again from where it came, or delete it") from error
+        raise PictureError(_damage(error), "copy it again from where it came, or delete it") from error
+
+
+def _damage(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return f"the file can't be read ({error.strerror})"
+    return "the file is cut off" if "truncated" in str(error) else f"the file is damaged ({error})"
 
 
 def _too_large(what: str) -> PictureError:

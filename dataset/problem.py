@@ -14,3 +14,8 @@ class Problem:
     reason: str
     fix: str
     used: bool = False  # True: only a remark, the picture is used all the same
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 picture", "1,200 pictures"."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"

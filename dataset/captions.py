@@ -1,0 +1,220 @@
+"""Which caption belongs to a picture, read whatever its encoding, and how a caption is varied while training.
+
+A caption is looked for beside the picture first (a text file of the same name), then in a table of the folder or of one
+above it (`metadata.jsonl`, kohya's `meta_cap.json`). It is one line; of more, the first counts, as in sd-scripts.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import random
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dataset.problem import Problem, counted
+from dataset.settings import CaptionSettings
+
+EXTENSIONS = (".txt", ".caption")
+TABLES = ("metadata.jsonl", "meta_cap.json")
+MAX_BYTES = 65_536  # a caption; anything longer is some other text
+MAX_TABLE_BYTES = 256_000_000
+
+EMPTY = ("the caption file is empty", "write a caption, or delete the file")
+
+
+@dataclass(frozen=True)
+class Caption:
+    text: str  # one line, never empty
+    source: Path  # the file it was read from
+
+
+def training_caption(text: str, settings: CaptionSettings, rng: random.Random) -> str:
+    """The caption as one step sees it: nothing at all with probability `dropout`, else, with `shuffle`, its parts in a
+    new order behind the first `keep_tokens`, joined by ", ". Untouched where neither is on."""
+    if settings.dropout and rng.random() < settings.dropout:
+        return ""
+    if not settings.shuffle:
+        return text
+    parts = [part.strip() for part in text.split(settings.separator) if part.strip()]
+    kept, moving = parts[: settings.keep_tokens], parts[settings.keep_tokens :]
+    rng.shuffle(moving)
+    return ", ".join(kept + moving)
+
+
+def decode(data: bytes) -> tuple[str, str]:
+    """(text, encoding). UTF-8 and UTF-16 with or without their marks are certain; otherwise Western Windows text is
+    assumed, which every sequence of bytes can be."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings = ["utf-16"]
+    elif b"\0" in data:  # no text in UTF-8 has these; UTF-16 of Western text has one in every pair
+        encodings = ["utf-16-le" if data[1::2].count(0) >= data[::2].count(0) else "utf-16-be"]
+    else:
+        encodings = ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            return data.decode(encoding), encoding.removesuffix("-sig")
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1"), "latin-1"
+
+
+def sidecar(picture: Path, extension: str = ".txt") -> Path:
+    """Where the caption of a picture is written: beside it, with its own name and this extension."""
+    return picture.with_name(f"{picture.stem}{dotted(extension)}")
+
+
+def dotted(extension: str) -> str:
+    return "." + extension.strip(". ")
+
+
+def read_caption(picture: Path, extension: str = ".txt") -> Caption | None:
+    """The caption of one picture, from beside it or from a table in its folder; None if it has none."""
+    return CaptionFinder(picture.parent, extension).find(picture)
+
+
+@dataclass
+class CaptionFinder:
+    """Finds the captions of the pictures below `root`; `problems` collects what was odd on the way."""
+
+    root: Path
+    extension: str = ".txt"
+    problems: list[Problem] = field(default_factory=list)
+    _names: dict[Path, dict[str, str]] = field(default_factory=dict)
+    _tables: dict[Path, dict[str, Caption]] = field(default_factory=dict)
+
+    def find(self, picture: Path) -> Caption | None:
+        """The picture's caption; own extension first, then the other usual ones, then tables, nearest folder first."""
+        for path in self.sidecars(picture):
+            if text := self._text_of(path):
+                return Caption(text, path)
+        for folder in self._folders(picture):
+            table = self._table(folder)
+            relative = picture.relative_to(folder)
+            for key in (relative.as_posix(), relative.with_suffix("").as_posix(), picture.as_posix(), picture.stem):
+                if caption := table.get(key):
+                    return caption
+        return None
+
+    def sidecars(self, picture: Path) -> list[Path]:
+        """The caption files beside a picture that exist; the one that counts first."""
+        names = self._listing(picture.parent)
+        wanted = dict.fromkeys((dotted(self.extension).lower(), *EXTENSIONS))
+        found = (names.get(picture.stem + extension) for extension in wanted)
+        return [picture.with_name(name) for name in found if name]
+
+    def _listing(self, folder: Path) -> dict[str, str]:
+        """File names by their name with the extension in lower case: `a.TXT` is a caption too."""
+        if folder not in self._names:
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError as error:
+                self._say(folder, f"the folder can't be read ({error.strerror})", "check its permissions")
+                names = []
+            self._names[folder] = {_lower_extension(name): name for name in names}
+        return self._names[folder]
+
+    def _folders(self, picture: Path) -> Iterator[Path]:
+        for folder in picture.parents:
+            yield folder
+            if folder == self.root:
+                return
+
+    def _text_of(self, path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            self._say(path, f"the caption can't be read ({error.strerror})", "check the file and its permissions")
+            return ""
+        if len(data) > MAX_BYTES:
+            self._say(path, "the file is too long for a caption", "keep it to one line, or give it another extension")
+            return ""
+        text, encoding = decode(data)
+        if encoding not in ("utf-8", "utf-16"):
+            self._say(path, f"the caption isn't UTF-8; it was read as {encoding}", "check it and save it as UTF-8")
+        return self._line(path, text, EMPTY)
+
+    def _line(self, path: Path, text: str, empty: tuple[str, str] | None = None) -> str:
+        lines = [line.strip() for line in re.split(r"[\r\n]+", text.replace("\0", "")) if line.strip()]
+        if len(lines) > 1:
+            self._say(path, f"the caption has {len(lines)} lines; only the first is used", "put it on one line")
+        if not lines and empty:
+            self._say(path, *empty)
+        return lines[0] if lines else ""
+
+    def _table(self, folder: Path) -> dict[str, Caption]:
+        if folder not in self._tables:
+            table: dict[str, Caption] = {}
+            for name, entries in (("metadata.jsonl", self._from_jsonl), ("meta_cap.json", self._from_meta_cap)):
+                if name in self._listing(folder):
+                    for key, caption in entries(folder / name):
+                        table.setdefault(key, caption)
+            self._tables[folder] = table
+        return self._tables[folder]
+
+    def _from_jsonl(self, path: Path) -> Iterable[tuple[str, Caption]]:
+        """Hugging Face's imagefolder: one {"file_name": …, "text": …} a line, file names relative to the table."""
+        wrong = []
+        for number, line in enumerate(self._table_text(path).split("\n"), start=1):
+            if not line.strip():
+                continue
+            entry = _parsed(line)
+            name = entry.get("file_name") if isinstance(entry, dict) else None
+            if not isinstance(name, str):
+                wrong.append(str(number))
+                continue
+            texts = (entry.get(key) for key in ("text", "caption"))
+            text = next((text for text in texts if isinstance(text, str) and text.strip()), "")
+            if line := self._line(path, text):
+                yield name.replace("\\", "/").removeprefix("./"), Caption(line, path)
+        if wrong:
+            lines = ", ".join(wrong[:5]) + (", …" if len(wrong) > 5 else "")
+            self._say(path, f"{counted(len(wrong), 'line')} without a picture's name (line {lines})",
+                      'each line must look like {"file_name": "a.jpg", "text": "a caption"}')
+
+    def _from_meta_cap(self, path: Path) -> Iterable[tuple[str, Caption]]:
+        """kohya's finetune table: {picture: {"caption": …, "tags": …}}; pictures by stem or by a path of any machine."""
+        entries = _parsed(self._table_text(path))
+        if not isinstance(entries, dict):
+            self._say(path, "this isn't a table of captions", "make it again, or delete it")
+            return
+        by_stem: dict[str, Caption | None] = {}
+        for key, entry in entries.items():
+            texts = [entry.get(part) for part in ("caption", "tags")] if isinstance(entry, dict) else []
+            text = ", ".join(text.strip() for text in texts if isinstance(text, str) and text.strip())
+            if not (text := self._line(path, text)):
+                continue
+            key, caption = key.replace("\\", "/"), Caption(text, path)
+            yield key, caption
+            stem = Path(key).stem if Path(key).suffix else Path(key).name
+            by_stem[stem] = None if stem in by_stem and by_stem[stem] != caption else caption
+        yield from ((stem, caption) for stem, caption in by_stem.items() if caption)
+
+    def _table_text(self, path: Path) -> str:
+        try:
+            if path.stat().st_size <= MAX_TABLE_BYTES:
+                return decode(path.read_bytes())[0]
+            self._say(path, "the table is too large", "split it, a table in each folder")
+        except OSError as error:
+            self._say(path, f"the table can't be read ({error.strerror})", "check the file and its permissions")
+        return ""
+
+    def _say(self, path: Path, reason: str, fix: str) -> None:
+        self.problems.append(Problem(path, reason, fix, used=True))
+
+
+def _lower_extension(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    return f"{stem}.{extension.lower()}" if dot else name
+
+
+def _parsed(text: str) -> object:
+    """The JSON value, or None; a table that is deeper than any table of captions is none either."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

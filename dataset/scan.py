@@ -1,0 +1,270 @@
+"""Finding the pictures of a data set, with sizes, captions and repeats, and naming every file that can't be used.
+
+Three layouts, told apart by the folder names alone: the pictures themselves; kohya's parent of `10_sks dog` folders
+(10 repeats, "sks dog" as the caption of pictures without one; only such folders count in it); any other tree, where
+each folder with a number in front keeps that meaning for everything below it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dataset import pictures
+from dataset.captions import CaptionFinder
+from dataset.pictures import PictureError
+from dataset.problem import Problem, counted
+from dataset.settings import Folder
+
+__all__ = ["Dataset", "Item", "Problem", "scan"]
+
+COUNTED = re.compile(r"(\d{1,4})_(.*)", re.DOTALL)  # five digits and more are a date, not a count
+SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
+MANY_REPEATS = 1000
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of the data set. Sizes are those of the upright picture."""
+
+    path: Path
+    width: int
+    height: int
+    caption: str  # "" where nothing says what it shows
+    repeats: int
+    folder: str  # short name of its folder, different for different folders
+    regularisation: bool
+    caption_from: Path | None = None  # the file that the caption was read from; None: class words, or no caption
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What `scan` found. `problems` has the files left out, and remarks on files that are used (`used`)."""
+
+    items: list[Item]
+    problems: list[Problem]
+
+    @property
+    def training(self) -> list[Item]:
+        return [item for item in self.items if not item.regularisation]
+
+    @property
+    def regularisation(self) -> list[Item]:
+        return [item for item in self.items if item.regularisation]
+
+    @property
+    def images(self) -> int:
+        """How many pictures there are, not counting repeats."""
+        return len(self.items)
+
+
+def scan(folders: Iterable[Folder], caption_extension: str = ".txt", deep: bool = False) -> Dataset:
+    """Every usable picture of the folders, in an order that depends on the names alone.
+
+    Reads headers and end marks only; with `deep` every picture is decoded, to find damage in the middle of files.
+    Never raises for what is on disk: that goes to `problems`."""
+    work = _Scan(caption_extension, deep)
+    for folder in folders:
+        work.add(folder)
+    return Dataset(work.items, work.problems)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder on the way down, with what the folder names above it have said."""
+
+    path: Path
+    repeats: int
+    words: str
+    label: str
+    owner: Path  # the folder that the label is the name of
+
+
+@dataclass
+class _Scan:
+    extension: str
+    deep: bool
+    items: list[Item] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    seen: dict[str, Path] = field(default_factory=dict)  # real path -> the path it was first met by
+    labels: dict[str, str] = field(default_factory=dict)  # label -> real path of its folder
+
+    def add(self, folder: Folder) -> None:
+        root = Path(os.path.expanduser(folder.path))
+        if not folder.path.strip():
+            return self.leave_out(root, "no folder is given", "choose the folder with the pictures")
+        if not os.path.isdir(root):
+            what = "this is a file" if os.path.isfile(root) else "there is no such folder"
+            return self.leave_out(root, what, "choose the folder with the pictures")
+        root = self._inside_prepared(root, folder.regularisation)
+        found = len(self.items) + len(self.problems)
+        captions = CaptionFinder(root, self.extension)
+        for place, names in self._tree(self._top(root)):
+            self._folder(folder, place, names, captions)
+        self.problems += captions.problems
+        if found == len(self.items) + len(self.problems):
+            self.leave_out(root, "there are no pictures in this folder", "choose another folder")
+
+    def leave_out(self, path: Path, reason: str, fix: str) -> None:
+        self.problems.append(Problem(path, reason, fix))
+
+    def remark(self, path: Path, reason: str, fix: str) -> None:
+        self.problems.append(Problem(path, reason, fix, used=True))
+
+    def _inside_prepared(self, root: Path, regularisation: bool) -> Path:
+        """The part that is meant when someone names the folder that holds img/, reg/, model/ and log/."""
+        inner = root / ("reg" if regularisation else "img")
+        if not _is_kohya_parent(root / "img") or not os.path.isdir(inner):
+            return root
+        self.remark(root, f"of this folder only {inner.name}/ is used", "add img/ and reg/ as folders of their own")
+        return inner
+
+    def _top(self, root: Path) -> _Place:
+        name = root.name if root.name not in ("", "..") else root.resolve().name
+        return self._below(_Place(root, 1, "", "", root), root, name)
+
+    def _below(self, place: _Place, path: Path, name: str) -> _Place:
+        match = COUNTED.fullmatch(name)
+        if match:
+            repeats = int(match[1])
+            if repeats >= MANY_REPEATS:
+                self.remark(path, f"the name was read as {repeats:,} repeats", "rename the folder, or set its repeats")
+            return _Place(path, repeats, match[2].strip(), name, path)
+        if COUNTED.fullmatch(place.owner.name) and place.label:
+            return replace(place, path=path)
+        return _Place(path, place.repeats, place.words, f"{place.label}/{name}".lstrip("/"), path)
+
+    def _tree(self, top: _Place) -> Iterator[tuple[_Place, list[str]]]:
+        """Each folder with the names of its files; hidden ones left out, links followed but no folder twice."""
+        waiting, visited = [top], set()
+        while waiting:
+            place = waiting.pop()
+            real = os.path.realpath(place.path)
+            if real in visited:
+                continue
+            visited.add(real)
+            try:
+                with os.scandir(place.path) as entries:
+                    entries = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_order)
+                    folders = [entry.name for entry in entries if _is_folder(entry)]
+                    files = [entry.name for entry in entries if not _is_folder(entry)]
+            except OSError as error:
+                self.leave_out(place.path, f"the folder can't be read ({error.strerror})", "check its permissions")
+                continue
+            folders = [name for name in folders if name not in SYSTEM_FOLDERS]
+            folders, files = self._kohya(place, folders, files)
+            yield place, files
+            below = (self._below(place, place.path / name, name) for name in folders)
+            waiting += reversed([inner for inner in below if self._counts(inner)])
+
+    def _kohya(self, place: _Place, folders: list[str], files: list[str]) -> tuple[list[str], list[str]]:
+        """In a parent of `10_sks dog` folders nothing else counts, as in sd-scripts; what is passed over is told."""
+        numbered = [name for name in folders if COUNTED.fullmatch(name)]
+        if not numbered:
+            return folders, files
+        for name in sorted(set(folders) - set(numbered)):
+            self.leave_out(place.path / name, f"the folder's name has no repeats, unlike {numbered[0]!r} beside it",
+                           f"rename it to 1_{name} to use it")
+        loose = [name for name in files if Path(name).suffix.lower() in pictures.EXTENSIONS]
+        if loose:
+            self.leave_out(place.path, f"{counted(len(loose), 'picture')} beside the folder {numbered[0]!r}, not in it",
+                           "move them into one of the folders to use them")
+        return numbered, []
+
+    def _counts(self, place: _Place) -> bool:
+        if place.repeats == 0:
+            self.leave_out(place.path, "the name says 0 repeats", "rename it to start with 1_ to use it")
+        return place.repeats > 0
+
+    def _folder(self, folder: Folder, place: _Place, names: list[str], captions: CaptionFinder) -> None:
+        label = self._label(place) if names else ""
+        words = folder.class_words.strip() or place.words
+        repeats = folder.repeats or max(1, place.repeats)
+        first, silent = len(self.items), 0
+        for name in names:
+            path = place.path / name
+            head = self._picture(path)
+            if head is None:
+                continue
+            caption = captions.find(path)
+            silent += caption is None
+            self.items.append(Item(path, head.width, head.height, caption.text if caption else words, repeats, label,
+                                   folder.regularisation, caption.source if caption else None))
+        new = self.items[first:]
+        self._shared_captions(new)
+        if silent and (silent < len(new) or not words):
+            use = f"the class words {words!r} are used" if words else "trained without words"
+            self.remark(place.path, f"{silent} of {counted(len(new), 'picture')} without a caption; {use}",
+                        "write captions, or give the folder class words")
+
+    def _picture(self, path: Path) -> pictures.Header | None:
+        """The header of a picture that can be used, else None; told where a person would call the file a picture."""
+        suffix = path.suffix.lower()
+        if suffix in pictures.FOREIGN:
+            self.leave_out(path, f"pictures of the kind {suffix} can't be read", "save it as JPEG, PNG or WebP")
+        if suffix not in pictures.EXTENSIONS or not self._new(path):
+            return None
+        try:
+            path.name.encode()  # a name in an old encoding can be opened, but not written into any text
+            head = pictures.header(path)
+            if self.deep or not pictures.looks_whole(path):
+                pictures.read(path)
+        except UnicodeEncodeError:
+            self.leave_out(path, "the file's name isn't valid text", "rename the file")
+            return None
+        except PictureError as error:
+            self.leave_out(path, error.reason, error.fix)
+            return None
+        except OSError as error:
+            self.leave_out(path, f"the file can't be read ({error.strerror})", "scan the folder again")
+            return None
+        if head.animated:
+            self.remark(path, "the picture is animated; only its first frame is used", "save the frame that you want")
+        return head
+
+    def _new(self, path: Path) -> bool:
+        real = os.path.realpath(path)
+        first = self.seen.setdefault(real, path)
+        if first is not path:
+            self.leave_out(path, f"it is the same file as {first}", "list each folder once")
+        return first is path
+
+    def _label(self, place: _Place) -> str:
+        """The place's short name, numbered where another folder has the same one."""
+        real, number, label = os.path.realpath(place.owner), 2, place.label
+        while self.labels.setdefault(label, real) != real:
+            label = f"{place.label} ({number})"
+            number += 1
+        return label
+
+    def _shared_captions(self, items: list[Item]) -> None:
+        owners: dict[Path, Path] = {}
+        for item in items:
+            source = item.caption_from
+            if source is None or source.stem != item.path.stem:
+                continue
+            first = owners.setdefault(source, item.path)
+            if first is not item.path:
+                self.remark(item.path, f"it shares the caption file {source.name} with {first.name}",
+                            "rename one of the two if they show different things")
+
+
+def _order(entry: os.DirEntry[str]) -> str:
+    """The same order everywhere: macOS may deliver accents decomposed, and every system its own sequence."""
+    return unicodedata.normalize("NFC", entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # DirEntry.is_dir() raises for a link that leads to itself
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_kohya_parent(path: Path) -> bool:
+    try:
+        return any(COUNTED.fullmatch(name) for name in os.listdir(path))
+    except OSError:
+        return False  # absent, or told when the tree is walked
