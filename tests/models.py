@@ -22,9 +22,9 @@ def tiny_sd15(folder: Path, *, seed: int = 0, prediction_type: str = "epsilon") 
         tokenizer = clip_tokenizer()
         pipeline = StableDiffusionPipeline(
             vae=_vae(),
-            text_encoder=_clip_text_model(tokenizer),
+            text_encoder=tiny_clip_text_model(tokenizer),
             tokenizer=tokenizer,
-            unet=_unet(),
+            unet=tiny_unet(),
             scheduler=DDPMScheduler(
                 num_train_timesteps=1000,
                 beta_start=0.00085,
@@ -92,7 +92,8 @@ def header_of(path: Path) -> dict:
         return json.loads(file.read(size))
 
 
-def _unet():
+def tiny_unet():
+    """The UNet of `tiny_sd15`, with random weights."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -122,7 +123,8 @@ def _vae():
     )
 
 
-def _clip_text_model(tokenizer):
+def tiny_clip_text_model(tokenizer):
+    """The text encoder of `tiny_sd15`, with random weights, for `tokenizer`."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     return CLIPTextModel(

@@ -1,0 +1,156 @@
+"""Attaches LoRA layers to a frozen part of a model, and takes their weights out and puts them back by name.
+
+PEFT supplies the layers; what it leaves to chance is settled here: adapters are float32 whatever the base (PEFT follows
+the base, and Adam on bfloat16 weights loses small steps), and each starts from (seed, its name) alone, so that neither
+the order of layers nor anything drawn before can change a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.helpers import disable_input_dtype_casting
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+from settings.errors import SettingsError
+from trainer.lora.keys import LoraError, canonical
+
+ADAPTER = "default"
+_LEARNABLE = (nn.Linear, nn.Conv2d)
+
+
+@dataclass(frozen=True)
+class AdapterSpec:
+    """What to attach to one part of a model."""
+
+    part: str
+    """Our name of the part ("denoiser"); all names of its layers begin with it."""
+    targets: str
+    """Regular expression over whole paths (see targets.py); the linear and convolution layers that match learn."""
+    rank: int
+    alpha: float
+    """The update is scaled by alpha / rank."""
+    dropout: float = 0.0
+    """Drops inputs of the update while training, drawn from torch's global generator: seed that before a step."""
+    setting: str = "lora"
+    """The setting that an error should name."""
+
+
+def inject(module: nn.Module, spec: AdapterSpec, *, seed: int) -> list[nn.Parameter]:
+    """Freeze `module`, attach LoRA layers where `spec` says, and return their parameters (float32, A and B by turns).
+
+    Until the first step the module computes exactly what it did before. The global random generator is left as it was.
+    Raises SettingsError when no layer matches.
+    """
+    targets = [name for name, layer in module.named_modules()
+               if isinstance(layer, _LEARNABLE) and re.fullmatch(spec.targets, canonical(name))]
+    if not targets:
+        raise SettingsError({spec.setting: f"matches no layer of this {type(module).__name__}: choose other layers, or "
+                                           "check that the model family is the right one"})
+    module.requires_grad_(False)
+    config = LoraConfig(
+        r=spec.rank,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        target_modules="|".join(map(re.escape, targets)),
+        init_lora_weights=False,
+    )
+    with torch.random.fork_rng(devices=[]):
+        inject_adapter_in_model(config, module, ADAPTER)
+    for path, layer in layers(module).items():
+        _initialise(layer, f"{seed}:{spec.part}.{path}")
+    return parameters(module)
+
+
+def layers(module: nn.Module) -> dict[str, LoraLayer]:
+    """{path: LoRA layer} of a part, in the model's order; empty without adapters."""
+    return {canonical(name): layer for name, layer in module.named_modules() if isinstance(layer, LoraLayer)}
+
+
+def parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The trained parameters of a part, in the model's order."""
+    return [weight for layer in layers(module).values() for weight in _weights(layer).values()]
+
+
+def learnable(parts: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """{our name: linear or convolution layer} of all that a LoRA could change, with or without adapters attached."""
+    found: dict[str, nn.Module] = {}
+    for part, module in parts.items():
+        for name, layer in module.named_modules():
+            if isinstance(layer, _LEARNABLE) and ".lora_" not in name:
+                found[f"{part}.{canonical(name.removesuffix('.base_layer'))}"] = layer
+    return found
+
+
+def state(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """{"denoiser.<path>.lora_A.weight": tensor} over all parts: the live weights, not copies."""
+    return {key: weight.detach() for key, weight in _named_weights(parts)}
+
+
+def alphas(parts: Mapping[str, nn.Module]) -> dict[str, float]:
+    """{our name: alpha} such that alpha / rank is the factor that the layer really applies."""
+    return {f"{part}.{path}": layer.scaling[ADAPTER] * layer.r[ADAPTER]
+            for part, module in parts.items() for path, layer in layers(module).items()}
+
+
+def load_state(parts: Mapping[str, nn.Module], saved: Mapping[str, Tensor]) -> None:
+    """Copy `saved` (as state() gives it) into the adapters; LoraError when names or shapes differ in any way."""
+    weights = dict(_named_weights(parts))
+    missing, extra = sorted(weights.keys() - saved.keys()), sorted(saved.keys() - weights.keys())
+    if missing or extra:
+        example = (missing or extra)[0]
+        raise LoraError(f"the saved adapter does not fit this run: {len(missing)} of {len(weights)} tensors missing "
+                        f"and {len(extra)} not known (such as {example}); were the trained layers changed?")
+    for key, weight in weights.items():
+        if weight.shape != saved[key].shape:
+            raise LoraError(f"the saved adapter does not fit this run: {key} is {tuple(saved[key].shape)}, expected "
+                            f"{tuple(weight.shape)}; was the rank changed?")
+    with torch.no_grad():
+        for key, weight in weights.items():
+            weight.copy_(saved[key])
+
+
+@contextmanager
+def without_input_casts(*modules: nn.Module) -> Iterator[None]:
+    """Inside autocast: spare the float32 copy of every layer's input that PEFT makes, since autocast casts anyway.
+
+    Outside autocast a bfloat16 input would meet float32 adapters, so that is refused.
+    """
+    if not any(torch.is_autocast_enabled(kind) for kind in ("cuda", "cpu", "mps")):
+        raise RuntimeError("without_input_casts works only inside torch.autocast")
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(disable_input_dtype_casting(module))
+        yield
+
+
+def _named_weights(parts: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:
+    for part, module in parts.items():
+        for path, layer in layers(module).items():
+            for letter, weight in _weights(layer).items():
+                yield f"{part}.{path}.lora_{letter}.weight", weight
+
+
+def _weights(layer: LoraLayer) -> dict[str, nn.Parameter]:
+    return {"A": layer.lora_A[ADAPTER].weight, "B": layer.lora_B[ADAPTER].weight}
+
+
+def _initialise(layer: LoraLayer, name: str) -> None:
+    """A as nn.Linear draws its weights, B zero: the update starts at nothing (LoRA, arXiv 2106.09685, section 4.1)."""
+    layer.lora_A[ADAPTER].float()
+    layer.lora_B[ADAPTER].float()
+    down, up = _weights(layer).values()
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
+    drawn = torch.empty(down.shape, dtype=torch.float32)
+    nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        down.copy_(drawn)
+        up.zero_()

@@ -1,0 +1,160 @@
+"""What a layer is called in LoRA files: our name <-> kohya, diffusers and PEFT names, one small table per family.
+
+kohya's names join a path with underscores, which can't be undone by rule (`to_out_0`, `up_blocks`). So names are never
+parsed: every layer of the model is spelled in every dialect, and a key of a file is looked up in that list.
+
+Text encoders are always written with `text_model.` in the path, whatever the installed transformers calls its layers:
+other programs know only that name (transformers 5.6 dropped it from CLIPTextModel).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+INNER = "text_model."
+
+_ROLES = {
+    ".lora_down.weight": "down",
+    ".lora_up.weight": "up",
+    ".lora_A.weight": "down",
+    ".lora_B.weight": "up",
+    ".lora_A.default.weight": "down",
+    ".lora_B.default.weight": "up",
+    ".lora_linear_layer.down.weight": "down",
+    ".lora_linear_layer.up.weight": "up",
+    ".lora.down.weight": "down",
+    ".lora.up.weight": "up",
+    ".alpha": "alpha",
+}
+_FOREIGN = re.compile(
+    r"\.(dora_scale|lora_magnitude_vector(\.weight)?|lora_mid\.weight|hada_\w+|lokr_\w+|oft_\w+|on_input|[ab][12]\.weight"
+    r"|diff|diff_b|w_norm|b_norm|lora_[AB]\.bias|lora_(down|up)\.bias)$"
+)
+
+
+class LoraError(ValueError):
+    """A LoRA file or adapter that can't be used; the message says what it is, what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a model that a LoRA can change, and how files call it."""
+
+    name: str
+    """Ours: "denoiser", "text_encoder", "text_encoder_2"."""
+    kohya: str
+    """Prefix of kohya's names, without the trailing underscore: "lora_unet"."""
+    diffusers: str
+    """Prefix of diffusers' names and of PEFT's folders: "unet"."""
+    inner: str = ""
+    """What files put between prefix and path: `text_model.` for CLIP."""
+    also: tuple[str, ...] = ()
+    """Other kohya-like prefixes that files in the wild use for this part; only read."""
+
+    def spellings(self, path: str) -> Iterator[str]:
+        """Every way in which a file may call the layer at `path` of this part."""
+        for full in {path, self.inner + path}:
+            yield f"{self.name}.{full}"
+            yield f"{self.diffusers}.{full}"
+            yield f"{self.diffusers}.base_model.model.{full}"
+            yield f"base_model.model.{full}"
+            for prefix in (self.kohya, *self.also):
+                yield f"{prefix}_{full}".replace(".", "_")
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The names of one family: its parts, and the dialect in which its files are written."""
+
+    parts: tuple[Part, ...]
+    style: Literal["kohya", "diffusers"] = "kohya"
+    """Transformer families are written as `transformer.<path>.lora_A.weight` with `.alpha`, as ComfyUI takes them."""
+
+    def part(self, name: str) -> Part:
+        """The part that we call `name`; KeyError without one."""
+        for part in self.parts:
+            if part.name == name:
+                return part
+        raise KeyError(f"no part called {name} in {[part.name for part in self.parts]}")
+
+    def stem(self, name: str) -> str:
+        """What files call the layer that we call `name` ("denoiser.<path>"), up to `.lora_down.weight` and the like."""
+        prefix, path = name.split(".", 1)
+        part = self.part(prefix)
+        if self.style == "kohya":
+            return f"{part.kohya}_{part.inner}{path}".replace(".", "_")
+        return f"{part.diffusers}.{part.inner}{path}"
+
+    def keys(self, name: str) -> dict[str, str]:
+        """The three keys of a layer in a file: {"down": ..., "up": ..., "alpha": ...}."""
+        stem = self.stem(name)
+        down, up = ("lora_down", "lora_up") if self.style == "kohya" else ("lora_A", "lora_B")
+        return {"down": f"{stem}.{down}.weight", "up": f"{stem}.{up}.weight", "alpha": f"{stem}.alpha"}
+
+    def index(self, layers: Iterable[str]) -> dict[str, str]:
+        """{every spelling in every dialect: our name} over `layers`, which are our names.
+
+        A spelling that two layers share (PEFT's bare `base_model.model.` for two text encoders) is left out: a guess
+        could load one encoder's weights into the other.
+        """
+        found: dict[str, str] = {}
+        shared: set[str] = set()
+        for name in layers:
+            prefix, path = name.split(".", 1)
+            for spelling in self.part(prefix).spellings(path):
+                if found.setdefault(spelling, name) != name:
+                    shared.add(spelling)
+        return {spelling: name for spelling, name in found.items() if spelling not in shared}
+
+
+STABLE_DIFFUSION = Naming(
+    (Part("denoiser", "lora_unet", "unet"), Part("text_encoder", "lora_te", "text_encoder", INNER, also=("lora_te1",)))
+)
+"""SD 1.x and SD 2.x."""
+
+
+def canonical(path: str) -> str:
+    """The path of a layer, the same under every version of transformers."""
+    return path.removeprefix(INNER)
+
+
+def split(key: str) -> tuple[str, str]:
+    """(stem, role) of a key in a file.
+
+    The role is "down", "up" or "alpha"; "foreign" for tensors of other kinds of adapter (LoHa, LoKr, DoRA, ...), and
+    "unknown" for what is no adapter tensor at all.
+    """
+    for suffix, role in _ROLES.items():
+        if key.endswith(suffix):
+            return key.removesuffix(suffix), role
+    if match := _FOREIGN.search(key):
+        return key[: match.start()], "foreign"
+    return key, "unknown"
+
+
+def dialect(keys: Iterable[str]) -> str:
+    """Which program's names these are, for messages: "kohya", "peft", "diffusers" or "unknown"."""
+    keys = list(keys)
+    if any(key.startswith("lora_") and key.endswith((".lora_down.weight", ".lora_up.weight")) for key in keys):
+        return "kohya"
+    if any("base_model.model." in key for key in keys):
+        return "peft"
+    if any(split(key)[1] in ("down", "up") for key in keys):
+        return "diffusers"
+    return "unknown"
+
+
+def group(keys: Iterable[str], index: Mapping[str, str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """({our name: {role: key}}, keys that fit no layer) of a file's keys, by an `index` from Naming.index."""
+    layers: dict[str, dict[str, str]] = {}
+    unmatched = []
+    for key in keys:
+        stem, role = split(key)
+        if role == "unknown" or stem not in index:
+            unmatched.append(key)
+        else:
+            layers.setdefault(index[stem], {})[role] = key
+    return layers, unmatched

@@ -1,0 +1,50 @@
+"""Adds a LoRA to the weights of a model, in float32: in bfloat16 most of a small update would be rounded away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainer.lora.inject import learnable
+from trainer.lora.keys import LoraError
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """The update of one layer."""
+
+    down: Tensor
+    """[rank, in] or, for a convolution, [rank, in, height, width]."""
+    up: Tensor
+    """[out, rank] or [out, rank, 1, 1]."""
+    alpha: float
+
+    @property
+    def rank(self) -> int:
+        return self.down.shape[0]
+
+    def delta(self) -> Tensor:
+        """What the layer's weight gains: up @ down * alpha / rank, float32, [out, in] or [out, in, height, width]."""
+        product = self.up.float().flatten(1) @ self.down.float().flatten(1)
+        return product.reshape(self.up.shape[0], *self.down.shape[1:]) * (self.alpha / self.rank)
+
+
+def merge(parts: Mapping[str, nn.Module], adapters: Mapping[str, Adapter], strength: float = 1.0) -> None:
+    """Add `strength` times the update of each layer ({our name: Adapter}) to the weights of `parts`, in place.
+
+    The sum is made in float32 and stored in the dtype of the weights; keep those in float32 where the result is saved:
+    bfloat16 weights (std 0.02) lose 11 to 71 % of an update of std 3e-4 to 3e-5. Layers with adapters attached get it
+    in their base weights.
+    """
+    targets = learnable(parts)
+    unknown = adapters.keys() - targets.keys()
+    if unknown:
+        raise LoraError(f"{len(unknown)} of the LoRA's {len(adapters)} layers are not in this model ({min(unknown)})")
+    with torch.no_grad():
+        for name, adapter in adapters.items():
+            weight = targets[name].weight
+            delta = adapter.delta().reshape(weight.shape).to(weight.device)
+            weight.copy_(weight.float() + strength * delta)
