@@ -1,0 +1,44 @@
+"""Small files that others read while we write them: whole or not there, never half."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a crash, a lost power or a full disk leaves the old one."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _rename(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _rename(aside: Path, path: Path) -> None:
+    """Windows refuses to replace a file while someone reads it, which takes them a moment."""
+    for _ in range(20 if sys.platform == "win32" else 0):
+        try:
+            return os.replace(aside, path)
+        except PermissionError:
+            time.sleep(0.01)
+    os.replace(aside, path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file, or None where there is no such file or nothing sensible in it."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

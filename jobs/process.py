@@ -1,0 +1,186 @@
+"""Starting, finding and killing the process that works on a job. It outlives whoever started it.
+
+A pid alone does not name a process: after a crash or a restart of the machine it may belong to someone else. So its
+birth is kept with it. And a launcher may die before the program it launched, so that is asked about as well."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from jobs.events import FINAL, EventWriter, last_event
+from jobs.files import REPOSITORY, read_json, replace
+from jobs.lock import locked
+
+if TYPE_CHECKING:
+    from jobs.folder import Job
+
+MARK = "LORATORY_JOB"  # in the environment of all processes of a job: its folder
+GONE = (psutil.NoSuchProcess, psutil.AccessDenied)  # ended meanwhile, or of another user: not ours
+
+
+class JobError(RuntimeError):
+    """A job cannot be done what was asked, and why."""
+
+
+def start(job: Job) -> int:
+    """Run a job's command on its own: closing the window, or Ctrl+C there, does not reach it. Returns the pid."""
+    return spawn(job).pid
+
+
+def spawn(job: Job) -> subprocess.Popen[bytes]:
+    """As `start`, for a caller that waits for the end. Raises JobError where the job is being worked on already."""
+    with locked(job.folder / ".lock") as mine:
+        if not mine or is_running(job.folder):
+            raise JobError(f"{job.id} is running already")
+        process = detached(job.argv, job.log_path, job_environment() | {MARK: _mark(job.folder)})
+        try:
+            _remember(job.folder, process.pid)
+        except OSError:  # a full disk: nobody could ever find this process again
+            process.kill()
+            raise
+    return process
+
+
+def claim(folder: Path) -> None:
+    """Say that this very process works on a job: for a run in the foreground. Raises JobError where another does."""
+    with locked(folder / ".lock") as mine:
+        if not mine or any(process.pid != os.getpid() for process in processes(folder)):
+            raise JobError(f"{folder.name} is running already")
+        _remember(folder, os.getpid())
+    os.environ[MARK] = _mark(folder)  # for those that we start
+
+
+def detached(argv: list[str], output: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A process with a session of its own, no input, and its output appended to a file: nothing ties it to us."""
+    with output.open("ab") as log:
+        options: dict[str, Any] = {
+            "cwd": REPOSITORY,
+            "env": environment,
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": subprocess.STDOUT,
+        }
+        if sys.platform != "win32":
+            return subprocess.Popen(argv, start_new_session=True, **options)
+        # A console of its own, not shown, so that Ctrl+C in ours is not heard; and out of the group of processes that
+        # ends with its first one, where that is allowed.
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+        try:
+            return subprocess.Popen(argv, creationflags=flags | subprocess.CREATE_BREAKAWAY_FROM_JOB, **options)
+        except PermissionError:
+            return subprocess.Popen(argv, creationflags=flags, **options)
+
+
+def job_environment() -> dict[str, str]:
+    """Ours, without what Gradio left there, and so that `-m trainer` is found and its output is seen at once."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
+    path = os.pathsep.join(filter(None, (str(REPOSITORY), ours.get("PYTHONPATH"))))
+    return ours | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+
+
+def is_running(folder: Path, thorough: bool = True) -> bool:
+    """Whether someone works on the job. `thorough` also finds programs whose launcher was killed; it takes longer."""
+    return bool(processes(folder) if thorough else _launched(folder))
+
+
+def has_process(folder: Path) -> bool:
+    """Whether a process was ever started for the job (since it was queued last)."""
+    return (folder / "process.json").exists()
+
+
+def processes(folder: Path) -> list[psutil.Process]:
+    """The living processes of a job: the one that was started, else what it has left behind."""
+    if not has_process(folder):
+        return []
+    return _launched(folder) or [process for process in psutil.process_iter() if _has_mark(process, _mark(folder))]
+
+
+def kill(job: Job) -> None:
+    """Stop a job's whole process tree at once, without a save. Nothing happens where none of it lives."""
+    found = processes(job.folder)
+    if not found:
+        return
+    known = read_json(job.folder / "process.json") or {}
+    replace(job.folder / "process.json", json.dumps(known | {"killed": True}))  # not to be taken for a crash
+    deadline = time.monotonic() + 10
+    while found and time.monotonic() < deadline:  # again, for what was started while we were killing
+        found += [child for process in found for child in _children(process)]
+        for process in found:
+            _kill(process)
+        psutil.wait_procs(found, timeout=3)
+        found = processes(job.folder)
+    last = last_event(job.events_path)
+    if not found and (last is None or last["kind"] not in FINAL):
+        EventWriter(job.events_path).write("stopped", killed=True)
+
+
+def was_killed(folder: Path) -> bool:
+    """Whether the end of the process was a person's wish."""
+    return bool((read_json(folder / "process.json") or {}).get("killed"))
+
+
+def _remember(folder: Path, pid: int) -> None:
+    try:
+        born = birth(pid)
+    except GONE:
+        born = "unknown"  # it has ended already
+    replace(folder / "process.json", json.dumps({"pid": pid, "born": born}))
+
+
+def birth(pid: int) -> str:
+    """When a process was born, in a form that no clock adjustment changes. Raises psutil.NoSuchProcess.
+
+    On Linux, psutil counts from the clock's idea of when the machine was started, and that moves when the clock is
+    set; ticks since this very start don't."""
+    if not sys.platform.startswith("linux"):
+        return repr(psutil.Process(pid).create_time())
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # a name may have spaces in it
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {fields[19]}"
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+
+
+def _launched(folder: Path) -> list[psutil.Process]:
+    """The process in process.json, if it lives and is that very one. A zombie has ended: nobody fetched its result."""
+    known = read_json(folder / "process.json")
+    try:
+        if known is None or birth(known["pid"]) != known["born"]:
+            return []
+        process = psutil.Process(known["pid"])
+        return [process] if process.status() != psutil.STATUS_ZOMBIE else []
+    except (*GONE, KeyError, TypeError):
+        return []
+
+
+def _mark(folder: Path) -> str:
+    return str(folder.resolve())
+
+
+def _has_mark(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+    except (*GONE, OSError):
+        return False
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except GONE:
+        return []
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()  # psutil looks at the birth once more before it signals
+    except GONE:
+        return

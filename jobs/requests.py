@@ -1,0 +1,25 @@
+"""Wishes to a running job: an empty file each in its `requests` folder, looked at once a step, removed when taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+WISHES = ("stop", "save", "sample")
+
+
+def ask(folder: Path, wish: str) -> None:
+    """Leave a wish. Raises ValueError for one that no job knows."""
+    if wish not in WISHES:
+        raise ValueError(f"{wish!r} is not one of {', '.join(WISHES)}")
+    place = folder / "requests"
+    place.mkdir(exist_ok=True)
+    (place / wish).touch()
+
+
+def take(folder: Path) -> set[str]:
+    """The wishes left since last time; each is handed out once."""
+    place = folder / "requests"
+    wishes = {wish for wish in WISHES if (place / wish).exists()}
+    for wish in wishes:
+        (place / wish).unlink(missing_ok=True)
+    return wishes
