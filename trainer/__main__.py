@@ -1,0 +1,38 @@
+"""`python -m trainer train JOB`: the process that works on a training job, as `accelerate launch` starts it.
+
+The one place that catches everything: whatever goes wrong ends as a `failed` event with a cause and a fix, and exit
+code 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from jobs.events import EventWriter
+from trainer.failures import explain
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) != 2 or argv[0] != "train":
+        print("usage: python -m trainer train JOB", file=sys.stderr)
+        return 2
+    folder = Path(argv[1]).absolute()
+    try:
+        from trainer.loop import train
+
+        train(folder)
+    except Exception as error:  # noqa: BLE001  said in full to the person, here and in the event
+        failure = explain(error)
+        print(f"{failure.trace}\n{failure.cause}\n{failure.fix}", file=sys.stderr, flush=True)
+        if os.environ.get("RANK", "0") == "0":
+            EventWriter(folder / "events.jsonl").write(
+                "failed", cause=failure.cause, fix=failure.fix, traceback=failure.trace
+            )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""Which pictures a step sees. A pure function of (seed, step), so that a run can go on anywhere without replaying
+anything."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dataset.buckets import Crop
+from dataset.captions import training_caption
+from dataset.scan import Item
+from trainer.config import TrainSettings
+from trainer.objective import seed_of
+from trainer.plan import Entry, Plan
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture in one step. `place` counts through the whole step, over its batches and processes."""
+
+    item: Item
+    crop: Crop
+    flip: bool
+    caption: str
+    place: int
+    weight: float  # 1, the regularisation weight, or 0 for one that only fills a process's turn
+
+
+class Batches:
+    """The batches of every step. Each epoch shows every entry as often as its repeats say, one bucket a batch."""
+
+    def __init__(self, config: TrainSettings, plan: Plan, entries: Sequence[Entry], items: Sequence[Item]):
+        self._config, self._plan, self._entries, self._items = config, plan, entries, items
+        self._epoch = lru_cache(maxsize=2)(self._shuffled)
+
+    def of_step(self, step: int, process: int = 0) -> list[list[Sample]]:
+        """The batches of optimiser step `step` (from 0) that one process computes: as many as are accumulated, fewer
+        at an epoch's end."""
+        processes = self._plan.processes
+        epoch, turn = divmod(step, self._plan.steps_per_epoch)
+        window = self._plan.accumulation * processes
+        batches = self._epoch(epoch)[turn * window : (turn + 1) * window]
+        starts = [sum(map(len, batches[:n])) for n in range(len(batches))]
+        mine = [self._samples(step, start, batch) for start, batch in zip(starts, batches)][process::processes]
+        most = -(-len(batches) // processes)
+        if len(mine) < most:  # the other processes have one batch more: compute one that counts nothing
+            mine.append(
+                [Sample(s.item, s.crop, s.flip, s.caption, s.place, 0.0) for s in self._samples(step, 0, batches[0])]
+            )
+        return mine
+
+    def size_of_step(self, step: int) -> int:
+        """How many pictures the step sees over all processes: what its loss is divided by."""
+        epoch, turn = divmod(step, self._plan.steps_per_epoch)
+        window = self._plan.accumulation * self._plan.processes
+        return sum(map(len, self._epoch(epoch)[turn * window : (turn + 1) * window]))
+
+    def distinct(self) -> list[Sample]:
+        """Every entry once, unflipped, with its whole caption: what can be encoded beforehand."""
+        return [
+            Sample(self._items[entry.item], entry.crop, False, self._items[entry.item].caption, 0, 1.0)
+            for entry in self._entries
+        ]
+
+    def _samples(self, step: int, start: int, batch: Sequence[int]) -> list[Sample]:
+        return [self._sample(step, start + row, self._entries[entry]) for row, entry in enumerate(batch)]
+
+    def _sample(self, step: int, place: int, entry: Entry) -> Sample:
+        config, item = self._config, self._items[entry.item]
+        chance = random.Random(seed_of(config.run.seed, step, place, "sample"))
+        flip = config.dataset.flip and chance.random() < 0.5
+        caption = training_caption(item.caption, config.captions, chance)
+        weight = config.noise.prior_loss_weight if item.regularisation else 1.0
+        return Sample(item, entry.crop, flip, caption, place, weight)
+
+    def _shuffled(self, epoch: int) -> list[list[int]]:
+        """The epoch's batches: numbers of entries."""
+        chance = random.Random(seed_of(self._config.run.seed, epoch, "order"))
+        buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for number, entry in enumerate(self._entries):
+            buckets[entry.crop.bucket] += [number] * entry.repeats
+        batches = []
+        for _, numbers in sorted(buckets.items()):
+            chance.shuffle(numbers)
+            size = self._plan.batch_size
+            batches += [numbers[start : start + size] for start in range(0, len(numbers), size)]
+        chance.shuffle(batches)
+        return batches

@@ -1,0 +1,411 @@
+"""Every training option, once: the form, the flags, the TOML files, the presets and docs/options.md are made from
+this file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from dataset.settings import CaptionSettings, DatasetSettings
+from settings.section import Section, Ui
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class ModelSettings(Section):
+    """The base model that learns something new. It is never changed: what is learnt goes into the LoRA file."""
+
+    family: Annotated[str, Ui("Family", level="quick")] = "sd15"
+    """The kind of base model. Everything that fits only some kinds follows this choice."""
+
+    base: Annotated[str, Ui("Base model", level="quick", kind="model", kohya="pretrained_model_name_or_path")] = (
+        "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    )
+    """A .safetensors checkpoint, a folder in diffusers layout, or a name on the Hugging Face hub."""
+
+    vae: Annotated[str, Ui("VAE", level="expert", kind="model", kohya="vae")] = ""
+    """A diffusers VAE folder or hub name to use instead of the model's own. Empty: its own."""
+
+    prediction_type: Annotated[
+        Literal["auto", "epsilon", "v_prediction"], Ui(level="expert", needs="ddpm", kohya="v_parameterization")
+    ] = "auto"
+    """What the model predicts. Auto reads it from the model; say it for single files of v-prediction fine-tunes."""
+
+    trust_pickle: Annotated[bool, Ui("I trust this .ckpt file", level="expert")] = False
+    """Allow a base model that is a .ckpt, .pt or .bin file. Such files can carry programs; they are read
+    weights-only."""
+
+
+class DenoiserLora(Section):
+    """The part that draws. This is where a subject or a style is learnt."""
+
+    train: Annotated[bool, Ui("Train the UNet", kohya="network_train_text_encoder_only")] = True
+    """Teach the denoiser."""
+
+    rank: Annotated[
+        int, Field(ge=1, le=1024), Ui(level="quick", step=4, when="lora.denoiser.train", kohya="network_dim")
+    ] = 16
+    """Size of the update to each layer. More holds more detail, and needs more memory and more pictures."""
+
+    alpha: Annotated[float, Field(gt=0, le=4096), Ui(when="lora.denoiser.train", kohya="network_alpha")] = 16
+    """The update is scaled by alpha / rank. Equal to the rank: no scaling. Halving it acts like halving the learning
+    rate."""
+
+    learning_rate: Annotated[
+        float, Field(gt=0, le=10), Ui(level="quick", when="lora.denoiser.train", kohya="unet_lr learning_rate")
+    ] = 1e-4
+    """Size of a step. Too high: burnt colours and mush. Too low: the subject never appears."""
+
+    layers: Annotated[
+        Literal["attention", "attention+ff", "all"],
+        Ui("Layers", when="lora.denoiser.train", kohya="conv_dim lycoris preset"),
+    ] = "attention+ff"
+    """Which layers learn: attention only (smallest), with the feed-forward layers (kohya's default), or with the
+    convolutions (LoCon)."""
+
+    dropout: Annotated[Share, Ui(level="expert", when="lora.denoiser.train", kohya="network_dropout")] = 0.0
+    """Share of the update's inputs dropped at random while training. Slows memorising on very small sets."""
+
+
+class TextEncoderLora(Section):
+    """The part that reads the caption. Training it helps a new word take hold, and makes overtraining easier."""
+
+    train: Annotated[bool, Ui("Train the text encoder", kohya="text_encoder_lr network_train_unet_only")] = False
+    """Also teach the text encoder. Captions are then encoded anew each step instead of once."""
+
+    rank: Annotated[int, Field(ge=1, le=1024), Ui(step=4, when="lora.text_encoder.train", kohya="network_dim")] = 8
+    """Size of the update to each layer of the text encoder."""
+
+    alpha: Annotated[float, Field(gt=0, le=4096), Ui(when="lora.text_encoder.train", kohya="network_alpha")] = 8
+    """The update is scaled by alpha / rank."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=10), Ui(when="lora.text_encoder.train", kohya="text_encoder_lr")] = (
+        5e-5
+    )
+    """Size of a step for the text encoder; usually half of the UNet's or less."""
+
+    dropout: Annotated[Share, Ui(level="expert", when="lora.text_encoder.train", kohya="network_dropout")] = 0.0
+    """Share of the update's inputs dropped at random while training."""
+
+
+class LoraSettings(Section):
+    """What is trained: small updates beside the layers of the frozen base model (LoRA, arXiv 2106.09685)."""
+
+    denoiser: DenoiserLora = DenoiserLora()
+    text_encoder: TextEncoderLora = TextEncoderLora()
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if not self.denoiser.train and not self.text_encoder.train:
+            yield "denoiser.train", "nothing would be trained: switch on the UNet or the text encoder"
+
+
+class RunSettings(Section):
+    """How long to train, and on how many pictures at once."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000), Ui(level="quick", kohya="epoch max_train_epochs")] = 10
+    """How often the whole data set, with its repeats, is gone through."""
+
+    max_steps: Annotated[int | None, Field(ge=1), Ui("Max steps", kohya="max_train_steps")] = None
+    """Train exactly this many steps instead of the epochs. Empty: the epochs decide."""
+
+    batch_size: Annotated[int, Field(ge=1, le=512), Ui(level="quick", kohya="train_batch_size")] = 1
+    """Pictures in one forward pass. More is smoother and faster a picture, and needs more memory."""
+
+    gradient_accumulation: Annotated[int, Field(ge=1, le=1024), Ui(kohya="gradient_accumulation_steps")] = 1
+    """Batches added up before a step: the effect of a larger batch without its memory."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32), Ui(kohya="seed")] = 42
+    """Order of pictures, noise and timesteps all follow from this number, so that a run can be repeated."""
+
+
+class OptimizerSettings(Section):
+    """How a gradient becomes a step."""
+
+    name: Annotated[
+        Literal["adamw", "adamw8bit", "adafactor", "prodigy", "lion"], Ui("Optimizer", kohya="optimizer_type")
+    ] = "adamw"
+    """AdamW suits nearly everything. Prodigy finds its own step size (learning rate 1). Lion wants a 3-10 times lower
+    rate."""
+
+    weight_decay: Annotated[float, Field(ge=0, le=10), Ui(level="expert", kohya="optimizer_args weight_decay")] = 0.01
+    """Pull of the weights towards zero, each step, times the learning rate."""
+
+    beta1: Annotated[
+        float,
+        Field(ge=0, lt=1),
+        Ui("Beta 1", level="expert", when="optimizer.name=adamw|adamw8bit|prodigy|lion", kohya="optimizer_args betas"),
+    ] = 0.9
+    """How long the average direction remembers."""
+
+    beta2: Annotated[
+        float,
+        Field(ge=0, lt=1),
+        Ui("Beta 2", level="expert", when="optimizer.name=adamw|adamw8bit|prodigy|lion", kohya="optimizer_args betas"),
+    ] = 0.999
+    """How long the average size of the gradient remembers. Lion is usually run with 0.99."""
+
+    max_grad_norm: Annotated[float, Field(ge=0), Ui("Clip gradients at", level="expert", kohya="max_grad_norm")] = 1.0
+    """A gradient longer than this is shortened to it, over all trained weights together. 0: never."""
+
+
+class ScheduleSettings(Section):
+    """How the learning rate changes over the run."""
+
+    name: Annotated[
+        Literal["constant", "linear", "cosine", "cosine_restarts", "polynomial"], Ui("Schedule", kohya="lr_scheduler")
+    ] = "cosine"
+    """Constant keeps the rate; linear, cosine and polynomial lower it towards the end; restarts jump back up in
+    between."""
+
+    warmup: Annotated[float, Field(ge=0, le=1), Ui("Warm-up", kohya="lr_warmup lr_warmup_steps")] = 0.0
+    """Share of all steps over which the rate rises from zero: 0.1 is a tenth."""
+
+    cycles: Annotated[
+        int,
+        Field(ge=1, le=100),
+        Ui("Restarts", level="expert", when="schedule.name=cosine_restarts", kohya="lr_scheduler_num_cycles"),
+    ] = 1
+    """Number of falls from the full rate."""
+
+    power: Annotated[
+        float, Field(gt=0, le=10), Ui(level="expert", when="schedule.name=polynomial", kohya="lr_scheduler_power")
+    ] = 1.0
+    """Shape of the polynomial fall: 1 is a straight line, 2 falls faster at first."""
+
+    minimum: Annotated[
+        float,
+        Field(ge=0, lt=1),
+        Ui(
+            level="expert",
+            when="schedule.name=linear|cosine|cosine_restarts|polynomial",
+            kohya="lr_scheduler_min_lr_ratio",
+        ),
+    ] = 0.0
+    """Share of the learning rate that is left at the end."""
+
+
+class NoiseSettings(Section):
+    """What noise a picture gets, and how each error counts."""
+
+    min_snr_gamma: Annotated[
+        float | None, Field(gt=0, le=100), Ui("Min-SNR gamma", needs="ddpm", kohya="min_snr_gamma")
+    ] = None
+    """Cap on the weight of nearly clean pictures (arXiv 2303.09556); 5 is usual. Empty: every timestep counts the
+    same."""
+
+    noise_offset: Annotated[float, Field(ge=0, le=1), Ui(level="expert", needs="ddpm", kohya="noise_offset")] = 0.0
+    """Adds a random overall brightness to the noise, for very dark and very bright pictures; 0.05 to 0.1 is usual."""
+
+    prior_loss_weight: Annotated[float, Field(ge=0, le=10), Ui("Regularisation weight", kohya="prior_loss_weight")] = (
+        1.0
+    )
+    """How much regularisation pictures count beside training pictures (prior preservation, arXiv 2208.12242)."""
+
+
+class AccelerateSettings(Section):
+    """How `accelerate launch` runs the training process."""
+
+    mixed_precision: Annotated[Literal["bf16", "fp16", "no"], Ui(kohya="mixed_precision")] = "bf16"
+    """Number format of the frozen model and of the arithmetic. The LoRA itself always stays in float32."""
+
+    processes: Annotated[int, Field(ge=1, le=64), Ui("Number of processes", level="expert", kohya="num_processes")] = 1
+    """One for each GPU. Each step then uses that many batches."""
+
+    gpu_ids: Annotated[str, Ui("GPU IDs", level="expert", kohya="gpu_ids")] = ""
+    """Which GPUs, such as 0 or 0,1. Empty: the first ones."""
+
+    cpu: Annotated[bool, Ui("Train on the CPU", level="expert")] = False
+    """Leave the GPU alone. Without a GPU the CPU is used anyway."""
+
+    cpu_threads: Annotated[
+        int | None,
+        Field(ge=1, le=1024),
+        Ui("CPU threads per process", level="expert", kohya="num_cpu_threads_per_process"),
+    ] = None
+    """Empty: as many as the machine has cores."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.gpu_ids and not re.fullmatch(r"\d+(,\d+)*", self.gpu_ids):
+            yield "gpu_ids", f"write numbers separated by commas, such as 0 or 0,1; got {self.gpu_ids!r}"
+        elif self.gpu_ids and len(self.gpu_ids.split(",")) != self.processes:
+            yield "gpu_ids", f"name as many GPUs as there are processes ({self.processes})"
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        if self.cpu and self.gpu_ids:
+            yield "gpu_ids", "has no effect while training on the CPU"
+
+
+class MemorySettings(Section):
+    """What is kept, and what is computed again."""
+
+    gradient_checkpointing: Annotated[bool, Ui(kohya="gradient_checkpointing")] = False
+    """Computes parts of the forward pass twice: about a third slower, a fraction of the memory. For 8 GB cards."""
+
+    cache_latents: Annotated[bool, Ui(kohya="cache_latents cache_latents_to_disk")] = True
+    """Encode each picture once and keep the latents on disk. They are found by content: a changed picture is encoded
+    anew."""
+
+    cache_captions: Annotated[bool, Ui(kohya="cache_text_encoder_outputs")] = True
+    """Encode each caption once. Not possible while the text encoder learns or captions are shuffled; they are then
+    encoded each step."""
+
+
+class PreviewSettings(Section):
+    """Pictures drawn while training, always from the same seeds, so that they can be compared."""
+
+    prompts: Annotated[list[str], Ui("Sample prompts", level="quick", kind="text", kohya="sample_prompts")] = []
+    """One prompt a line. Use the trigger word. Empty: no samples."""
+
+    negative_prompt: Annotated[str, Ui(kohya="sample_prompts --n")] = ""
+    """What samples should not show."""
+
+    every_steps: Annotated[Count, Ui("Sample every N steps", kohya="sample_every_n_steps")] = 0
+    """0: not by steps."""
+
+    every_epochs: Annotated[Count, Ui("Sample every N epochs", kohya="sample_every_n_epochs")] = 1
+    """0: not by epochs. The end of the run is always sampled."""
+
+    at_start: Annotated[bool, Ui("Sample before the first step", kohya="sample_at_first")] = True
+    """Shows what the base model draws, to compare with."""
+
+    width: Annotated[int | None, Field(ge=16, le=4096), Ui(kohya="sample_prompts --w")] = None
+    """Empty: the training resolution."""
+
+    height: Annotated[int | None, Field(ge=16, le=4096), Ui(kohya="sample_prompts --h")] = None
+    """Empty: the training resolution."""
+
+    steps: Annotated[int, Field(ge=1, le=200), Ui("Sampling steps", kohya="sample_prompts --s")] = 25
+    """Denoising steps of a sample."""
+
+    guidance: Annotated[float, Field(ge=1, le=30), Ui("Guidance scale", kohya="sample_prompts --l")] = 7.0
+    """How closely a sample follows its prompt (classifier-free guidance). 1: none."""
+
+    sampler: Annotated[Literal["ddim", "euler", "euler_a", "dpm++_2m"], Ui(level="expert", kohya="sample_sampler")] = (
+        "ddim"
+    )
+    """The method that draws samples."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32), Ui(level="expert", kohya="sample_prompts --d")] = 1
+    """Seed of the first prompt; the second has the next, and so on."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        for side in ("width", "height"):
+            if (value := getattr(self, side)) and value % 8:
+                yield side, f"must be a multiple of 8; got {value}"
+
+
+class SaveSettings(Section):
+    """What is written, and when."""
+
+    every_epochs: Annotated[Count, Ui("Save every N epochs", kohya="save_every_n_epochs")] = 1
+    """A LoRA file that can be tried, and a state to go on from. 0: not by epochs."""
+
+    every_steps: Annotated[Count, Ui("Save every N steps", kohya="save_every_n_steps")] = 0
+    """0: not by steps."""
+
+    keep_last: Annotated[Count, Ui("Keep the last N", kohya="save_last_n_epochs save_last_n_steps")] = 0
+    """Older checkpoints of this run are removed once a newer one is safely written. 0: keep all."""
+
+    autosave_minutes: Annotated[
+        float, Field(ge=0), Ui("Autosave every N minutes", level="expert", kohya="save_state")
+    ] = 10
+    """Writes the state from which an interrupted run goes on. 0: only together with checkpoints and at the end."""
+
+    precision: Annotated[Literal["fp16", "bf16", "float32"], Ui("Save precision", kohya="save_precision")] = "fp16"
+    """Number format of the LoRA file."""
+
+    folder: Annotated[str, Ui("Output folder", kind="folder", kohya="output_dir")] = ""
+    """The finished LoRA is copied here too, under a name that overwrites nothing. Empty: it stays in the job's
+    folder."""
+
+    logging_folder: Annotated[str, Ui("Logging folder", level="expert", kind="folder", kohya="logging_dir")] = ""
+    """Where TensorBoard logs go. Empty: into the job's folder."""
+
+
+class MetadataSettings(Section):
+    """What the LoRA file says about itself (ss_* and modelspec.* entries, read by ComfyUI, A1111 and others)."""
+
+    trigger: Annotated[str, Ui("Trigger words", level="quick", kohya="metadata_trigger_phrase")] = ""
+    """The words that call up what was learnt."""
+
+    title: Annotated[str, Ui(level="expert", kohya="metadata_title")] = ""
+    """Empty: the name."""
+
+    author: Annotated[str, Ui(level="expert", kohya="metadata_author")] = ""
+    """Who made it."""
+
+    description: Annotated[str, Ui(level="expert", kind="text", kohya="metadata_description")] = ""
+    """What it is and how to use it."""
+
+    license: Annotated[str, Ui(level="expert", kohya="metadata_license")] = ""
+    """Under which terms others may use it."""
+
+    tags: Annotated[str, Ui(level="expert", kohya="metadata_tags")] = ""
+    """Words to find it by, separated by commas."""
+
+    comment: Annotated[str, Ui("Training comment", level="expert", kohya="training_comment")] = ""
+    """A note kept in the file."""
+
+    private: Annotated[bool, Ui("Leave out names and tags", level="expert", kohya="no_metadata")] = False
+    """Leave out folder names, the base model's file name and the list of caption tags."""
+
+
+class TrainSettings(Section):
+    """One training run."""
+
+    version: ClassVar[int] = 1
+    renames: ClassVar[dict[str, str]] = {}
+
+    name: Annotated[str, Ui("Name of the LoRA", level="quick", kohya="output_name")] = "my_lora"
+    """Letters, digits, - _ and dots. The file will be NAME.safetensors."""
+
+    model: ModelSettings = ModelSettings()
+    dataset: DatasetSettings = DatasetSettings()
+    captions: CaptionSettings = CaptionSettings()
+    lora: LoraSettings = LoraSettings()
+    run: RunSettings = RunSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    noise: NoiseSettings = NoiseSettings()
+    memory: MemorySettings = MemorySettings()
+    accelerate: AccelerateSettings = AccelerateSettings()
+    preview: PreviewSettings = PreviewSettings()
+    save: SaveSettings = SaveSettings()
+    metadata: MetadataSettings = MetadataSettings()
+
+    @property
+    def captions_can_be_cached(self) -> bool:
+        """Shuffled captions and a learning text encoder give another encoding each step."""
+        return self.memory.cache_captions and not self.captions.shuffle and not self.lora.text_encoder.train
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if not NAME.fullmatch(self.name):
+            yield "name", "use letters, digits, - _ and dots, starting with a letter or digit, at most 64"
+        if not self.model.base:
+            yield "model.base", "choose a base model: a .safetensors file, a diffusers folder or a hub name"
+        yield from self._prodigy_conflicts()
+
+    def _prodigy_conflicts(self) -> Iterator[tuple[str, str]]:
+        unet, text = self.lora.denoiser, self.lora.text_encoder
+        if self.optimizer.name == "prodigy" and unet.train and text.train and unet.learning_rate != text.learning_rate:
+            yield (
+                "lora.text_encoder.learning_rate",
+                (
+                    f"Prodigy finds one step size for all: set the learning rate of the UNet ({unet.learning_rate:g}) here too"
+                ),
+            )
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        if self.optimizer.name == "prodigy" and self.lora.denoiser.train and self.lora.denoiser.learning_rate < 0.1:
+            yield "lora.denoiser.learning_rate", "Prodigy multiplies its own step size by this: leave it at 1"
+        if self.memory.cache_captions and not self.captions_can_be_cached:
+            yield (
+                "memory.cache_captions",
+                "has no effect here: captions change, so they are encoded every step",
+            )

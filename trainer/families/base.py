@@ -1,0 +1,107 @@
+"""What the loop needs to know about a kind of base model, and nothing about how it is trained.
+
+A family loads, encodes, predicts and decodes. It sees no settings and no step number, and moves nothing between
+devices: the loop does that, so that it is the same for every family.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from trainer.lora.keys import Naming
+    from trainer.models import BaseModel
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Rough memory of one training step, measured or counted once; for the plan's estimate.
+
+    `weights`: GB of the frozen parts in 16 bit. `activations`: GB a picture at the family's own resolution, growing
+    with its pixels. `checkpointed`: the same with gradient checkpointing.
+    """
+
+    weights: float
+    activations: float
+    checkpointed: float
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a sample is drawn. `width` and `height` in pixels."""
+
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    sampler: str
+    seed: int
+
+
+class Family(ABC):
+    """One kind of base model. A subclass in a file of this folder is found by itself."""
+
+    name: ClassVar[str]  # in settings files; never changes
+    label: ClassVar[str]  # on the form
+    traits: ClassVar[frozenset[str]]  # what settings may ask for with Ui(needs=...)
+    resolution: ClassVar[int]  # pixels a side it was made for
+    bucket_step: ClassVar[int]  # its usual step between bucket sides
+    base_version: ClassVar[str]  # ss_base_model_version of its LoRA files
+    architecture: ClassVar[str]  # modelspec.architecture of its LoRA files, without "/lora"
+    naming: ClassVar[Naming]  # what its LoRA files call the parts
+    layers: ClassVar[dict[str, str]]  # choice of lora.denoiser.layers -> pattern of whole module names
+    text_layers: ClassVar[str]  # the same for text encoders
+    footprint: ClassVar[Footprint]
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, model: BaseModel) -> bool:
+        """Is this base model of this family? Judged from names, configs and tensor shapes; no weights are read."""
+
+    @abstractmethod
+    def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
+        """Once, first. The parts by name, on the CPU, frozen, in `dtype`, except that the VAE stays in float32.
+
+        "denoiser" and "vae" are always there; what is left are text encoders. `vae` names another VAE to use.
+        """
+
+    @abstractmethod
+    def alphas_cumprod(self) -> Tensor:
+        """float64 [timesteps]: the noise schedule the model was made with (DDPM families)."""
+
+    @property
+    @abstractmethod
+    def prediction_type(self) -> str:
+        """ "epsilon" or "v_prediction", as the loaded model says. May be set, where a single file cannot say it."""
+
+    @abstractmethod
+    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """float32 [B, 3, H, W] in -1..1 -> mean and standard deviation of the latents, scaled as the denoiser takes
+        them."""
+
+    @abstractmethod
+    def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
+        """What the denoiser reads of each caption. The batch is the first axis of every tensor."""
+
+    @abstractmethod
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
+        """Every step, with gradients: what the denoiser makes of noisy latents [B, C, h, w], in their shape."""
+
+    @abstractmethod
+    def checkpoint_gradients(self) -> None:
+        """From now on keep only a few activations of a forward pass, and compute the others again in the backward
+        pass."""
+
+    @abstractmethod
+    def draw(self, text: dict[str, Tensor], negative: dict[str, Tensor], how: Drawing) -> Tensor:
+        """One picture: latents [1, C, h, w] drawn on the denoiser's device. Its noise is made on the CPU from
+        `how.seed`."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] -> pixels uint8 [B, H, W, 3], on the CPU."""

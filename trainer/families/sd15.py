@@ -1,0 +1,178 @@
+"""Stable Diffusion 1.x and what descends from it, with epsilon or v prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.families.base import Drawing, Family, Footprint
+from trainer.lora import keys, targets
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from trainer.models import BaseModel
+
+
+class Sd15(Family):
+    name = "sd15"
+    label = "Stable Diffusion 1.x"
+    traits = frozenset({"ddpm"})
+    resolution = 512
+    bucket_step = 64
+    base_version = "sd_v1"
+    architecture = "stable-diffusion-v1"
+    naming = keys.STABLE_DIFFUSION
+    layers = targets.UNET
+    text_layers = targets.CLIP
+    footprint = Footprint(weights=2.1, activations=0.75, checkpointed=0.14)
+
+    @classmethod
+    def recognises(cls, model: BaseModel) -> bool:
+        if model.pipeline:
+            unet = model.configs.get("unet", {})
+            return model.pipeline.startswith("StableDiffusionPipeline") and not unet.get("use_linear_projection", False)
+        return (
+            any(name.startswith("cond_stage_model.transformer.") for name in model.shapes)
+            and model.shapes.get("model.diffusion_model.input_blocks.0.0.weight", (0, 0))[1] == 4
+        )
+
+    def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
+        import torch
+        from diffusers import AutoencoderKL
+
+        self._pipe = self._read(model, dtype)
+        self._prediction_type = model.prediction_type or self._pipe.scheduler.config.prediction_type
+        if vae:
+            self._pipe.vae = AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32)
+        parts = {"denoiser": self._pipe.unet, "vae": self._pipe.vae, "text_encoder": self._pipe.text_encoder}
+        for part in parts.values():
+            part.requires_grad_(False).eval()
+        self._pipe.vae.float()  # encoded once and decoded rarely: exactness costs nothing here
+        return parts
+
+    def _read(self, model: BaseModel, dtype: torch.dtype):
+        from diffusers import StableDiffusionPipeline
+
+        # No safety checker: it is 1.2 GB that training never looks at.
+        plain = {
+            "torch_dtype": dtype,
+            "safety_checker": None,
+            "feature_extractor": None,
+            "requires_safety_checker": False,
+        }
+        if model.kind in ("folder", "hub"):
+            return StableDiffusionPipeline.from_pretrained(model.where, **plain)
+        return StableDiffusionPipeline.from_single_file(model.where, config=str(self.single_file_configs()), **plain)
+
+    @staticmethod
+    def single_file_configs() -> Path:
+        """A folder of configs and the tokenizer that a single file leaves out, made once, with no download."""
+        from trainer.families.sd15_configs import written
+
+        return written()
+
+    @property
+    def prediction_type(self) -> str:
+        return self._prediction_type
+
+    @prediction_type.setter
+    def prediction_type(self, said: str) -> None:
+        self._prediction_type = said
+
+    def alphas_cumprod(self) -> Tensor:
+        import torch
+
+        # Not scheduler.alphas_cumprod, which is float32: at the last timesteps that costs three digits.
+        said = self._pipe.scheduler.config
+        if said.get("trained_betas") is not None:
+            betas = torch.tensor(said.trained_betas, dtype=torch.float64)
+        elif said.beta_schedule == "scaled_linear":
+            betas = (
+                torch.linspace(said.beta_start**0.5, said.beta_end**0.5, said.num_train_timesteps, dtype=torch.float64)
+                ** 2
+            )
+        elif said.beta_schedule == "linear":
+            betas = torch.linspace(said.beta_start, said.beta_end, said.num_train_timesteps, dtype=torch.float64)
+        else:
+            raise ValueError(
+                f"model.base: its noise schedule {said.beta_schedule!r} is not one of linear, scaled_linear"
+            )
+        return (1 - betas).cumprod(0)
+
+    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        posterior = self._pipe.vae.encode(pixels).latent_dist
+        scale = self._pipe.vae.config.scaling_factor
+        return posterior.mean * scale, posterior.std * scale
+
+    def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
+        pipe = self._pipe
+        tokens = pipe.tokenizer(
+            captions,
+            padding="max_length",
+            max_length=pipe.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        ).input_ids
+        return {"words": pipe.text_encoder(tokens.to(pipe.text_encoder.device)).last_hidden_state}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
+        return self._pipe.unet(noisy, timesteps, text["words"]).sample
+
+    def checkpoint_gradients(self) -> None:
+        self._pipe.unet.enable_gradient_checkpointing()
+        self._pipe.text_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def draw(self, text: dict[str, Tensor], negative: dict[str, Tensor], how: Drawing) -> Tensor:
+        import torch
+
+        unet = self._pipe.unet
+        pipe = type(self._pipe)(
+            vae=self._pipe.vae,
+            text_encoder=None,
+            tokenizer=None,
+            unet=unet,
+            scheduler=self._sampler(how),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipe.set_progress_bar_config(disable=True)
+        factor = pipe.vae_scale_factor
+        shape = (1, unet.config.in_channels, how.height // factor, how.width // factor)
+        generator = torch.Generator().manual_seed(how.seed)
+        noise = torch.randn(shape, generator=generator).to(unet.device, unet.dtype)
+        words = {
+            "prompt_embeds": text["words"].to(unet.device, unet.dtype),
+            "negative_prompt_embeds": negative["words"].to(unet.device, unet.dtype),
+        }
+        return pipe(
+            **words,
+            height=how.height,
+            width=how.width,
+            num_inference_steps=how.steps,
+            guidance_scale=how.guidance,
+            latents=noise,
+            generator=generator,
+            output_type="latent",
+        ).images
+
+    def _sampler(self, how: Drawing):
+        import diffusers
+
+        kinds = {
+            "ddim": ("DDIMScheduler", {}),
+            "euler": ("EulerDiscreteScheduler", {}),
+            "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+            "dpm++_2m": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+        }
+        name, extra = kinds[how.sampler]
+        return getattr(diffusers, name).from_config(
+            self._pipe.scheduler.config, prediction_type=self._prediction_type, **extra
+        )
+
+    def decode(self, latents: Tensor) -> Tensor:
+        vae = self._pipe.vae
+        pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
+        return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()

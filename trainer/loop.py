@@ -1,0 +1,309 @@
+"""A training run from start to end. Read it top to bottom: this is the recipe, the other files are the ingredients.
+
+The job is a folder: config.toml is read from it, events.jsonl and log.txt are written to it, and wishes (stop, save,
+sample) are looked for in it once a step. The same folder started again goes on from its newest state.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from torch import nn
+
+from dataset.scan import scan
+from jobs import requests
+from jobs.folder import Job, home
+from settings import toml
+from trainer import optim, state
+from trainer.batches import Batches, Sample, both_ways
+from trainer.cache import Captions, Latents, Store
+from trainer.config import TrainSettings
+from trainer.families import families
+from trainer.families.base import Family
+from trainer.lora import inject
+from trainer.models import fitting
+from trainer.objective import Objective, errors, seed_of
+from trainer.output import Output
+from trainer.plan import Plan, lay_out, plan
+from trainer.preview import Preview
+from trainer.report import Report
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
+GIVE_UP = 20  # steps without a finite gradient in a row
+
+
+def train(folder: Path) -> None:
+    """Train the job in `folder` to its end or until it is asked to stop. Raises what trainer.failures explains."""
+    config = toml.read(TrainSettings, folder / "config.toml")
+    dataset = scan(config.dataset.folders, config.dataset.caption_extension)
+    planned = plan(config, dataset)
+    place = PartialState(cpu=config.accelerate.cpu)
+
+    report = Report(Job(folder), config, planned, place)
+    family, parts = load_family(config, report)
+    batches = Batches(config, planned, lay_out(config, dataset.items), dataset.items)
+    latents, captions = encode(config, family, parts, batches, place, report)
+    run = Run(config, planned, place, family, parts, batches, latents, captions)
+
+    preview = Preview(config, family, parts, captions)
+    output = Output(folder, config, family, planned, dataset)
+    run.restore(folder / "state", report)
+    report.started(run.step, place.device)
+    with stopping_on_signals(folder):
+        finished = steps(run, folder, preview, output, report)
+    if place.is_main_process:
+        run.save_state(folder / "state")
+        lora = output.final(run.adapters, run.alphas, run.step, finished)
+        report.finished(lora, run.step) if finished else report.stopped(lora, run.step)
+    place.wait_for_everyone()
+
+
+def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Report) -> bool:
+    """Step by step to the end (True) or until someone asks to stop (False)."""
+    main, saved = run.place.is_main_process, time.monotonic()
+    if run.step == 0 and 0 in run.plan.samples and main:
+        report.samples(0, preview.draw(0, folder / "samples"))
+    while run.step < run.plan.total_steps:
+        wishes = shared_wishes(folder, run.place)
+        if "stop" in wishes:
+            return False
+        report.step(run.one_step())
+        if not main:
+            continue
+        if run.step in run.plan.samples or "sample" in wishes:
+            report.samples(run.step, preview.draw(run.step, folder / "samples"))
+        if run.step in run.plan.saves or "save" in wishes:
+            report.checkpoint(run.step, output.checkpoint(run.adapters, run.alphas, run.step))
+        autosave = run.config.save.autosave_minutes * 60
+        if run.step in run.plan.saves or "save" in wishes or (autosave and time.monotonic() - saved > autosave):
+            run.save_state(folder / "state")
+            saved = time.monotonic()
+    return True
+
+
+@dataclass
+class Run:
+    """What changes while training: adapters, optimiser, position. One call of `one_step` is one optimiser step."""
+
+    config: TrainSettings
+    plan: Plan
+    place: PartialState
+    family: Family
+    parts: dict[str, nn.Module]
+    batches: Batches
+    latents: Latents
+    captions: Captions
+
+    def __post_init__(self) -> None:
+        config, family, place = self.config, self.family, self.place
+        self.objective = Objective(
+            family.alphas_cumprod(), family.prediction_type, config.noise.min_snr_gamma, config.noise.noise_offset
+        )
+        self.dtype = DTYPES[config.accelerate.mixed_precision]
+        self.trained, groups = attach(config, family, self.parts)
+        self.parameters = [weight for group in groups for weight in group["params"]]
+        self.optimizer = optim.optimizer(config.optimizer, groups)
+        self.rate = optim.schedule(config.schedule, self.plan.total_steps)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.scaler = torch.amp.GradScaler(place.device.type, enabled=self.dtype == torch.float16)
+        self.step = self.skipped = self.skipped_in_a_row = 0
+
+    @property
+    def adapters(self) -> dict[str, torch.Tensor]:
+        return inject.state(self.trained)
+
+    @property
+    def alphas(self) -> dict[str, float]:
+        return inject.alphas(self.trained)
+
+    def one_step(self) -> dict[str, float]:
+        """Forward and backward over the step's batches, clip, update. Returns what a report says of it."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates):
+            group["lr"] = rate * self.rate(self.step)
+        loss = torch.zeros((), device=self.place.device)
+        with self.lean_adapters():
+            for turn, samples in enumerate(self.batches.of_step(self.step, self.place.process_index)):
+                part = self.loss(samples, turn)
+                self.scaler.scale(part).backward()
+                loss += part.detach()
+        loss, norm = self.update(loss)
+        values = {
+            "step": self.step,
+            "epoch": self.step / self.plan.steps_per_epoch,
+            "loss": loss,
+            "grad_norm": norm,
+            "skipped": self.skipped,
+        }
+        return values | {"lrs": optim.learning_rates(self.optimizer)}
+
+    def loss(self, samples: list[Sample], turn: int) -> torch.Tensor:
+        """This batch's share of the step's loss: weighted errors, over all pictures that the step sees anywhere."""
+        device = self.place.device
+        mean, std = self.latents.of(samples)
+        places = [sample.place for sample in samples]
+        draws = self.objective.draws(self.config.run.seed, self.step, places, mean.shape[1:])
+        torch.manual_seed(seed_of(self.config.run.seed, self.step, turn, self.place.process_index, "dropout"))
+        clean = (mean + std * draws.posterior).to(device)
+        noise, timesteps = draws.noise.to(device), draws.timesteps.to(device)
+        noisy = self.objective.noised(clean, noise, timesteps)
+        with self.precision():
+            text = {name: tensor.to(device) for name, tensor in self.captions.of([s.caption for s in samples]).items()}
+            prediction = self.family.predict(noisy.to(self.dtype), timesteps, text)
+        weights = self.objective.weights(timesteps) * torch.tensor([s.weight for s in samples], device=device)
+        error = errors(prediction, self.objective.target(clean, noise, timesteps))
+        return (weights * error).sum() / self.batches.size_of_step(self.step)
+
+    def update(self, loss: torch.Tensor) -> tuple[float, float]:
+        """Add up over processes, clip, and move the weights, unless the gradient is no number: then the step is
+        skipped."""
+        self.scaler.unscale_(self.optimizer)
+        if self.place.num_processes > 1:
+            add_up([weight.grad for weight in self.parameters] + [loss])
+        limit = self.config.optimizer.max_grad_norm or float("inf")
+        norm = nn.utils.clip_grad_norm_(self.parameters, limit).item()
+        usable = norm - norm == 0  # neither infinite nor NaN
+        if usable:
+            self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.skipped += not usable
+        self.skipped_in_a_row = 0 if usable else self.skipped_in_a_row + 1
+        self.step += 1
+        if self.skipped_in_a_row >= GIVE_UP:
+            raise FloatingPointError(
+                f"the loss was no number for {GIVE_UP} steps, up to step {self.step}; "
+                "the last checkpoint is from before that"
+            )
+        return loss.item(), norm
+
+    def precision(self):
+        """Autocast to the chosen format; the adapters themselves stay float32."""
+        return torch.autocast(self.place.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def lean_adapters(self):
+        """Forward and backward without PEFT's float32 copies of every layer's input, which autocast makes needless.
+
+        Around the backward too: gradient checkpointing runs the forward again there, and must find it unchanged.
+        """
+        if self.dtype == torch.float32:
+            return nullcontext()
+        with self.precision(), ExitStack() as stack:
+            stack.enter_context(inject.without_input_casts(*self.trained.values()))
+            return stack.pop_all()
+
+    def save_state(self, folder: Path) -> None:
+        position = {"step": self.step, "skipped": self.skipped}
+        state.save(folder, state.State(self.adapters, self.optimizer.state_dict(), self.scaler.state_dict(), position))
+
+    def restore(self, folder: Path, report: Report) -> None:
+        """Go on from the newest whole state, if there is one."""
+        if (saved := state.load(folder, report.warning)) is None:
+            return
+        inject.load_state(self.trained, saved.adapters)
+        self.optimizer.load_state_dict(saved.optimizer)
+        self.scaler.load_state_dict(saved.scaler)
+        self.step, self.skipped = saved.position["step"], saved.position["skipped"]
+
+
+def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str, nn.Module]]:
+    """The base model, frozen, on the CPU."""
+    report.phase("load model", 0, 1)
+    family = families()[config.model.family]()
+    model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
+    parts = family.load(model, DTYPES[config.accelerate.mixed_precision], config.model.vae)
+    if config.model.prediction_type != "auto":
+        family.prediction_type = config.model.prediction_type
+    report.phase("load model", 1, 1)
+    return family, parts
+
+
+def encode(
+    config: TrainSettings,
+    family: Family,
+    parts: dict[str, nn.Module],
+    batches: Batches,
+    place: PartialState,
+    report: Report,
+) -> tuple[Latents, Captions]:
+    """Pictures and captions as the denoiser takes them: all of them now, where they can be kept, else as they are
+    needed."""
+    encoders = [part for name, part in parts.items() if name not in ("denoiser", "vae")]
+    cache = home() / "cache"
+    latents = Latents(family, parts["vae"], Store(cache / "latents") if config.memory.cache_latents else None)
+    captions = Captions(family, encoders, Store(cache / "captions") if config.captions_can_be_cached else None)
+    samples = batches.distinct()
+    mine = samples[place.process_index :: place.num_processes]
+    parts["vae"].to(place.device)
+    if config.memory.cache_latents:
+        latents.encode_all(both_ways(mine, config.dataset.flip), report.counting("cache latents"))
+        parts["vae"].to("cpu")
+    for encoder in encoders:
+        encoder.to(place.device)
+    if config.captions_can_be_cached:
+        words = {sample.caption for sample in samples} | {"", config.preview.negative_prompt, *config.preview.prompts}
+        captions.encode_all(
+            sorted(words)[place.process_index :: place.num_processes], report.counting("cache captions")
+        )
+        for encoder in encoders:
+            encoder.to("cpu")
+    place.wait_for_everyone()
+    parts["denoiser"].to(place.device)
+    return latents, captions
+
+
+def attach(
+    config: TrainSettings, family: Family, parts: dict[str, nn.Module]
+) -> tuple[dict[str, nn.Module], list[dict]]:
+    """LoRA layers on what shall learn: the parts that do, and the optimiser's groups with their learning rates."""
+    denoiser, text = config.lora.denoiser, config.lora.text_encoder
+    wanted = {"denoiser": (denoiser, family.layers[denoiser.layers])}
+    wanted |= {name: (text, family.text_layers) for name in parts if name not in ("denoiser", "vae")}
+    trained, groups = {}, []
+    for name, (lora, layers) in wanted.items():
+        if not lora.train:
+            continue
+        spec = inject.AdapterSpec(name, layers, lora.rank, lora.alpha, lora.dropout, setting="lora.denoiser.layers")
+        weights = inject.inject(parts[name], spec, seed=config.run.seed)
+        trained[name] = parts[name].train()
+        groups.append({"params": weights, "lr": lora.learning_rate, "name": name})
+    if config.memory.gradient_checkpointing:
+        family.checkpoint_gradients()
+    return trained, groups
+
+
+def add_up(tensors: list[torch.Tensor]) -> None:
+    """The sum over all processes, in place, in one exchange."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    torch.distributed.all_reduce(flat)
+    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+        tensor.copy_(part.view_as(tensor))
+
+
+def shared_wishes(folder: Path, place: PartialState) -> set[str]:
+    """What was asked for since the last step, told to every process by the first."""
+    found = [requests.take(folder) if place.is_main_process else set()]
+    if place.num_processes > 1:
+        torch.distributed.broadcast_object_list(found)
+    return found[0]
+
+
+@contextmanager
+def stopping_on_signals(folder: Path):
+    """SIGTERM and Ctrl+C finish the step, save and end well, like the Stop button; a second one ends at once."""
+
+    def ask(number: int, _frame) -> None:
+        requests.ask(folder, "stop")
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,164 @@
+"""What a base model is, told from its header and configs before a byte of its weights is read.
+
+So the window can say at once "this is SDXL, and you chose SD 1.x", and nothing heavy is loaded for a typing error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+ROOT = Path(__file__).resolve().parent.parent
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
+LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
+
+
+class ModelError(ValueError):
+    """This base model can't be used. The message says what it is, what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model that was found. `configs` are those of a diffusers folder, by part; `shapes` those of a single
+    file."""
+
+    where: str
+    kind: Literal["folder", "file", "pickle", "hub"]
+    pipeline: str = ""
+    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def prediction_type(self) -> str | None:
+        """What the model says it predicts: from the scheduler's config, or from a single file's marks; None: it does
+        not say."""
+        if said := self.configs.get("scheduler", {}).get("prediction_type"):
+            return said
+        if "v_pred" in self.shapes or self.metadata.get("modelspec.prediction_type", "").startswith("v"):
+            return "v_prediction"
+        return None
+
+
+def find(base: str, trust_pickle: bool = False) -> BaseModel:
+    """The base model that was typed: a path (also relative to the program's folder) or a hub name.
+
+    Raises ModelError.
+    """
+    path = located(base)
+    if path is None:
+        if HUB_NAME.fullmatch(base):
+            return cached_from_hub(base) or BaseModel(base, "hub")
+        raise ModelError(f"there is nothing at {base!r}, and it is no hub name such as author/model")
+    stamp = max(file.stat().st_mtime_ns for file in ([path] if path.is_file() else [path, *path.glob("*/config.json")]))
+    return read(path, trust_pickle, stamp)
+
+
+def located(base: str) -> Path | None:
+    """The existing file or folder that a typed path means, absolute; None if there is none."""
+    typed = Path(base).expanduser()
+    for path in (typed, ROOT / typed):
+        if base and path.exists():
+            return path.resolve()
+    return None
+
+
+@lru_cache(maxsize=32)
+def read(path: Path, trust_pickle: bool, stamp: int) -> BaseModel:
+    """`stamp` is the newest change in it, so that an exchanged model is read anew."""
+    if path.is_dir():
+        return read_folder(path)
+    if path.suffix.lower() in PICKLES:
+        if not trust_pickle:
+            raise ModelError(
+                f"{path.name} is a pickle, which can carry programs: use a .safetensors file, "
+                "or say that you trust it (model.trust_pickle)"
+            )
+        return BaseModel(str(path), "pickle")
+    shapes, metadata = read_header(path)
+    return BaseModel(str(path), "file", shapes=shapes, metadata=metadata)
+
+
+def read_folder(path: Path) -> BaseModel:
+    index = path / "model_index.json"
+    if not index.is_file():
+        raise ModelError(
+            f"{path} is a folder without model_index.json: expected a diffusers folder, "
+            "or choose the .safetensors file itself"
+        )
+    try:
+        pipeline = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "")
+        files = [*path.glob("*/config.json"), *path.glob("*/scheduler_config.json")]
+        configs = {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{path} has a config that is no JSON object ({error}): download the model again") from None
+    return BaseModel(str(path), "folder", pipeline=pipeline, configs=configs)
+
+
+def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Shapes by tensor name, and the metadata, of a safetensors file. Raises ModelError if it isn't one."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= min(LONGEST_HEADER, path.stat().st_size - 8):
+            raise ModelError(f"{path.name} is no safetensors file, or only part of one: download it again")
+        try:
+            header = json.loads(file.read(length))
+            metadata = header.pop("__metadata__", {})
+            return {name: tuple(entry["shape"]) for name, entry in header.items()}, metadata
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ModelError(f"{path.name} is no safetensors file: its header can't be read") from None
+
+
+def cached_from_hub(name: str) -> BaseModel | None:
+    """The diffusers folder of a hub model in the local cache, if it was downloaded before."""
+    from huggingface_hub import try_to_load_from_cache
+
+    index = try_to_load_from_cache(name, "model_index.json")
+    if not isinstance(index, str):
+        return None
+    found = read_folder(Path(index).parent)
+    return BaseModel(name, "hub", pipeline=found.pipeline, configs=found.configs)
+
+
+def fitting(base: str, family: str, trust_pickle: bool = False) -> BaseModel:
+    """The base model, if it is of the family that was chosen. Raises ModelError.
+
+    A hub model that was never downloaded and a pickle can't be looked into; they are taken at their word.
+    """
+    from trainer.families import families
+
+    model = find(base, trust_pickle)
+    known = families()
+    if model.kind == "pickle" or (model.kind == "hub" and not model.pipeline):
+        return model
+    if known[family].recognises(model):
+        return model
+    others = [other.label for other in known.values() if other.recognises(model)]
+    is_a = f"is {others[0]}" if others else f"is no model that is known here ({described(model)})"
+    raise ModelError(
+        f"{Path(model.where).name} {is_a}; expected {known[family].label}: choose another base model or family"
+    )
+
+
+def described(model: BaseModel) -> str:
+    if model.pipeline:
+        return f"a folder for {model.pipeline}"
+    if any(name.startswith(("lora_", "unet.")) or ".lora_" in name for name in model.shapes):
+        return "it is a LoRA; the base model is the checkpoint that the LoRA is added to"
+    marks = {
+        "conditioner.": "it looks like SDXL",
+        "double_blocks.": "it looks like FLUX",
+        "joint_blocks.": "it looks like SD 3",
+        "cond_stage_model.model.": "it looks like SD 2.x",
+    }
+    return next(
+        (said for mark, said in marks.items() if any(mark in name for name in model.shapes)),
+        f"a file of {len(model.shapes)} tensors",
+    )

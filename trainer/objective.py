@@ -1,0 +1,101 @@
+"""What a denoiser is asked to do: noise, timesteps, targets, and how each error counts. The only place that knows.
+
+Every random number follows from (seed, step, place in the step), never from a global generator: samples drawn in
+between, workers and restarts can't disturb a run, and four batches of one are the same step as one batch of four.
+All of it is float32 or better; only what enters the denoiser is cast. In bf16, `sqrt(1 - alpha)` would be zero at the
+first timesteps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def seed_of(*key: int | str) -> int:
+    """A seed below 2**63 that follows from all of `key` and nothing else."""
+    text = ":".join(map(str, key)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def generator(*key: int | str) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_of(*key))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of a batch, on the CPU. `posterior` and `noise`: float32 [B, C, h, w]; `timesteps`: int64
+    [B]."""
+
+    posterior: Tensor
+    noise: Tensor
+    timesteps: Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Denoising as in DDPM (Ho et al., arXiv 2006.11239), with epsilon or v prediction (Salimans & Ho, arXiv
+    2202.00512).
+
+    `alphas_cumprod`: float64 [timesteps]. SNR(t) = a / (1 - a).
+    """
+
+    alphas_cumprod: Tensor
+    prediction_type: str
+    min_snr_gamma: float | None = None
+    noise_offset: float = 0.0
+
+    def draws(self, seed: int, step: int, places: list[int], shape: tuple[int, ...]) -> Draws:
+        """For the samples at `places` of this step; `shape` is [C, h, w] of their latents."""
+        posterior, noise, timesteps = [], [], []
+        for place in places:
+            random = generator(seed, step, place)
+            timesteps.append(torch.randint(len(self.alphas_cumprod), (), generator=random))
+            noise.append(torch.randn(shape, generator=random))
+            posterior.append(torch.randn(shape, generator=random))
+            if self.noise_offset:
+                # One shift for a whole channel: https://www.crosslabs.org/blog/diffusion-with-offset-noise
+                noise[-1] += self.noise_offset * torch.randn((shape[0], 1, 1), generator=random)
+        return Draws(torch.stack(posterior), torch.stack(noise), torch.stack(timesteps))
+
+    def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """sqrt(a) x + sqrt(1 - a) e."""
+        signal, spread = self._scales(timesteps, latents)
+        return signal * latents + spread * noise
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the denoiser should say: e, or v = sqrt(a) e - sqrt(1 - a) x."""
+        if self.prediction_type == "epsilon":
+            return noise
+        signal, spread = self._scales(timesteps, latents)
+        return signal * noise - spread * latents
+
+    def weights(self, timesteps: Tensor) -> Tensor:
+        """How much the error of each sample counts: float32 [B].
+
+        Min-SNR (Hang et al., arXiv 2303.09556): min(SNR, gamma) / SNR for epsilon, / (SNR + 1) for v. Written with a,
+        not with SNR, it stays finite where SNR is 0.
+        """
+        alphas = self.alphas_cumprod[timesteps.cpu()]
+        if self.min_snr_gamma is None:
+            weights = torch.ones_like(alphas)
+        elif self.prediction_type == "epsilon":
+            weights = torch.minimum(
+                torch.ones_like(alphas), self.min_snr_gamma * (1 - alphas) / alphas.clamp(min=1e-20)
+            )
+        else:
+            weights = torch.minimum(alphas, self.min_snr_gamma * (1 - alphas))
+        return weights.float().to(timesteps.device)
+
+    def _scales(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        alphas = self.alphas_cumprod[timesteps.cpu()]  # the root is taken in float64
+        shape = (-1, *[1] * (like.ndim - 1))
+        return alphas.sqrt().to(like).view(shape), (1 - alphas).sqrt().to(like).view(shape)
+
+
+def errors(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of each sample, in float32: [B]."""
+    return (prediction.float() - target.float()).square().flatten(1).mean(1)

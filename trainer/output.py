@@ -1,0 +1,82 @@
+"""The LoRA files of a run: checkpoints on the way, and the finished one, read back before the run says that it is
+done."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dataset.scan import Dataset
+from trainer.config import TrainSettings
+from trainer.families.base import Family
+from trainer.lora import file
+from trainer.lora.metadata import metadata
+from trainer.plan import Plan
+
+PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float32": torch.float32}
+
+
+class Output:
+    """Writes into the job's folder; only the finished file is copied elsewhere too."""
+
+    def __init__(self, folder: Path, config: TrainSettings, family: Family, plan: Plan, dataset: Dataset):
+        self._folder, self._config, self._family, self._plan, self._dataset = folder, config, family, plan, dataset
+        self._began = time.time()
+
+    def checkpoint(self, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> Path:
+        """checkpoints/NAME-000002.safetensors at the end of an epoch, NAME-step00000150.safetensors in between, as
+        kohya names them."""
+        epoch, rest = divmod(step, self._plan.steps_per_epoch)
+        mark = f"step{step:08d}" if rest else f"{epoch:06d}"
+        path = self._folder / "checkpoints" / f"{self._config.name}-{mark}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        self._write(path, adapters, alphas, step)
+        self._rotate(path)
+        return path
+
+    def final(self, adapters: dict[str, Tensor], alphas: dict[str, float], step: int, finished: bool) -> Path:
+        """NAME.safetensors in the job's folder, and a copy in the output folder if one is set; returns the last of
+        the two.
+
+        A run that was stopped leaves a checkpoint instead.
+        """
+        if not finished:
+            return self.checkpoint(adapters, alphas, step)
+        path = self._folder / f"{self._config.name}.safetensors"
+        self._write(path, adapters, alphas, step)
+        return copied(path, Path(self._config.save.folder).expanduser()) if self._config.save.folder else path
+
+    def _write(self, path: Path, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> None:
+        notes = metadata(self._config, self._family, self._plan, self._dataset, step=step, began=self._began)
+        dtype = PRECISIONS[self._config.save.precision]
+        file.save(path, adapters, alphas, naming=self._family.naming, metadata=notes, dtype=dtype)
+        file.verify(path, adapters, alphas, naming=self._family.naming, trained=step > 0)
+
+    def _rotate(self, newest: Path) -> None:
+        """Remove the oldest checkpoints of this run, now that the newest is safely on disk."""
+        if not self._config.save.keep_last:
+            return
+        ours = sorted(
+            newest.parent.glob(f"{self._config.name}-*.safetensors"), key=lambda path: path.stat().st_mtime_ns
+        )
+        for old in ours[: -self._config.save.keep_last]:
+            if old != newest:
+                old.unlink()
+
+
+def copied(path: Path, folder: Path) -> Path:
+    """A copy in `folder` under the same name, or name-2, name-3: nothing that is there is overwritten."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 1
+    while True:
+        copy = folder / (path.name if count == 1 else f"{path.stem}-{count}{path.suffix}")
+        try:
+            with copy.open("xb") as target, path.open("rb") as source:
+                shutil.copyfileobj(source, target)
+            return copy
+        except FileExistsError:
+            count += 1

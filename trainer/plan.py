@@ -1,0 +1,212 @@
+"""What a run will do, worked out before anything is loaded: the window, the command line and the trainer all use this
+count.
+
+The arithmetic is that of sd-scripts' buckets (a last partial batch each), which is what really happens, not images x
+epochs / batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from dataset.buckets import Crop, fit
+from dataset.scan import Dataset, Item, scan
+from settings.errors import SettingsError, warnings
+from trainer.config import TrainSettings
+from trainer.families import families
+from trainer.models import ModelError, fitting
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture in the run: which item of the data set, how it is cropped, how often an epoch shows it."""
+
+    item: int
+    crop: Crop
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that can be counted beforehand. Steps are optimiser steps; `saves` and `samples` list them."""
+
+    pictures: int
+    repeated: int
+    regularisation: int
+    regularisation_repeated: int
+    buckets: tuple[tuple[int, int, int, int], ...]  # width, height, pictures, with repeats
+    batch_size: int
+    accumulation: int
+    processes: int
+    batches_per_epoch: int
+    steps_per_epoch: int
+    epochs: int
+    total_steps: int
+    warmup_steps: int
+    saves: tuple[int, ...]
+    samples: tuple[int, ...]
+    memory_gb: float | None
+    warnings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The sum in human terms."""
+        pictures = f"{self.pictures} picture{'s' * (self.pictures != 1)}"
+        if self.repeated != self.pictures:
+            pictures += f" x {self.repeated / self.pictures:.4g} repeats"
+        if self.regularisation_repeated:
+            pictures = f"({pictures} + {self.regularisation_repeated} regularisation)"
+        at_once = self.batch_size * self.accumulation * self.processes
+        parts = [f"{pictures} x {self.epochs} epochs"] + ([f"/ batch {at_once}"] if at_once > 1 else [])
+        memory = f", about {self.memory_gb:.1f} GB" if self.memory_gb else ""
+        return f"{' '.join(parts)} = {self.total_steps:,} steps{memory}"
+
+    @property
+    def table(self) -> list[tuple[str, str]]:
+        """(what, how many), for people."""
+        accumulated = f" x {self.accumulation} accumulated" if self.accumulation > 1 else ""
+        processes = f" x {self.processes} processes" if self.processes > 1 else ""
+        rows = [
+            ("Pictures", f"{self.pictures} ({self.repeated} with repeats)"),
+            ("Regularisation", f"{self.regularisation} ({self.regularisation_repeated} used an epoch)"),
+            ("Buckets", ", ".join(f"{w}x{h}: {n}" for w, h, n, _ in self.buckets)),
+            ("Batch", f"{self.batch_size}{accumulated}{processes}"),
+            ("Batches an epoch", f"{self.batches_per_epoch:,}"),
+            ("Steps an epoch", f"{self.steps_per_epoch:,}"),
+            ("Epochs", f"{self.epochs:,}"),
+            ("Steps", f"{self.total_steps:,}"),
+            ("Warm-up", f"{self.warmup_steps:,} steps"),
+            ("Checkpoints", f"{len(self.saves):,} and the finished LoRA"),
+            ("Samples", f"{len(self.samples):,} times" if self.samples else "none"),
+        ]
+        return [row for row in rows if row[0] != "Regularisation" or self.regularisation]
+
+    def as_dict(self) -> dict:
+        return asdict(self) | {"sentence": self.sentence}
+
+
+def plan(config: TrainSettings, dataset: Dataset | None = None) -> Plan:
+    """The plan of a run. `dataset` saves scanning it anew. Raises SettingsError with all that is wrong."""
+    problems = wrong_paths(config)
+    dataset = dataset if dataset is not None else scan(config.dataset.folders, config.dataset.caption_extension)
+    if not problems and not dataset.training:
+        why = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in dataset.problems[:3])
+        problems["dataset.folders"] = "no pictures to train on were found" + (f" ({why})" if why else "")
+    if problems:
+        raise SettingsError(problems)
+
+    entries = lay_out(config, dataset.items)
+    rows = bucket_rows(entries, dataset.items)
+    batches = sum(math.ceil(entries_in / config.run.batch_size) for *_, entries_in in rows)
+    per_epoch = math.ceil(batches / (config.accelerate.processes * config.run.gradient_accumulation))
+    total = config.run.max_steps or config.run.epochs * per_epoch
+    epochs = math.ceil(total / per_epoch)
+    regularisation = [entry for entry in entries if dataset.items[entry.item].regularisation]
+    repeated = sum(entry.repeats for entry in entries)
+    of_regularisation = sum(entry.repeats for entry in regularisation)
+    return Plan(
+        pictures=len(dataset.training),
+        repeated=repeated - of_regularisation,
+        regularisation=len(dataset.regularisation),
+        regularisation_repeated=of_regularisation,
+        buckets=rows,
+        batch_size=config.run.batch_size,
+        accumulation=config.run.gradient_accumulation,
+        processes=config.accelerate.processes,
+        batches_per_epoch=batches,
+        steps_per_epoch=per_epoch,
+        epochs=epochs,
+        total_steps=total,
+        warmup_steps=round(config.schedule.warmup * total),
+        saves=moments(config.save.every_steps, config.save.every_epochs, per_epoch, total - 1),
+        samples=sample_steps(config, per_epoch, total),
+        memory_gb=memory(config),
+        warnings=warnings(config) | notes(dataset),
+    )
+
+
+def wrong_paths(config: TrainSettings) -> dict[str, str]:
+    problems = {}
+    if not config.dataset.folders:
+        problems["dataset.folders"] = "choose the folder with your pictures"
+    if config.model.family not in families():
+        problems["model.family"] = f"must be one of {', '.join(families())}; got {config.model.family!r}"
+    else:
+        try:
+            fitting(config.model.base, config.model.family, config.model.trust_pickle)
+        except ModelError as error:
+            problems["model.base"] = str(error)
+    return problems
+
+
+def notes(dataset: Dataset) -> dict[str, str]:
+    """Pictures and captions that are left out or doubtful, as one warning."""
+    if not dataset.problems:
+        return {}
+    first = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in dataset.problems[:3])
+    more = f" (and {len(dataset.problems) - 3} more)" if len(dataset.problems) > 3 else ""
+    return {"dataset.folders": f"{first}{more}"}
+
+
+def lay_out(config: TrainSettings, items: Sequence[Item]) -> list[Entry]:
+    """Every picture with its crop and repeats. Regularisation pictures are shown as often as training ones altogether.
+
+    As in sd-scripts: each regularisation picture with its own repeats until there are enough; if there are too few,
+    they are gone through again, one more repeat each time; if there are too many, the last ones are not used.
+    """
+    repeats = {index: item.repeats for index, item in enumerate(items) if not item.regularisation}
+    wanted = sum(repeats.values())
+    regularisation = [index for index, item in enumerate(items) if item.regularisation]
+    shown = 0
+    while regularisation and shown < wanted:
+        for index in regularisation:
+            more = 1 if index in repeats else items[index].repeats
+            repeats[index] = repeats.get(index, 0) + more
+            shown += more
+            if shown >= wanted:
+                break
+    return [
+        Entry(index, fit(items[index].width, items[index].height, config.dataset), count)
+        for index, count in sorted(repeats.items())
+    ]
+
+
+def bucket_rows(entries: Sequence[Entry], items: Sequence[Item]) -> tuple[tuple[int, int, int, int], ...]:
+    """(width, height, pictures, with repeats) of every bucket, smallest first."""
+    counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
+    for entry in entries:
+        counts[entry.crop.bucket][0] += 1
+        counts[entry.crop.bucket][1] += entry.repeats
+    return tuple((width, height, *counts[width, height]) for width, height in sorted(counts))
+
+
+def moments(every_steps: int, every_epochs: int, per_epoch: int, last: int) -> tuple[int, ...]:
+    """The steps up to `last` at which something is due that happens every so many steps or epochs."""
+    due = set(range(every_steps, last + 1, every_steps)) if every_steps else set()
+    if every_epochs:
+        due |= set(range(every_epochs * per_epoch, last + 1, every_epochs * per_epoch))
+    return tuple(sorted(due))
+
+
+def sample_steps(config: TrainSettings, per_epoch: int, total: int) -> tuple[int, ...]:
+    preview = config.preview
+    if not preview.prompts:
+        return ()
+    due = set(moments(preview.every_steps, preview.every_epochs, per_epoch, total)) | {total}
+    return tuple(sorted(due | ({0} if preview.at_start else set())))
+
+
+def memory(config: TrainSettings) -> float | None:
+    """Rough GB of one step at 16 bit: frozen weights, activations by pixels, adapters with their optimiser state."""
+    family = families()[config.model.family]
+    model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
+    if model.configs.get("unet", {}).get("cross_attention_dim", 768) < 768:
+        return None  # a small model of this shape, such as the toy world's: the family's figures say nothing about it
+    shape = family.footprint
+    wide = 2 if config.accelerate.mixed_precision == "no" else 1
+    pixels = config.dataset.resolution**2 / family.resolution**2 * config.run.batch_size
+    activations = shape.checkpointed if config.memory.gradient_checkpointing else shape.activations
+    return wide * (shape.weights + activations * pixels) + 0.05 * config.lora.denoiser.rank / 16 + 0.6

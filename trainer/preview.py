@@ -1,0 +1,79 @@
+"""Draws the sample pictures of a run: the same prompts from the same seeds each time, without disturbing the
+training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import nn
+
+from trainer.cache import Captions
+from trainer.config import TrainSettings
+from trainer.families.base import Drawing
+
+if TYPE_CHECKING:
+    from trainer.families.base import Family
+
+
+class Preview:
+    """Draws every prompt of the settings into a folder."""
+
+    def __init__(self, config: TrainSettings, family: Family, parts: dict[str, nn.Module], captions: Captions):
+        self._config, self._family, self._parts, self._captions = config, family, parts, captions
+
+    def draw(self, step: int, folder: Path) -> Iterator[tuple[int, str, int, Path]]:
+        """Yields (index, prompt, seed, file) as each picture is written."""
+        folder.mkdir(exist_ok=True)
+        preview = self._config.preview
+        with resting(self._parts):
+            negative = self._captions.of([preview.negative_prompt])
+            for index, prompt in enumerate(preview.prompts):
+                how = self._how(index)
+                pixels = self._family.decode(self._family.draw(self._captions.of([prompt]), negative, how))
+                path = folder / f"{step:08d}_{index:02d}.png"
+                Image.fromarray(pixels[0].numpy()).save(path, pnginfo=notes(prompt, preview.negative_prompt, how))
+                yield index, prompt, how.seed, path
+
+    def _how(self, index: int) -> Drawing:
+        preview, side = self._config.preview, self._config.dataset.resolution
+        return Drawing(
+            preview.width or side,
+            preview.height or side,
+            preview.steps,
+            preview.guidance,
+            preview.sampler,
+            preview.seed + index,
+        )
+
+
+def notes(prompt: str, negative: str, how: Drawing) -> PngInfo:
+    """What made the picture, in the text entry that A1111 and others read."""
+    info = PngInfo()
+    info.add_itxt(
+        "parameters",
+        f"{prompt}\nNegative prompt: {negative}\nSteps: {how.steps}, Sampler: {how.sampler}, "
+        f"CFG scale: {how.guidance:g}, Seed: {how.seed}, Size: {how.width}x{how.height}",
+    )
+    return info
+
+
+@contextmanager
+def resting(parts: dict[str, nn.Module]) -> Iterator[None]:
+    """Parts in evaluation mode on the denoiser's device, without gradients; afterwards as they were, down to the
+    random numbers."""
+    device = next(parts["denoiser"].parameters()).device
+    before = {name: (part.training, next(part.parameters()).device) for name, part in parts.items()}
+    with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for part in parts.values():
+            part.eval().to(device)
+        try:
+            yield
+        finally:
+            for name, (training, home) in before.items():
+                parts[name].train(training).to(home)

@@ -1,0 +1,178 @@
+"""What a run says of itself while it trains: events for the window, lines for the log, scalars for TensorBoard."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from jobs.events import EventWriter
+from jobs.folder import Job
+from trainer.config import TrainSettings
+from trainer.plan import Plan
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+    from torch.utils.tensorboard import SummaryWriter
+
+RECENT = 100  # steps in the average loss
+PACE = 20  # steps in the speed; the first ones of a run are slower
+LINE_SECONDS = 5  # between progress lines in the log
+COUNT_SECONDS = 0.5  # between events of a phase that counts
+
+
+class Report:
+    """Only the first process speaks; in the others every call does nothing."""
+
+    def __init__(self, job: Job, config: TrainSettings, plan: Plan, place: PartialState):
+        self._job, self._config, self._plan, self._place = job, config, plan, place
+        self._speaks = place.is_main_process
+        self._events = EventWriter(job.events_path) if self._speaks else None
+        self._board: SummaryWriter | None = None
+        self._losses: deque[float] = deque(maxlen=RECENT)
+        self._times: deque[float] = deque(maxlen=PACE + 1)
+        self._began = self._line = self._counted = time.monotonic()
+        if self._speaks:
+            print(f"{config.name}: {plan.sentence}", flush=True)
+            for where, what in plan.warnings.items():
+                self.warning(f"{where}: {what}")
+
+    def phase(self, name: str, done: int, total: int) -> None:
+        """A part of the preparation: how far it is."""
+        if not self._speaks:
+            return
+        now = time.monotonic()
+        if done in (0, total) or now - self._counted > COUNT_SECONDS:
+            self._counted = now
+            self._events.write("phase", name=name, done=done, total=total)
+            if done == total:
+                print(f"{name}: done ({now - self._began:.1f} s after the start)", flush=True)
+
+    def counting(self, name: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.phase(name, done, total)
+
+    def warning(self, message: str) -> None:
+        if self._speaks:
+            self._events.write("warning", message=message)
+            print(f"warning: {message}", flush=True)
+
+    def started(self, step: int, device: torch.device) -> None:
+        """Everything is loaded; the next thing is step `step` + 1."""
+        if not self._speaks:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        elsewhere = self._config.save.logging_folder
+        board = Path(elsewhere) / self._job.id if elsewhere else self._job.folder / "tensorboard"
+        self._board = SummaryWriter(board, purge_step=step + 1 if step else None)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        self._events.write(
+            "started",
+            pid=os.getpid(),
+            step=step,
+            total_steps=self._plan.total_steps,
+            epochs=self._plan.epochs,
+            device=name,
+            family=self._config.model.family,
+            plan=self._plan.as_dict(),
+        )
+        print(f"training on {name}, from step {step} of {self._plan.total_steps}", flush=True)
+        self._times.append(time.monotonic())
+
+    def step(self, values: dict) -> None:
+        """`values`: step, epoch, loss, grad_norm, lrs, skipped."""
+        if not self._speaks:
+            return
+        now = time.monotonic()
+        self._times.append(now)
+        self._losses.append(values["loss"])
+        finite = [loss for loss in self._losses if loss - loss == 0]
+        pace = (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-9)
+        left = (self._plan.total_steps - values["step"]) / pace
+        pictures = self._plan.batch_size * self._plan.accumulation * self._plan.processes
+        rates = values["lrs"]
+        average = sum(finite) / len(finite) if finite else float("nan")
+        self._events.write(
+            "step",
+            **values,
+            loss_average=average,
+            lr=next(iter(rates.values())),
+            it_s=round(pace, 4),
+            img_s=round(pace * pictures, 3),
+            eta=round(left, 1),
+            memory_gb=self._memory(),
+        )
+        for name, value in ("loss", values["loss"]), ("loss_average", average), ("grad_norm", values["grad_norm"]):
+            self._board.add_scalar(f"train/{name}", value, values["step"])
+        for name, rate in rates.items():
+            self._board.add_scalar(f"lr/{name}", rate, values["step"])
+        if now - self._line > LINE_SECONDS or values["step"] == self._plan.total_steps:
+            self._line = now
+            print(
+                f"step {values['step']}/{self._plan.total_steps}  epoch {values['epoch']:.2f}  loss {average:.4f}  "
+                f"{pace:.2f} it/s  {clock(left)} left",
+                flush=True,
+            )
+
+    def samples(self, step: int, drawn: Iterable[tuple[int, str, int, Path]]) -> None:
+        """Announces each picture as it is drawn. The time it takes does not count as training speed."""
+        began = time.monotonic()
+        for index, prompt, seed, path in drawn:
+            self._events.write("sample", step=step, index=index, prompt=prompt, seed=seed, path=self._inside(path))
+        self._leave_out(began)
+        print(f"samples of step {step} drawn in {time.monotonic() - began:.1f} s", flush=True)
+
+    def checkpoint(self, step: int, path: Path) -> None:
+        self._events.write("checkpoint", step=step, path=self._inside(path))
+        print(f"saved {path.name}", flush=True)
+
+    def finished(self, lora: Path, step: int) -> None:
+        seconds = round(time.monotonic() - self._began, 1)
+        print(f"finished after {clock(seconds)}: {lora}", flush=True)
+        self._end("finished", lora=str(lora), steps=step, seconds=seconds)
+
+    def stopped(self, lora: Path, step: int) -> None:
+        print(f"stopped at step {step} of {self._plan.total_steps}; run it again to go on", flush=True)
+        self._end("stopped", step=step, lora=str(lora))
+
+    def _end(self, kind: str, **values) -> None:
+        self._board.close()
+        self._events.write(kind, **values)
+
+    def _inside(self, path: Path) -> str:
+        return path.relative_to(self._job.folder).as_posix()
+
+    def _leave_out(self, began: float) -> None:
+        spent = time.monotonic() - began
+        self._times = deque((moment + spent for moment in self._times), maxlen=self._times.maxlen)
+
+    def _memory(self) -> float | None:
+        """GB taken at most so far: of the GPU, or without one of this process."""
+        if self._place.device.type == "cuda":
+            return round(torch.cuda.max_memory_reserved() / 1e9, 2)
+        return round(peak_memory() / 1e9, 2)
+
+
+def peak_memory() -> int:
+    """Bytes that this process has held at most, counted by the system."""
+    if os.name == "nt":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes, Linux kilobytes
+
+
+def clock(seconds: float) -> str:
+    """90 -> "1:30", 3700 -> "1:01:40"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
