@@ -39,9 +39,7 @@ def parse(section: type[AnySection], values: dict[str, Any] | Section) -> AnySec
     try:
         config = section.model_validate(values)
     except ValidationError as error:
-        for path, problem in _translated(section, error):
-            known = problems.get(path)
-            problems[path] = problem if known in (None, problem) else f"{known}; {problem}"
+        problems |= {path: problem for path, problem in _translated(section, error) if path not in problems}
     if problems:
         raise SettingsError(problems)
     return config
@@ -111,8 +109,13 @@ def _sections(config: Section, prefix: str = "") -> Iterator[tuple[str, Section]
 
 
 def _translated(section: type[Section], error: ValidationError) -> Iterator[tuple[str, str]]:
+    found: dict[str, list[Any]] = {}
     for item in error.errors():
-        yield _path(section, item["loc"]), _sentence(item)
+        found.setdefault(_path(section, item["loc"]), []).append(item)
+    for path, items in found.items():  # several for one path: none of the types of a union would do
+        demands = list(dict.fromkeys(_demand(item) for item in items))
+        said = " or ".join([demands[0], *(demand.removeprefix("must be ") for demand in demands[1:])])
+        yield path, said + (f"; got {got(items[0]['input'])}" if items[0]["type"] not in WITHOUT_VALUE else "")
 
 
 def _path(section: type[Section], location: tuple[int | str, ...]) -> str:
@@ -152,18 +155,17 @@ SENTENCES = {
     "model": "must be a group of settings",
     "missing": "must be given",
 }
-WITHOUT_VALUE = {"missing", "too_short", "too_long", "model"}
+WITHOUT_VALUE = {"missing", "too_short", "too_long", "model_type", "value_error"}
 
 
-def _sentence(item: Any) -> str:
+def _demand(item: Any) -> str:
     kind, context = item["type"], item.get("ctx", {})
     if kind == "value_error":  # raised by a validator of our own, in its own words
         return str(context["error"])
     kind = kind if kind in SENTENCES else kind.partition("_")[0]
     if kind not in SENTENCES:
         return item["msg"][:1].lower() + item["msg"][1:]
-    said = SENTENCES[kind].format_map({name: number(value) for name, value in context.items()})
-    return said if kind in WITHOUT_VALUE else f"{said}; got {got(item['input'])}"
+    return SENTENCES[kind].format_map({name: number(value) for name, value in context.items()})
 
 
 def number(value: Any) -> str:

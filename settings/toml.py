@@ -92,7 +92,7 @@ def loads(section: type[Section], text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         hint = ""
         if "\\" in str(error) or "escape" in str(error) or "hex" in str(error):
-            hint = '; inside "double quotes" a backslash is written twice, or use \'single quotes\''
+            hint = "; inside \"double quotes\" a backslash is written twice, or use 'single quotes'"
         raise SettingsError({"file": f"is not valid TOML: {error}{hint}"}) from None
     version = values.pop("version", section.version)
     if not isinstance(version, int) or version > section.version:
