@@ -177,7 +177,7 @@ class CaptionFinder:
                       'each line must look like {"file_name": "a.jpg", "text": "a caption"}')
 
     def _from_meta_cap(self, path: Path) -> Iterable[tuple[str, Caption]]:
-        """kohya's finetune table: {picture: {"caption": …, "tags": …}}; pictures by stem or by a path of any machine."""
+        """kohya's finetune table: {picture: {"caption": …, "tags": …}}; a picture is its stem or a path of any kind."""
         entries = _parsed(self._table_text(path))
         if not isinstance(entries, dict):
             self._say(path, "this isn't a table of captions", "make it again, or delete it")

@@ -209,12 +209,12 @@ class _Scan:
         if suffix not in pictures.EXTENSIONS or not self._new(path):
             return None
         try:
-            path.name.encode()  # a name in an old encoding can be opened, but not written into any text
+            str(path).encode()  # a name in an old encoding can be opened, but not written into any text
             head = pictures.header(path)
             if self.deep or not pictures.looks_whole(path):
                 pictures.read(path)
         except UnicodeEncodeError:
-            self.leave_out(path, "the file's name isn't valid text", "rename the file")
+            self.leave_out(path, "its name, or a folder's, isn't valid text", "rename it")
             return None
         except PictureError as error:
             self.leave_out(path, error.reason, error.fix)
