@@ -21,8 +21,8 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Literal
 
-from .environment import Environment
-from .packages import differences
+from setup.environment import Environment
+from setup.packages import differences
 
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP = "run: python launch.py"

@@ -18,9 +18,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal, NoReturn
+from typing import Literal, NoReturn
 
-from . import packages
+from jobs.files import read_json, replace
+from jobs.lock import locked
+from setup import packages
 
 WINDOWS = os.name == "nt"
 State = Literal["ready", "absent", "unfinished", "broken", "foreign"]
@@ -41,17 +43,13 @@ class Environment:
 
     def note(self) -> dict:
         """What the last set-up wrote; empty when there is no readable note."""
-        try:
-            note = json.loads(self.note_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return note if isinstance(note, dict) else {}
+        return read_json(self.note_path) or {}
 
     def state(self, locks: list[str]) -> State:
         """How the folder stands: `ready` means that nothing has to be done before a verb can run."""
-        if not self.folder.is_dir() or set(os.listdir(self.folder)) <= {"loratory.new"}:
-            return "absent"
         note = self.note()
+        if not note and (not self.folder.is_dir() or all("loratory.json" in name for name in os.listdir(self.folder))):
+            return "absent"
         alive = self.version()
         if note and note.get("folder") == str(self.folder) and alive and alive == note.get("python"):
             installed = note.get("installed", {})
@@ -77,9 +75,7 @@ class Environment:
 
     def record(self, **values: object) -> None:
         """Writes values into the note; whole or not at all, so that a killed set-up leaves a readable one."""
-        aside = self.note_path.with_suffix(".new")
-        aside.write_text(json.dumps({**self.note(), **values}, indent=1), encoding="utf-8")
-        aside.replace(self.note_path)
+        replace(self.note_path, json.dumps({**self.note(), **values}, indent=1))
 
     def make(self) -> None:
         """An empty environment of the running Python, without pip (packages.py adds pip when it needs it)."""
@@ -164,29 +160,17 @@ def adopt(environment: Environment, locks: list[str]) -> None:
 
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
-    """Lets one start at a time set up; a second waits. The system drops the lock when its holder ends or dies."""
-    with open(path, "a+b") as file:
-        if not try_lock(file):
+    """Lets one start at a time set up; a second waits for the first."""
+    told = False
+    while True:
+        with locked(path) as mine:
+            if mine:
+                yield
+                return
+        if not told:
             say("Another start is setting up .venv; waiting for it.")
-            while not try_lock(file):
-                time.sleep(0.3)
-        yield
-
-
-def try_lock(file: IO[bytes]) -> bool:
-    try:
-        if WINDOWS:
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+            told = True
+        time.sleep(0.3)
 
 
 def base_python() -> str:

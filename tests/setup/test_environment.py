@@ -29,7 +29,7 @@ def wheel(folder: Path, version: str) -> None:
 
 
 class Copy:
-    """A copy of launch.py and setup/ whose only verb package is a `gui` that tells what it sees."""
+    """A copy of launch.py and what it imports, whose only verb package is a `gui` that tells what it sees."""
 
     def __init__(self, folder: Path, uv: bool):
         root = folder / "a folder, with 'Юникод'" / "loratory"
@@ -37,7 +37,8 @@ class Copy:
         for folder in (root, self.wheels, self.bin):
             folder.mkdir(parents=True)
         shutil.copy(ROOT / "launch.py", root)
-        shutil.copytree(ROOT / "setup", root / "setup", ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("setup", "jobs"):
+            shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
         (root / "gui").mkdir()
         (root / "gui" / "__main__.py").write_text(PROBE)
         self.lock("1.0")
@@ -141,7 +142,7 @@ def test_a_broken_environment_is_rebuilt(quick, harm):
     elif harm == "note torn":
         shutil.rmtree(venv)
         venv.mkdir()
-        (venv / "loratory.new").write_text("{")  # killed before the note was in place
+        (venv / ".loratory.json.123").write_text("{")  # killed before the note was in place
     assert told(quick.start())["tinypin"] == "1.0"
     assert not list(quick.root.glob(".venv-old-*"))
 
