@@ -237,10 +237,10 @@ def _header(path: Path) -> tuple[list[str], dict[str, str]]:
     """(names of the tensors, metadata), without the data: a checkpoint given by mistake may be many gigabytes."""
     with open(path, "rb") as file:
         start = file.read(8)
-        if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
-            raise LoraError(f"{path.name} is a pickle, which can carry programs; only .safetensors files are read")
         size = int.from_bytes(start, "little")
         if len(start) < 8 or size > path.stat().st_size - 8:
+            if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+                raise LoraError(f"{path.name} is a pickle, which can carry programs; only .safetensors files are read")
             raise LoraError(f"{path.name} is not a complete safetensors file; download or save it again")
         content = file.read(size)
     try:
