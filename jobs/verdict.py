@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
 
-from jobs.events import FIRST_LOOK, tail_log
+from jobs.events import FIRST_LOOK, folded
 
 # How launchers report that the program they launched was ended by a signal.
 SIGNAL_IN_LOG = re.compile(r"Signals\.(SIG[A-Z]+)|\((SIG[A-Z]+)\)|exitcode\s*:\s*-(\d+)")
@@ -31,8 +32,7 @@ BY_SIGNAL = {"SIGKILL": MEMORY, "SIGTERM": ASKED, "SIGHUP": ASKED, "SIGINT": ASK
 
 def verdict(code: int, log: Path, log_starts: int = 0) -> dict[str, str]:
     """The values of a `failed` event: cause, fix, and (as traceback) the last lines of the log after a byte offset."""
-    last = log.stat().st_size - FIRST_LOOK if log.exists() else 0
-    lines = [line for line in tail_log(log, max(log_starts, last))["lines"] if line.strip()][-LINES:]
+    lines = last_lines(log, log_starts)
     if name := signal_name(code, lines):
         cause, fix = BY_SIGNAL.get(name, CRASHED)
         cause = f"{cause} ({name})."
@@ -43,6 +43,15 @@ def verdict(code: int, log: Path, log_starts: int = 0) -> dict[str, str]:
     else:
         cause, fix = "The process ended without saying that its work is done.", ENDED
     return {"cause": cause, "fix": fix, "traceback": "\n".join(lines)}
+
+
+def last_lines(log: Path, log_starts: int) -> list[str]:
+    """The last lines that say something, also one without an end: nobody will finish it."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(log_starts, file.seek(0, os.SEEK_END) - FIRST_LOOK))
+        return [line for line in map(folded, file.read().split(b"\n")) if line.strip()][-LINES:]
 
 
 def signal_name(code: int, lines: list[str]) -> str:

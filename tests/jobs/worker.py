@@ -1,0 +1,57 @@
+"""A small job for the tests: `python -m tests.jobs.worker JOB WHAT`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from jobs.events import EventWriter
+from jobs.requests import take
+
+
+def until_stop(folder: Path) -> None:
+    """Lives until asked to stop (half a minute at most, so that a failing test leaves nothing behind)."""
+    events = EventWriter(folder / "events.jsonl")
+    events.write("started", pid=os.getpid())
+    for step in range(1000):
+        if "stop" in take(folder):
+            events.write("stopped", step=step)
+            return
+        events.write("step", step=step)
+        time.sleep(0.03)
+
+
+def finish(folder: Path) -> None:
+    EventWriter(folder / "events.jsonl").write("finished", steps=1)
+
+
+def surroundings(folder: Path) -> None:
+    seen = {"cwd": os.getcwd(), "environment": dict(os.environ), "input": sys.stdin.read(), "argv": sys.argv}
+    (folder / "seen.json").write_text(json.dumps(seen))
+    finish(folder)
+
+
+def vanish(folder: Path) -> None:
+    print("getting on with it\nValueError: the moon is full", flush=True)
+    os._exit(3)
+
+
+def be_killed(folder: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def launch(folder: Path) -> None:
+    """As `accelerate launch` does: the work is in a child; here in a session of its own, as torch's launcher has it."""
+    child = [sys.executable, "-m", "tests.jobs.worker", str(folder), "until_stop"]
+    raise SystemExit(subprocess.run(child, start_new_session=True).returncode)
+
+
+if __name__ == "__main__":
+    {work.__name__: work for work in (until_stop, finish, surroundings, vanish, be_killed, launch)}[sys.argv[2]](
+        Path(sys.argv[1])
+    )
