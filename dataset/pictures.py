@@ -37,8 +37,9 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Our own limit is stricter and speaks to the person; Pillow's warning would only go to the terminal.
+# Our own limit is stricter, and what is wrong is told to the person; Pillow's warnings would only go to the terminal.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 class PictureError(ValueError):
