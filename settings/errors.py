@@ -54,7 +54,7 @@ def nearest(section: type[Section], path: str) -> list[str]:
     """The known paths that an unknown one may have meant, best first; at most three."""
     known = dict(_known(section))
     wanted = path.replace("-", "_").lower()
-    if same := [name for name, kohya in known.items() if kohya and kohya == wanted.rpartition(".")[2]]:
+    if same := [name for name, kohya in known.items() if wanted.rpartition(".")[2] in kohya.split()]:
         return same[:3]
     scores = {name: _likeness(wanted, name) for name in known}
     good = max(0.6, max(scores.values(), default=0) - 0.1)
@@ -69,7 +69,7 @@ def _likeness(wanted: str, known: str) -> float:
 
 
 def _known(section: type[Section], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(path, kohya's name) of every setting, group and field of a list's items."""
+    """(path, kohya's names) of every setting, group and field of a list's items."""
     groups = set()
     for setting in settings(section, prefix):
         parents = setting.path[len(prefix) :].split(".")[:-1]

@@ -20,7 +20,7 @@ class Ui:
     level: Literal["quick", "standard", "expert"] = "standard"
     needs: str = ""  # shown only for families that have this trait
     when: str = ""  # shown only while "other.path" is true, or "other.path=a|b" has one of these values
-    kohya: str = ""  # the name in sd-scripts or kohya_ss, for people who search by it
+    kohya: str = ""  # its names in sd-scripts or kohya_ss, for people who search by them
     kind: Literal["", "file", "folder", "model", "text"] = ""  # "text" has several lines
 
 

@@ -91,7 +91,8 @@ def test_a_problem_is_one_plain_sentence_at_its_path(values: dict[str, Any], pat
         ({"noise_gamma": 1}, "noise_gamma", "noise.gamma"),
         ({"noice": {"gamma": 1}}, "noice", "noise"),
         ({"gamma": 1}, "gamma", "noise.gamma"),
-        ({"network_dim": 1}, "network_dim", "denoiser.rank"),  # kohya's name
+        ({"network_dim": 1}, "network_dim", "denoiser.rank"),  # kohya's names
+        ({"denoiser": {"lora_rank": 1}}, "denoiser.lora_rank", "denoiser.rank"),
         ({"folders": [{"repeat": 1}]}, "folders.0.repeat", "folders.0.repeats"),
     ],
 )

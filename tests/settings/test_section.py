@@ -14,7 +14,7 @@ def test_a_field_is_a_setting_with_its_bounds_help_and_look() -> None:
     rank = FOUND["denoiser.rank"]
     assert (rank.type, rank.default, rank.minimum, rank.maximum, rank.ui.step) == (int, 16, 1, 512, 4)
     assert not rank.exclusive_minimum and not rank.optional
-    assert rank.help == "Size of the update." and rank.ui.kohya == "network_dim"
+    assert rank.help == "Size of the update." and rank.ui.kohya == "network_dim lora_rank"
     assert all(setting.help for setting in FOUND.values())
 
 

@@ -33,7 +33,7 @@ class Folder(Section):
 class Network(Section):
     """What is trained."""
 
-    rank: Annotated[int, Field(ge=1, le=512), Ui(step=4, kohya="network_dim")] = 16
+    rank: Annotated[int, Field(ge=1, le=512), Ui(step=4, kohya="network_dim lora_rank")] = 16
     """Size of the update."""
 
     alpha: Annotated[float, Field(gt=0)] = 16
