@@ -100,7 +100,10 @@ def processes(folder: Path) -> list[psutil.Process]:
     """The living processes of a job: the one that was started, else what it has left behind."""
     if not has_process(folder):
         return []
-    return _launched(folder) or [process for process in psutil.process_iter() if _has_mark(process, _mark(folder))]
+    if launched := _launched(folder):
+        return launched
+    mark = _mark(folder)
+    return [process for process in psutil.process_iter() if _has_mark(process, mark)]
 
 
 def kill(job: Job) -> None:
