@@ -41,14 +41,6 @@ def learning_rates(optimizer: Optimizer) -> dict[str, float]:
     return {group["name"]: float(group["lr"]) * float(group.get("d", 1.0)) for group in optimizer.param_groups}
 
 
-def describe(optimizer: Optimizer) -> str:
-    """Class and options in one line, as the metadata of a LoRA file says it."""
-    kind = type(optimizer)
-    options = {name: optimizer.param_groups[0][name] for name in ("weight_decay", "betas") if
-               name in optimizer.param_groups[0]}
-    return f"{kind.__module__}.{kind.__qualname__}({','.join(f'{name}={value}' for name, value in options.items())})"
-
-
 def warmup_steps(settings: ScheduleSettings, total_steps: int) -> int:
     """Optimiser steps over which the rate rises; at most all of them."""
     return min(total_steps, round(settings.warmup * total_steps))

@@ -140,10 +140,6 @@ def test_8_bit_keeps_its_state_in_8_bits():
     assert optimizer.state[params[0]]["state1"].dtype == torch.uint8
 
 
-def test_what_the_metadata_says():
-    assert optim.describe(build("adamw", weights())) == "torch.optim.adamw.AdamW(weight_decay=0.01,betas=(0.9, 0.999))"
-
-
 THEIRS = {"linear": "linear", "cosine": "cosine", "cosine_restarts": "cosine_with_restarts", "polynomial": "polynomial"}
 
 

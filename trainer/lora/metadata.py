@@ -1,0 +1,156 @@
+"""What a LoRA file says about itself: the `ss_*` entries that kohya's trainers write and `modelspec.*` (version 1.0.1).
+
+A1111 and Forge tell the family from `ss_base_model_version` and `ss_v2` and suggest prompts from `ss_tag_frequency`;
+others show the rest. All values are text: str() of a Python value, or JSON where it is a table.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset import stats
+from dataset.scan import Dataset
+from trainer.config import TrainSettings
+
+if TYPE_CHECKING:
+    from trainer.families.base import Family
+    from trainer.plan import Plan
+
+OPTIMIZERS = {
+    "adamw": "torch.optim.adamw.AdamW",
+    "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "adafactor": "transformers.optimization.Adafactor",
+    "prodigy": "pytorch_optimizer.optimizer.prodigy.Prodigy",
+    "lion": "pytorch_optimizer.optimizer.lion.Lion",
+}
+"""The class behind each choice of `optimizer.name`."""
+
+SCHEDULES = {"cosine_restarts": "cosine_with_restarts"}
+
+# What tells strangers about the maker's disk and pictures; metadata.private leaves it out.
+_PRIVATE = {"ss_sd_model_name", "ss_vae_name", "ss_dataset_dirs", "ss_reg_dataset_dirs", "ss_tag_frequency"}
+
+
+def metadata(config: TrainSettings, family: Family, plan: Plan, dataset: Dataset, *, step: int,
+             began: float) -> dict[str, str]:
+    """The entries of a file saved after `step` optimiser steps of a run that began at `began` (seconds since 1970).
+
+    The two hashes over the tensors are added by file.save.
+    """
+    entries = (_run(config, plan, step, began) | _network(config, family) | _training(config)
+               | _data(config, dataset) | _modelspec(config, family))
+    hidden = _PRIVATE if config.metadata.private else set()
+    return {key: value if isinstance(value, str) else str(value) for key, value in entries.items() if key not in hidden}
+
+
+def _run(config: TrainSettings, plan: Plan, step: int, began: float) -> dict[str, Any]:
+    at_once = config.run.batch_size * config.accelerate.processes * config.run.gradient_accumulation
+    return {
+        "ss_session_id": zlib.crc32(f"{config.name} {began}".encode()),
+        "ss_training_started_at": began,
+        "ss_training_finished_at": time.time(),
+        "ss_output_name": config.name,
+        "ss_num_train_images": plan.repeated,
+        "ss_num_reg_images": plan.regularisation_repeated,
+        "ss_num_batches_per_epoch": plan.batches_per_epoch,
+        "ss_num_epochs": plan.epochs,
+        "ss_epoch": math.ceil(step / plan.steps_per_epoch),
+        "ss_steps": step,
+        "ss_max_train_steps": plan.total_steps,
+        "ss_lr_warmup_steps": plan.warmup_steps,
+        "ss_batch_size_per_device": config.run.batch_size,
+        "ss_total_batch_size": at_once,
+        "ss_gradient_accumulation_steps": config.run.gradient_accumulation,
+        "ss_seed": config.run.seed,
+        "ss_training_comment": config.metadata.comment or None,
+    }
+
+
+def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
+    """kohya knows one rank for everything: the denoiser's, if it was trained."""
+    denoiser, text = config.lora.denoiser, config.lora.text_encoder
+    main = denoiser if denoiser.train else text
+    convolutions = denoiser.train and denoiser.layers == "all"
+    own = {"conv_dim": str(denoiser.rank), "conv_alpha": str(denoiser.alpha)} if convolutions else {}
+    return {
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": main.rank,
+        "ss_network_alpha": main.alpha,
+        "ss_network_dropout": main.dropout or None,
+        "ss_network_args": json.dumps(own),
+        "ss_learning_rate": main.learning_rate,
+        "ss_unet_lr": denoiser.learning_rate if denoiser.train else None,
+        "ss_text_encoder_lr": text.learning_rate if text.train else None,
+        "ss_v2": family.base_version.startswith("sd_v2"),
+        "ss_base_model_version": family.base_version,
+        "ss_sd_model_name": Path(config.model.base).name,
+        "ss_vae_name": Path(config.model.vae).name if config.model.vae else None,
+    }
+
+
+def _training(config: TrainSettings) -> dict[str, Any]:
+    options = f"weight_decay={config.optimizer.weight_decay}"
+    if config.optimizer.name != "adafactor":
+        options += f",betas=({config.optimizer.beta1}, {config.optimizer.beta2})"
+    return {
+        "ss_optimizer": f"{OPTIMIZERS[config.optimizer.name]}({options})",
+        "ss_max_grad_norm": config.optimizer.max_grad_norm,
+        "ss_lr_scheduler": SCHEDULES.get(config.schedule.name, config.schedule.name),
+        "ss_mixed_precision": config.accelerate.mixed_precision,
+        "ss_full_fp16": False,
+        "ss_gradient_checkpointing": config.memory.gradient_checkpointing,
+        "ss_cache_latents": config.memory.cache_latents,
+        "ss_min_snr_gamma": config.noise.min_snr_gamma,
+        "ss_noise_offset": config.noise.noise_offset or None,
+        "ss_prior_loss_weight": config.noise.prior_loss_weight,
+        "ss_loss_type": "l2",
+        "ss_zero_terminal_snr": False,
+        "ss_clip_skip": None,
+        "ss_max_token_length": None,
+    }
+
+
+def _data(config: TrainSettings, dataset: Dataset) -> dict[str, Any]:
+    settings, captions = config.dataset, config.captions
+    return {
+        "ss_resolution": f"{settings.resolution},{settings.resolution}",
+        "ss_enable_bucket": settings.buckets,
+        "ss_bucket_no_upscale": not settings.upscale,
+        "ss_min_bucket_reso": settings.bucket_min,
+        "ss_max_bucket_reso": settings.bucket_max,
+        "ss_bucket_info": json.dumps(stats.bucket_info(dataset.items, settings)),
+        "ss_flip_aug": settings.flip,
+        "ss_color_aug": False,
+        "ss_random_crop": False,
+        "ss_shuffle_caption": captions.shuffle,
+        "ss_keep_tokens": captions.keep_tokens,
+        "ss_caption_dropout_rate": captions.dropout,
+        "ss_dataset_dirs": json.dumps(stats.dataset_dirs(dataset.training)),
+        "ss_reg_dataset_dirs": json.dumps(stats.dataset_dirs(dataset.regularisation)),
+        "ss_tag_frequency": json.dumps(stats.tag_frequency(dataset.items)),
+    }
+
+
+def _modelspec(config: TrainSettings, family: Family) -> dict[str, str]:
+    said = config.metadata
+    entries = {
+        "sai_model_spec": "1.0.1",
+        "architecture": f"{family.architecture}/lora",
+        "implementation": "diffusers",
+        "title": said.title or config.name,
+        "resolution": f"{config.dataset.resolution}x{config.dataset.resolution}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "prediction_type": "v" if family.prediction_type == "v_prediction" else family.prediction_type,
+        "author": said.author,
+        "description": said.description,
+        "license": said.license,
+        "tags": said.tags,
+        "trigger_phrase": said.trigger,
+    }
+    return {f"modelspec.{name}": text for name, text in entries.items() if text}
