@@ -136,7 +136,7 @@ def test_hashes_are_those_that_readers_compute(tmp_path):
 # Reading other programs' files
 
 
-def in_dialect(parts, rename, alphas=False):
+def in_dialect(parts, rename):
     """The adapters of `parts` under other names: rename(part, path, letter) -> key."""
     tensors = {}
     for key, weight in inject.state(parts).items():

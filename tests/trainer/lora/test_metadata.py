@@ -48,8 +48,8 @@ def test_what_readers_decide_by():
     held = entries(metadata={"trigger": "sks dog", "author": "me"}, dataset={"resolution": 512})
     expected = {
         "ss_base_model_version": "sd_v1", "ss_v2": "False", "ss_output_name": "my_dog",
-        "ss_network_module": "networks.lora", "ss_network_dim": "16", "ss_network_alpha": "16.0", "ss_network_args": "{}",
-        "ss_resolution": "512,512",
+        "ss_network_module": "networks.lora", "ss_network_args": "{}",
+        "ss_network_dim": "16", "ss_network_alpha": "16.0", "ss_resolution": "512,512",
         "ss_sd_model_name": "secret.safetensors", "ss_vae_name": "secret-vae",
         "modelspec.sai_model_spec": "1.0.1", "modelspec.architecture": "stable-diffusion-v1/lora",
         "modelspec.title": "my_dog", "modelspec.resolution": "512x512", "modelspec.prediction_type": "epsilon",
