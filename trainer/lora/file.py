@@ -24,6 +24,7 @@ from trainer.lora.merge import Adapter
 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float32": torch.float32}
 _PARTIAL = ".lora-partial-"
+_LONGEST_HEADER = 100_000_000  # bytes; the safetensors library's own limit
 _PEFT_WEIGHTS, _PEFT_CONFIG, _DIFFUSERS_WEIGHTS = (
     "adapter_model.safetensors", "adapter_config.json", "pytorch_lora_weights.safetensors")
 
@@ -238,7 +239,7 @@ def _header(path: Path) -> tuple[list[str], dict[str, str]]:
     with open(path, "rb") as file:
         start = file.read(8)
         size = int.from_bytes(start, "little")
-        if len(start) < 8 or size > path.stat().st_size - 8:
+        if len(start) < 8 or size > min(_LONGEST_HEADER, path.stat().st_size - 8):
             if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
                 raise LoraError(f"{path.name} is a pickle, which can carry programs; only .safetensors files are read")
             raise LoraError(f"{path.name} is not a complete safetensors file; download or save it again")
