@@ -82,9 +82,8 @@ class Environment:
         say(f"Making .venv with Python {platform.python_version()} in {self.root}")
         self.folder.mkdir(exist_ok=True)
         self.record(made_by_launch=True, folder=str(self.folder), installed={})
-        made = subprocess.run(
-            [base_python(), "-m", "venv", "--without-pip", self.folder], capture_output=True, text=True, env=clean()
-        )
+        command = [base_python(), "-m", "venv", "--without-pip", self.folder]
+        made = subprocess.run(command, capture_output=True, text=True, env=packages.clean_environ())
         if made.returncode or not (version := self.version()):
             raise SetupError(f"Python could not make .venv ({last_line(made)}). On Debian: apt install python3-venv")
         self.record(python=version)
@@ -106,7 +105,7 @@ class Environment:
         """
         python = self.python if self.version() else Path(base_python())
         command = [str(python), "-P", "-m", module, *arguments]
-        environment = {**clean(), "PYTHONPATH": str(self.root)}
+        environment = {**packages.clean_environ(), "PYTHONPATH": str(self.root)}
         sys.stdout.flush()
         sys.stderr.flush()
         if not WINDOWS:
@@ -176,12 +175,6 @@ def only_one(path: Path) -> Iterator[None]:
 def base_python() -> str:
     """The Python that environments are made from: the running one, or the one below it when that is a .venv's."""
     return getattr(sys, "_base_executable", None) or sys.executable
-
-
-def clean() -> dict[str, str]:
-    """The person's variables without those that would point a Python at other packages."""
-    misleading = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
-    return {name: value for name, value in os.environ.items() if name not in misleading}
 
 
 def last_line(result: subprocess.CompletedProcess) -> str:

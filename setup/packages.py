@@ -62,12 +62,15 @@ def steps(python: Path, lock: Path) -> list[list[str]]:
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """Package -> version for about what this machine installs: of the markers only `sys_platform` is looked at."""
+    """Package -> version for what this machine installs, as far as it can be told without a marker parser."""
     pins = {}
     for line in lock.read_text(encoding="utf-8").splitlines():
         if pin := re.match(r"([A-Za-z0-9._-]+)==([^ ;]+)(.*)", line):
             name, version, marker = pin.groups()
-            if not (other := re.search(r"sys_platform == '(\w+)'", marker)) or other[1] == sys.platform:
+            system = re.search(r"sys_platform == '(\w+)'", marker)
+            oldest = re.search(r"python_full_version >= '(\d+)\.(\d+)'", marker)
+            newer = oldest and (int(oldest[1]), int(oldest[2])) > sys.version_info[:2]
+            if (not system or system[1] == sys.platform) and not newer:
                 pins[name] = version
     return pins
 
@@ -78,7 +81,7 @@ def pinned(lock: Path) -> dict[str, str]:
 def run_uv(uv: str, python: Path, what: list[str]) -> bool:
     """uv draws its own progress on a terminal; elsewhere its list of every package is dropped."""
     command = [uv, "pip", "install", "--python", str(python), *what]
-    environment = dict(os.environ)
+    environment = clean_environ()
     if "--index-url" not in what:
         options, variables = pip_settings()
         command += options
@@ -105,6 +108,8 @@ def pip_settings() -> tuple[list[str], dict[str, str]]:
     options += [part for url in found.get("extra-index-url", []) for part in ("--extra-index-url", url)]
     options += [part for url in found.get("find-links", []) for part in ("--find-links", url)]
     options += [part for host in found.get("trusted-host", []) for part in ("--allow-insecure-host", host)]
+    if found.get("no-index", ["0"])[-1].lower() in ("1", "true", "yes", "on"):
+        options += ["--no-index"]
     if "extra-index-url" in found:
         options += ["--index-strategy", "unsafe-best-match"]
     variables = {"cert": ["SSL_CERT_FILE"], "proxy": ["HTTP_PROXY", "HTTPS_PROXY"]}
@@ -129,34 +134,27 @@ def pip_config() -> dict[str, list[str]]:
 
 def has_pip(python: Path) -> bool:
     """Puts Python's bundled pip into the environment when it is not there yet."""
-    if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+    quiet = {"capture_output": True, "env": clean_environ()}
+    if subprocess.run([python, "-m", "pip", "--version"], **quiet).returncode == 0:
         return True
-    made = subprocess.run([python, "-m", "ensurepip"], capture_output=True, text=True)
+    made = subprocess.run([python, "-m", "ensurepip"], **quiet)
     if made.returncode:
         say("This Python has no pip of its own. On Debian: apt install python3-venv; or install uv.")
     return made.returncode == 0
 
 
 def run_pip(python: Path, what: list[str], total: int) -> bool:
-    """pip prints hundreds of lines; this shows how far it is, and all of its last words when it fails."""
+    """pip prints hundreds of lines; this shows how far it is, and its last words when it fails."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *what]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    tail: list[str] = []
-    packages, fetched, status = site_packages(python.parent.parent), 0, ""
-    show = Status()
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    process = subprocess.Popen(command, env=clean_environ(), **piped)
+    progress, show, tail = PipProgress(total, site_packages(python.parent.parent)), Status(), []
     try:
         for line in lines_or_ticks(process):
             tail = [*tail, line][-12:] if line else tail
-            if line.startswith(("Collecting ", "Requirement already satisfied: ")):
-                fetched += 1
-                status = f"fetching {fetched} of {total}: {line.split(':')[-1].split()[-1]}"
-            elif big := re.search(r"Downloading \S*?([^/\s]+)-\S+ \((\d+(\.\d+)? [MG]B)", line):
-                status = f"fetching {fetched} of {total}: {big[1]}, {big[2]}"
-            elif line.startswith("Installing collected packages"):
-                status = "unpacking"
-            show(f"unpacking {count(packages)} of {total}" if status == "unpacking" else status)
-    except BaseException:
-        process.terminate()  # Ctrl-C: no installer may go on behind our back
+            show(progress.after(line))
+    except KeyboardInterrupt:
+        process.terminate()  # no installer may go on behind the person's back
         raise
     finally:
         process.wait()
@@ -164,6 +162,27 @@ def run_pip(python: Path, what: list[str], total: int) -> bool:
     if process.returncode:
         say("\n".join(f"  {line}" for line in tail))
     return process.returncode == 0
+
+
+class PipProgress:
+    """How far pip is, read from its lines while it fetches and from the folder while it unpacks in silence."""
+
+    def __init__(self, total: int, packages: Path):
+        self.total, self.packages = total, packages
+        self.fetched, self.unpacking, self.text = 0, False, ""
+
+    def after(self, line: str) -> str:
+        """The words to show once pip has printed this line."""
+        if named := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)", line):
+            self.fetched += 1
+            self.text = f"fetching {self.fetched} of {self.total}: {named[1]}"
+        elif big := re.match(r"Downloading .*\((\d+(\.\d+)? [MG]B)", line):
+            self.text += f", {big[1]}"
+        elif line.startswith("Installing collected packages"):
+            self.unpacking = True
+        if self.unpacking:
+            self.text = f"unpacking {sum(1 for _ in self.packages.glob('*.dist-info'))} of {self.total}"
+        return self.text
 
 
 def lines_or_ticks(process: subprocess.Popen) -> Iterator[str]:
@@ -216,10 +235,6 @@ def site_packages(folder: Path) -> Path:
     return next(folder.glob("lib/python3*/site-packages"), folder / "Lib" / "site-packages")
 
 
-def count(packages: Path) -> int:
-    return sum(1 for _ in packages.glob("*.dist-info"))
-
-
 def discard_torn(folder: Path) -> None:
     """Forgets packages whose unpacking was cut off: RECORD or INSTALLER, written last, are missing.
 
@@ -257,8 +272,15 @@ def differences_in(python: Path, lock: Path) -> list[str]:
     """The same asked of another Python."""
     ask = "import sys, json, pathlib, setup.packages as p; print(json.dumps(p.differences(pathlib.Path(sys.argv[1]))))"
     repository = Path(__file__).resolve().parent.parent
-    result = subprocess.run([python, "-c", ask, lock], cwd=repository, stdout=subprocess.PIPE, text=True, check=True)
+    piped = {"stdout": subprocess.PIPE, "text": True, "check": True}
+    result = subprocess.run([python, "-c", ask, lock], cwd=repository, env=clean_environ(), **piped)
     return json.loads(result.stdout)
+
+
+def clean_environ() -> dict[str, str]:
+    """The person's variables without those that would show a Python other packages than its own."""
+    misleading = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in misleading}
 
 
 def say(line: str) -> None:

@@ -128,6 +128,17 @@ def test_torn_packages_are_forgotten(tmp_path):
     assert [info.name for info in site.iterdir()] == ["whole-1.0.dist-info"]
 
 
+def test_pips_lines_become_words(tmp_path):
+    progress = packages.PipProgress(3, tmp_path)
+    words = progress.after("Collecting nvidia-cublas==13.4 (from -r a.lock (line 75))")
+    assert words == "fetching 1 of 3: nvidia-cublas"
+    assert progress.after("Downloading nvidia_cublas-13.4-py3-none.whl (423.1 MB)").endswith("nvidia-cublas, 423.1 MB")
+    assert progress.after("Requirement already satisfied: numpy in ./lib") == "fetching 2 of 3: numpy"
+    progress.after("Installing collected packages: numpy, torch")
+    (tmp_path / "numpy-2.0.dist-info").mkdir()
+    assert progress.after("") == "unpacking 1 of 3"
+
+
 def test_progress_off_a_terminal_is_a_line_every_ten_seconds(capsys, monkeypatch):
     clock = iter([0.0, 1.0, 11.0, 11.0, 12.0])
     monkeypatch.setattr(packages.time, "monotonic", lambda: next(clock))
