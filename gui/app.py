@@ -1,0 +1,54 @@
+"""Puts the window together: our routes and the Gradio page in one FastAPI app, with the gate around both."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable
+
+import fastapi
+import gradio as gr
+
+from gui import routes, theme
+from gui.gate import Gate
+from gui.sessions import Sessions
+from gui.tabs import tabs
+from gui.widgets import widget
+from gui.window import Window
+from jobs.folder import home
+from jobs.queue import ensure_runner
+
+
+def build(token: str = "", hosts: Iterable[str] = ()) -> Gate:
+    """The whole window as one ASGI app. `token` empty: no login, for loopback only."""
+    # Gradio copies what passes through its components; that goes to a folder of ours which nobody else may read.
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="loratory-")
+    window = Window(home())
+    page = draw(window)
+    app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.include_router(routes.router(window))
+    gr.mount_gradio_app(
+        app, page, path="/", theme=theme.theme(), css=theme.style(), head=theme.head(secrets.token_hex(4)),
+        show_error=False, ssr_mode=False, run_history=False, enable_monitoring=False, pwa=False, mcp_server=False,
+        footer_links=[], max_file_size="100mb", app_kwargs={"openapi_url": None}, allowed_paths=[],
+    )
+    ensure_runner()  # runs may wait that were queued before the machine was restarted
+    sessions = Sessions(window.home / "sessions.txt" if token else None, token)
+    return Gate(app, hosts, token, sessions)
+
+
+def draw(window: Window) -> gr.Blocks:
+    """The page. Each file in `gui/tabs` is one tab; those that touch others are wired once all are there."""
+    with gr.Blocks(title="Loratory", analytics_enabled=False, fill_width=True) as page:
+        widget("header", elem_id="header")
+        with gr.Tabs(elem_id="tabs") as window.tabs:
+            for tab in tabs():
+                with gr.Tab(tab.title, id=tab.id, elem_id=f"tab-{tab.id}", render_children=True):
+                    tab.module.build(window)
+        for tab in tabs():
+            if hasattr(tab.module, "wire"):
+                tab.module.wire(window, page)
+    return page
+
+

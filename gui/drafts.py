@@ -1,0 +1,36 @@
+"""What was typed into a form, kept on the server at every change: reloading the page or restarting the window loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+
+class Drafts:
+    """One JSON file for each form in a folder. Values are unchecked: a half-typed form is a fine draft."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def load(self, name: str) -> dict[str, Any]:
+        """What was saved last; empty if there is nothing, or nothing legible."""
+        try:
+            values = json.loads(self._path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return values if isinstance(values, dict) else {}
+
+    def save(self, name: str, values: dict[str, Any]) -> None:
+        path = self._path(name)
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            aside = path.with_suffix(".partial")
+            aside.write_text(json.dumps(values), encoding="utf-8")
+            os.replace(aside, path)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"

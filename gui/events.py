@@ -1,0 +1,17 @@
+"""How Gradio's events are used here: without its queue, so that a dropped connection never leaves one open, and as no API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gui.form import Form
+
+# An event left open when the connection drops makes Gradio reload the page; these are single short requests.
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def inputs_of(form: Form) -> list[Callable]:
+    """A person typing or clicking in any field of a form. Values set by us do not count."""
+    return [field.input for field in form.fields]

@@ -1,0 +1,174 @@
+"""A form for any section of settings. Nothing in here knows what is being set, so a new setting needs no line here.
+
+Which fields are seen (level, search, family, conditions) is decided in the browser by `widgets/form.js`, which hides them
+without taking them away: a hidden field keeps its value.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable
+from typing import Any, get_origin
+
+import gradio as gr
+from gradio.components import Component
+
+from gui.widgets import widget
+from settings.errors import check
+from settings.flags import flat, nested
+from settings.section import Section, Setting, label, section_help, settings, words
+
+# Words that a field's name cannot spell. Everything else is made from the names in the settings tree.
+TITLES = {"lora": "LoRA", "dataset": "Data set", "accelerate": "Accelerate launch", "denoiser": "UNet", "run": "Length",
+          "captions": "Captions", "preview": "Samples", "": "Basics"}
+
+
+class Form:
+    """The fields of a section, drawn where it is created.
+
+    `choices`: {path: [(label, value), ...]} for fields whose choices are known only at run time. `whole`: with the bar of
+    levels and search and with groups that fold; a small form has neither."""
+
+    def __init__(self, section: type[Section], name: str, choices: dict[str, list[tuple[str, str]]] | None = None,
+                 whole: bool = True):
+        self.section = section
+        self.name = name
+        self._choices = choices or {}
+        self._settings = list(settings(section))
+        self._fields: dict[str, Component] = {}
+        groups = self._groups()
+        self.guide = widget("form", elem_id=f"{name}-guide", form=name, whole=whole,
+                            fields=[self._described(setting) for setting in self._settings],
+                            groups=[self._group_id(path) for path in groups])
+        with gr.Column(elem_classes=["lor-form"], elem_id=f"{name}-form"):
+            for path, members in groups.items():
+                self._draw_group(path, members, whole)
+
+    @property
+    def fields(self) -> set[Component]:
+        return set(self._fields.values())
+
+    def typed(self, values: dict[Component, Any]) -> dict[str, Any]:
+        """What stands in the fields, by path, nested and unchecked."""
+        return nested({path: values[field] for path, field in self._fields.items()})
+
+    def read(self, values: dict[Component, Any]) -> Section:
+        """What stands in the fields, checked. Raises SettingsError."""
+        return check(self.section, self.typed(values))
+
+    def show(self, values: Section | dict[str, Any]) -> dict[Component, Any]:
+        """Updates that put values on the form and make it usable. What the values leave out gets its default."""
+        given = flat(values.model_dump(mode="json") if isinstance(values, Section) else values)
+        return {self._fields[setting.path]: self._update(setting, given.get(setting.path, setting.default))
+                for setting in self._settings}
+
+    def hidden(self, values: dict[str, Any], traits: Iterable[str] = ()) -> list[str]:
+        """Paths of fields that mean nothing with these (nested, unchecked) values."""
+        given, traits = flat(values), set(traits)
+        return [setting.path for setting in self._settings
+                if (setting.ui.needs and setting.ui.needs not in traits) or not holds(setting.ui.when, given)]
+
+    def _update(self, setting: Setting, value: Any) -> dict[str, Any]:
+        return gr.update(value=for_field(setting, value), **({} if setting.item else {"interactive": True}))
+
+    def _groups(self) -> dict[str, list[Setting]]:
+        groups: dict[str, list[Setting]] = {}
+        for setting in self._settings:
+            groups.setdefault(setting.path.rpartition(".")[0], []).append(setting)
+        return groups
+
+    def _draw_group(self, path: str, members: list[Setting], whole: bool) -> None:
+        with gr.Column(elem_id=self._group_id(path), elem_classes=["lor-group"]):
+            if whole:
+                gr.HTML(group_head(self._group_id(path), title(path), section_help(self.section, path) if path else ""),
+                        apply_default_css=False, js_on_load=None)
+            with gr.Column(elem_classes=["lor-fields"]):
+                for setting in members:
+                    self._fields[setting.path] = self._field(setting)
+
+    def _field(self, setting: Setting) -> Component:
+        about: dict[str, Any] = {"elem_id": self._field_id(setting.path), "elem_classes": ["lor-field", *width(setting)]}
+        if setting.item:
+            return widget("rows", elem_id=about["elem_id"], classes="lor-field wide", label=label(setting), help=setting.help,
+                          columns=[column(inner) for inner in settings(setting.item)])
+        about |= {"label": label(setting), "info": setting.help or None, "interactive": False}
+        value = for_field(setting, setting.default)
+        if choices := self._choices.get(setting.path) or [(str(choice), choice) for choice in setting.choices]:
+            return gr.Dropdown(choices, value=value, filterable=False, **about)
+        if setting.type is bool:
+            return gr.Checkbox(value=value, **about)
+        if setting.type in (int, float):
+            return gr.Number(value, step=step(setting), placeholder="automatic" if setting.optional else None, **about)
+        several = setting.ui.kind == "text" or get_origin(setting.type) is list
+        return gr.Textbox(value, lines=3 if several else 1, max_lines=12 if several else 1, **about)
+
+    def _described(self, setting: Setting) -> dict[str, Any]:
+        """What the script needs to know of a field: to find, to hide and to link to it."""
+        group = setting.path.rpartition(".")[0]
+        return {"id": self._field_id(setting.path), "path": setting.path, "label": label(setting), "level": setting.ui.level,
+                "group": self._group_id(group), "kind": setting.ui.kind,
+                "words": " ".join([label(setting), setting.path, setting.ui.kohya, setting.help, title(group)]).lower()}
+
+    def _field_id(self, path: str) -> str:
+        return f"{self.name}-{path.replace('.', '-')}"
+
+    def _group_id(self, path: str) -> str:
+        return f"{self.name}-group-{path.replace('.', '-') or 'top'}"
+
+
+def group_head(group: str, name: str, about: str) -> str:
+    return (f'<button type="button" class="lor-group-head" data-group="{html.escape(group)}" aria-expanded="true">'
+            f'<span class="lor-group-name">{html.escape(name)}</span><span class="lor-group-help">{html.escape(about)}</span>'
+            f'</button>')
+
+
+def title(path: str) -> str:
+    """"lora.text_encoder" -> "LoRA: text encoder"."""
+    first, *rest = (TITLES.get(part, words(part)) for part in path.split("."))
+    return ": ".join([first, *(part if part.isupper() or part in TITLES.values() else part.lower() for part in rest)])
+
+
+def column(setting: Setting) -> dict[str, Any]:
+    """A field of a list's items, for `widgets/rows.js`."""
+    kind = {bool: "switch", int: "number", float: "number"}.get(setting.type, "text")
+    return {"name": setting.path, "label": label(setting), "help": setting.help, "kind": kind, "pick": setting.ui.kind,
+            "default": for_field(setting, setting.default), "optional": setting.optional}
+
+
+def for_field(setting: Setting, value: Any) -> Any:
+    """A setting's value as its field holds it."""
+    if setting.item:
+        return [item.model_dump(mode="json") if isinstance(item, Section) else item for item in value or []]
+    if get_origin(setting.type) is list:
+        return value if isinstance(value, str) else "\n".join(map(str, value or []))
+    if setting.type in (int, float) and not setting.choices:
+        return value if isinstance(value, (int, float)) else None
+    if setting.type is bool:
+        return bool(value)
+    return "" if value is None else value if setting.choices else str(value)
+
+
+def step(setting: Setting) -> float:
+    """How far one press of an arrow key goes: a power of ten that suits the default."""
+    if setting.ui.step:
+        return setting.ui.step
+    if setting.type is int:
+        return 1
+    return min(1.0, 10.0 ** math.floor(math.log10(abs(setting.default)))) if setting.default else 0.01
+
+
+def width(setting: Setting) -> list[str]:
+    several = setting.ui.kind == "text" or get_origin(setting.type) is list
+    path = setting.ui.kind in ("file", "folder", "model")
+    return (["wide"] if several or path else []) + (["picks"] if path else []) + (["switch"] if setting.type is bool else [])
+
+
+def holds(condition: str, values: dict[str, Any]) -> bool:
+    """Is `Ui.when` met? "a.b": that setting is on; "a.b=x|y": it has one of these values."""
+    if not condition:
+        return True
+    path, equals, wanted = condition.partition("=")
+    value = values.get(path)
+    return str(value) in wanted.split("|") if equals else bool(value)
+

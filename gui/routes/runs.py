@@ -1,0 +1,157 @@
+"""Runs: what the page polls, what a person asks of a run, and its files.
+
+A file is asked for by a name that `files` has listed for that run; anything else does not exist, whatever it spells.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import FileResponse
+
+from dataset.pictures import PictureError
+from gui.runs import Run
+from jobs import process, queue, requests
+from jobs.events import tail_log
+from jobs.process import JobError
+
+if TYPE_CHECKING:
+    from gui.window import Window
+
+POINTS = 400  # of a curve: as many as a wide chart has room for
+PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
+Action = Literal["stop", "save", "sample", "resume", "kill"]
+
+
+def router(window: Window) -> APIRouter:
+    routes = APIRouter()
+
+    def found(run: str) -> Run:
+        known = window.runs.find(run)
+        if known is None:
+            raise HTTPException(404, "There is no such run.")
+        return known.refresh()
+
+    @routes.get("/api/runs")
+    def overview() -> list[dict[str, Any]]:
+        return window.runs.overview()
+
+    @routes.get("/api/runs/{run}")
+    def detail(run: str) -> dict[str, Any]:
+        known = found(run)
+        return described(known, window.runs.state(known.job))
+
+    @routes.get("/api/runs/{run}/curves")
+    def curves(run: str, points: int = POINTS) -> dict[str, Any]:
+        known = found(run)
+        points = min(max(points, 10), 2 * POINTS)
+        return {"loss": known.loss.thinned(points), "total": known.total,
+                "rates": {group: rate.thinned(points // 4) for group, rate in known.rates.items()}}
+
+    @routes.get("/api/runs/{run}/log")
+    def log(run: str, offset: int = -1) -> dict[str, Any]:
+        return tail_log(found(run).job.log_path, offset)
+
+    @routes.get("/api/runs/{run}/settings")
+    def settings(run: str) -> dict[str, str]:
+        return {"text": found(run).job.config_path.read_text(encoding="utf-8", errors="replace")}
+
+    @routes.post("/api/runs/{run}/{action}")
+    def act(run: str, action: Action) -> dict[str, Any]:
+        known = found(run)
+        try:
+            if action == "resume":
+                queue.resume(known.job)
+            elif action == "kill":
+                process.kill(known.job)
+            elif action == "stop" and window.runs.state(known.job) == "queued":
+                queue.withdraw(known.job)
+            else:
+                requests.ask(known.job.folder, action)
+        except JobError as error:
+            raise HTTPException(409, str(error)) from None
+        window.runs.changed()
+        return {}
+
+    @routes.get("/api/runs/{run}/files/{name:path}")
+    def file(run: str, name: str) -> FileResponse:
+        path = files(found(run)).get(name)
+        if path is None:
+            raise HTTPException(404, "this run has no such file")
+        return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+
+    @routes.get("/api/runs/{run}/samples/{step}/{index}")
+    def sample(run: str, step: int, index: int, side: int = 0) -> FileResponse:
+        known = found(run)
+        path = inside(known, known.samples.get((step, index), {}).get("path", ""))
+        if path is None or path.suffix.lower() not in PICTURES:
+            raise HTTPException(404, "this run has no such sample")
+        if not side:
+            return FileResponse(path, media_type=PICTURES[path.suffix.lower()])
+        try:
+            return FileResponse(window.thumbnails.small(path, side), media_type="image/webp")
+        except (PictureError, OSError) as error:
+            raise HTTPException(404, str(error)) from None
+
+    return routes
+
+
+def described(run: Run, state: str) -> dict[str, Any]:
+    """All that the page shows of a run, except curves and log. Texts in it may be anyone's."""
+    job, last, plan = run.job, run.last, run.started.get("plan") or {}
+    return {
+        "id": job.id, "name": job.name, "kind": job.kind, "created": job.created, "state": state, "folder": str(job.folder),
+        "step": run.step, "total": run.total, "epoch": last.get("epoch"), "epochs": run.started.get("epochs"),
+        "device": run.started.get("device", ""), "phase": run.phase, "sentence": plan.get("sentence", ""),
+        "loss": last.get("loss_average", last.get("loss")), "rate": last.get("lr"), "it_s": last.get("it_s"),
+        "img_s": last.get("img_s"), "eta": last.get("eta"), "memory_gb": last.get("memory_gb"),
+        "points": len(run.loss), "warnings": run.warnings[-20:], "end": ending(run), "samples": samples(run),
+        "files": [{"name": name, "bytes": path.stat().st_size, "kind": kind(run, name), "step": run.checkpoints.get(name)}
+                  for name, path in files(run).items()],
+        "asked": [wish for wish in requests.WISHES if (job.folder / "requests" / wish).exists()],
+    }
+
+
+def ending(run: Run) -> dict[str, Any]:
+    return {name: run.end[name] for name in ("kind", "cause", "fix", "traceback", "seconds", "killed", "time") if name in run.end}
+
+
+def samples(run: Run) -> dict[str, Any]:
+    """Prompts are rows and steps are columns."""
+    prompts: dict[int, str] = {}
+    for (_, index), event in sorted(run.samples.items()):
+        prompts[index] = str(event.get("prompt", ""))
+    return {"prompts": [[index, prompts[index]] for index in sorted(prompts)],
+            "steps": sorted({step for step, _ in run.samples}),
+            "have": [[step, index, event.get("seed")] for (step, index), event in sorted(run.samples.items())]}
+
+
+def files(run: Run) -> dict[str, Path]:
+    """What a person may take away: {name inside the job's folder: path}, the finished LoRA first."""
+    folder = run.job.folder
+    loras = sorted(folder.glob("*.safetensors"))
+    checkpoints = sorted(run.job.checkpoints.glob("*.safetensors"), key=lambda path: natural(path.name), reverse=True)
+    others = [path for path in (run.job.config_path, run.job.log_path, run.job.events_path) if path.is_file()]
+    listed = {path.relative_to(folder).as_posix(): path for path in [*loras, *checkpoints, *others]}
+    return {name: path for name, path in listed.items() if inside(run, name)}
+
+
+def inside(run: Run, name: str) -> Path | None:
+    """A file of the run, or None: links that lead out of its folder are not followed."""
+    path = run.job.folder / name
+    real = path.resolve()
+    return path if real.is_file() and real.is_relative_to(run.job.folder.resolve()) else None
+
+
+def kind(run: Run, name: str) -> str:
+    if not name.endswith(".safetensors"):
+        return "record"
+    return "checkpoint" if name.startswith(f"{run.job.checkpoints.name}/") else "lora"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Orders step9 before step10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,37 @@
+"""Our script and logo: the files in `widgets/` go out as one, since each depends on `base.js` being there first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+
+if TYPE_CHECKING:
+    from gui.window import Window
+
+GUI = Path(__file__).parents[1]
+CACHED = {"cache-control": "private, max-age=3600"}  # the address changes with every start of the window
+
+
+def router(_: Window) -> APIRouter:
+    routes = APIRouter()
+    script = joined()
+
+    @routes.get("/static/loratory.js")
+    def scripts() -> Response:
+        return Response(script, media_type="text/javascript", headers=CACHED)
+
+    @routes.get("/static/logo.svg")
+    @routes.get("/favicon.ico")
+    def logo() -> FileResponse:
+        return FileResponse(GUI / "logo.svg", media_type="image/svg+xml", headers=CACHED)
+
+    return routes
+
+
+def joined() -> str:
+    """`base.js` first, then the rest in the order of their names."""
+    files = sorted((GUI / "widgets").glob("*.js"), key=lambda path: (path.stem != "base", path.name))
+    return "\n".join(f"{{\n{path.read_text(encoding='utf-8')}\n}}" for path in files)

@@ -1,0 +1,31 @@
+"""Our own pieces of page: a `gr.HTML` that hands its element to a function in one of the scripts beside this file.
+
+The scripts put text into the page as text only (`textContent`), never as markup: file names and captions are strangers' words.
+They poll our own routes (`gui/routes`), so nothing of Gradio's has to stay connected.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+# Gradio may be ready before our script is. The names at the end are those of events that Python may listen to.
+START = """
+const start = () => window.Loratory?.NAME ? Loratory.mount("NAME", element, {props, watch, trigger}) : setTimeout(start, 20);
+start();
+["input", "choose", "keep"];
+"""
+
+
+def widget(name: str, value: Any = None, *, elem_id: str | None = None, classes: str = "", **props: Any) -> gr.HTML:
+    """`Loratory.<name>(element, {props, watch, trigger})` draws it. `props` are passed on; `value` may change later."""
+    return gr.HTML(
+        value=value,
+        html_template="<div></div>",  # never changes, so that Gradio never redraws what the script has drawn
+        js_on_load=START.replace("NAME", name),
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["lor", *classes.split()],
+        **props,
+    )

@@ -1,0 +1,126 @@
+// What all widgets use: making elements, talking to the server, polling, and words for numbers.
+"use strict";
+window.Loratory = (() => {
+  const L = {};
+
+  // el("p", {class: "note", onclick: f}, "text", otherElement): text is always text, never markup.
+  L.el = (tag, attributes = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (["value", "checked", "disabled", "hidden", "open"].includes(name)) node[name] = value;
+      else node.setAttribute(name, value === true ? "" : value);
+    }
+    L.put(node, ...children);
+    return node;
+  };
+  L.put = (node, ...children) => {
+    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+    return node;
+  };
+  L.fill = (node, ...children) => { node.replaceChildren(); return L.put(node, ...children); };
+
+  L.mount = (name, element, gradio) => {
+    const root = element.firstElementChild || element.appendChild(document.createElement("div"));
+    L[name](root, gradio);
+  };
+
+  class Refused extends Error {}
+  L.Refused = Refused;
+  const request = async (url, options) => {
+    const reply = await fetch(url, options);
+    if (reply.status === 401) location.reload();
+    const body = reply.headers.get("content-type")?.includes("json") ? await reply.json() : null;
+    if (!reply.ok) throw new Refused(body?.detail || `The window answered ${reply.status}`);
+    return body;
+  };
+  L.get = (url) => request(url, {});
+  L.post = (url, body = {}) =>
+    request(url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
+  // Calls `task` every `seconds` for as long as the element is in the page, and only while it can be seen. A lost connection
+  // is waited out: the work goes on without the window, so this is worth a quiet line and nothing more.
+  let lost = 0;
+  L.poll = (element, seconds, task) => {
+    let timer, busy = false;
+    const visible = () => document.visibilityState === "visible" && element.getClientRects().length > 0;
+    const turn = async () => {
+      clearTimeout(timer);
+      if (!element.isConnected && turn.seen) return;
+      turn.seen ||= element.isConnected;
+      if (visible() && !busy) {
+        busy = true;
+        try { await task(); lost = 0; }
+        catch (error) { if (!(error instanceof Refused)) lost += 1; if (!(error instanceof TypeError)) console.warn(error); }
+        busy = false;
+        L.connection(lost < 3);
+      }
+      timer = setTimeout(turn, 1000 * (visible() ? seconds * (lost > 3 ? 3 : 1) : 0.4));
+    };
+    setTimeout(turn, 0);
+    return turn;
+  };
+  L.connection = (good) => {
+    let banner = document.getElementById("lor-connection");
+    if (good) { banner?.remove(); return; }
+    if (banner) return;
+    banner = L.el("div", { id: "lor-connection", role: "status" },
+      "The window has lost its connection. Runs go on; trying again…");
+    document.body.append(banner);
+  };
+
+  L.duration = (seconds) => {
+    if (seconds === null || seconds === undefined || !isFinite(seconds)) return "–";
+    const whole = Math.max(0, Math.round(seconds));
+    const [h, m, s] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+    return h ? `${h} h ${String(m).padStart(2, "0")} min` : m ? `${m} min ${String(s).padStart(2, "0")} s` : `${s} s`;
+  };
+  L.bytes = (n) => {
+    const units = ["B", "KB", "MB", "GB"];
+    let i = 0;
+    while (n >= 1000 && i < 3) { n /= 1000; i += 1; }
+    return `${i && n < 100 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
+  };
+  L.number = (value, digits = 4) => {
+    if (typeof value !== "number" || !isFinite(value)) return value === null || value === undefined ? "–" : String(value);
+    if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(2).replace("e+", "e");
+    return value.toLocaleString("en", { maximumSignificantDigits: digits });
+  };
+  L.when = (seconds) => new Date(seconds * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+
+  L.button = (label, onclick, kind = "", more = {}) =>
+    L.el("button", { type: "button", class: `lor-button ${kind}`, onclick, ...more }, label);
+
+  // A dialog that can be left with Escape; resolves to what `build(close)` closes it with.
+  L.dialog = (title, build) => new Promise((resolve) => {
+    const dialog = L.el("dialog", { class: "lor-dialog", "aria-label": title });
+    let answer;
+    const close = (value) => { answer = value; dialog.close(); };
+    L.put(dialog, L.el("h2", {}, title), build(close, dialog));
+    dialog.addEventListener("close", () => { dialog.remove(); resolve(answer); });
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    (document.querySelector(".gradio-container") || document.body).append(dialog);
+    dialog.showModal();
+  });
+  L.confirm = (title, text, action) => L.dialog(title, (close) => [
+    L.el("p", {}, text),
+    L.el("div", { class: "lor-row end" },
+      L.button("Cancel", () => close(false)), L.button(action, () => close(true), "danger", { autofocus: true })),
+  ]);
+
+  L.toast = (text, bad = false) => {
+    const toast = L.el("div", { class: `lor-toast${bad ? " bad" : ""}`, role: bad ? "alert" : "status" }, text);
+    document.body.append(toast);
+    setTimeout(() => toast.remove(), bad ? 9000 : 4000);
+  };
+  L.attempt = async (task) => {
+    try { return await task(); } catch (error) { L.toast(error.message, true); return undefined; }
+  };
+  L.copy = async (text) => {
+    try { await navigator.clipboard.writeText(text); L.toast("Copied."); }
+    catch { L.toast("The browser did not allow copying; select the text instead.", true); }
+  };
+  L.openTab = (name) => document.getElementById(`tab-${name}-button`)?.click();
+  return L;
+})();

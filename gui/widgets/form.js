@@ -1,0 +1,139 @@
+// The bar above a form (levels, search), and what is seen of the form: hidden fields, folded groups, messages beside fields.
+"use strict";
+Loratory.form = (root, { props, watch }) => {
+  const L = Loratory, { el } = L;
+  const LEVELS = ["quick", "standard", "expert"];
+  const kept = (name, fallback) => { try { return localStorage.getItem(`loratory-${props.form}-${name}`) ?? fallback; } catch { return fallback; } };
+  const keep = (name, value) => { try { localStorage.setItem(`loratory-${props.form}-${name}`, value); } catch { /* private window */ } };
+  let level = LEVELS.includes(kept("level", "quick")) ? kept("level", "quick") : "quick";
+  let folded = new Set((kept("folded", "") || "").split(" ").filter(Boolean));
+  let state = props.value || { hidden: [], problems: {}, warnings: {}, attempt: 0 };
+  const touched = new Set();
+  const byPath = new Map(props.fields.map((field) => [field.path, field]));
+
+  // Gradio owns the fields' elements, so they are hidden by a style sheet and not by changing them.
+  const sheet = document.head.appendChild(el("style", { "data-form": props.form }));
+  const search = el("input", { type: "search", class: "lor-input", id: `${props.form}-search`, autocomplete: "off",
+    placeholder: "Find a setting, by its name here or in kohya_ss", "aria-label": "Find a setting", oninput: () => apply() });
+  const count = el("span", { class: "lor-note", role: "status" });
+  const levels = el("div", { class: "lor-segments", role: "radiogroup", "aria-label": "How many settings to show" },
+    LEVELS.map((name) => el("label", {}, el("input", { type: "radio", name: `${props.form}-level`, value: name,
+      checked: name === level, onchange: () => { level = name; keep("level", name); apply(); } }),
+    el("span", {}, name[0].toUpperCase() + name.slice(1)))));
+  if (props.whole) root.append(el("div", { class: "lor-form-bar" }, levels, search, count));
+
+  const matches = (field, sought) => sought.every((word) => field.words.includes(word));
+  const seen = (field, sought) => {
+    if (!props.whole) return !state.hidden?.includes(field.path);
+    if (state.attempt && problemsOf(field).length) return true;
+    if (sought.length) return matches(field, sought);  // a search finds what the level hides, and what does not apply now
+    return !state.hidden?.includes(field.path) && LEVELS.indexOf(field.level) <= LEVELS.indexOf(level);
+  };
+  const problemsOf = (field) => Object.entries(state.problems || {})
+    .filter(([path]) => path === field.path || path.startsWith(`${field.path}.`));
+
+  const apply = () => {
+    const sought = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const shown = props.fields.filter((field) => seen(field, sought));
+    const groups = new Set(shown.map((field) => field.group));
+    const rules = props.fields.filter((field) => !shown.includes(field)).map((field) => `#${CSS.escape(field.id)}`)
+      .concat(props.groups.filter((group) => !groups.has(group)).map((group) => `#${CSS.escape(group)}`));
+    const closed = sought.length ? [] : [...folded].filter((group) => groups.has(group));
+    sheet.textContent = (rules.length ? `${rules.join(",")}{display:none!important}` : "")
+      + closed.map((group) => `#${CSS.escape(group)} .lor-fields{display:none!important}`).join("");
+    count.textContent = sought.length ? `${shown.length} found` : `${shown.length} of ${props.fields.length}`;
+    for (const head of document.querySelectorAll(`#${CSS.escape(props.form)}-form .lor-group-head`)) {
+      head.setAttribute("aria-expanded", String(!closed.includes(head.dataset.group)));
+    }
+    say();
+  };
+
+  // Messages beside their fields. A field that nobody has touched stays quiet until the form is sent.
+  const say = () => {
+    for (const field of props.fields) {
+      const block = document.getElementById(field.id);
+      if (!block) continue;
+      const loud = state.attempt > 0 || touched.has(field.path);
+      const texts = loud ? problemsOf(field).map(([path, text]) => place(field, path) + text) : [];
+      const notes = Object.entries(state.warnings || {}).filter(([path]) => path === field.path).map(([, text]) => text);
+      message(block, "lor-problem", texts.join("; "));
+      message(block, "lor-warning", loud && !texts.length ? notes.join("; ") : "");
+      const input = block.querySelector("input, textarea");
+      if (texts.length) { input?.setAttribute("aria-invalid", "true"); block.dataset.bad = ""; }
+      else { input?.removeAttribute("aria-invalid"); delete block.dataset.bad; }
+      if (["file", "folder", "model"].includes(field.kind)) addPicker(block, field);
+    }
+  };
+  const place = (field, path) => {
+    const [row, ...rest] = path.slice(field.path.length + 1).split(".");
+    return row === "" ? "" : `row ${Number(row) + 1}${rest.length ? `, ${rest.join(" ").replaceAll("_", " ")}` : ""}: `;
+  };
+  const message = (block, kind, text) => {
+    let node = block.querySelector(`:scope > .${kind}`);
+    if (!text) { node?.remove(); return; }
+    if (!node) { node = el("p", { class: kind, role: kind === "lor-problem" ? "alert" : null }); block.append(node); }
+    if (node.textContent !== text) node.textContent = text;
+  };
+  const addPicker = (block, field) => {
+    if (block.querySelector(":scope > .lor-pick")) return;
+    block.append(L.button("Browse…", async () => {
+      const input = block.querySelector("input, textarea");
+      if (!input || input.disabled) return;
+      const path = await L.browse(field.kind, input.value, field.label);
+      if (path) { L.type(input, path); }
+    }, "lor-pick", { "aria-label": `Browse for ${field.label}` }));
+  };
+
+  const form = () => document.getElementById(`${props.form}-form`);
+  document.addEventListener("input", (event) => {
+    const block = event.target.closest?.(".lor-field");
+    const field = block && props.fields.find((candidate) => candidate.id === block.id);
+    if (field) touched.add(field.path);
+  });
+  document.addEventListener("click", (event) => {
+    const head = event.target.closest?.(".lor-group-head");
+    if (!head || !form()?.contains(head)) return;
+    folded[folded.has(head.dataset.group) ? "delete" : "add"](head.dataset.group);
+    keep("folded", [...folded].join(" "));
+    apply();
+  });
+
+  // Shows a field wherever it hides, and puts the cursor into it.
+  L.forms ||= {};
+  L.forms[props.form] = {
+    show: (path) => {
+      const field = byPath.get(path) || props.fields.find((candidate) => path.startsWith(`${candidate.path}.`));
+      if (!field) return;
+      search.value = "";
+      folded.delete(field.group);
+      if (LEVELS.indexOf(field.level) > LEVELS.indexOf(level)) {
+        level = field.level;
+        for (const radio of levels.querySelectorAll("input")) radio.checked = radio.value === level;
+      }
+      touched.add(field.path);
+      apply();
+      const block = document.getElementById(field.id);
+      block?.scrollIntoView({ block: "center" });
+      block?.querySelector("input, textarea, select, button")?.focus({ preventScroll: true });
+    },
+    label: (path) => {
+      const field = byPath.get(path) || props.fields.find((candidate) => path.startsWith(`${candidate.path}.`));
+      return field ? field.label : path;
+    },
+    search,
+  };
+  watch("value", () => { state = props.value || state; apply(); });
+  apply();
+  let tries = 0;
+  const settle = () => {  // the fields are drawn by Gradio after this bar
+    say();
+    if (props.fields.some((field) => !document.getElementById(field.id)) && (tries += 1) < 100) setTimeout(settle, 100);
+  };
+  settle();
+};
+
+// Puts text into an input as if it had been typed, so that Gradio notices.
+Loratory.type = (input, text) => {
+  input.value = text;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+};

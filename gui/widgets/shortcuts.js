@@ -1,0 +1,33 @@
+// Keys that work everywhere except while typing (those with Ctrl work there too).
+"use strict";
+(() => {
+  const L = Loratory, { el } = L;
+  const visible = (id) => { const node = document.getElementById(id); return node && node.getClientRects().length > 0 ? node : null; };
+  const KEYS = [
+    ["?", "This list", () => L.showShortcuts()],
+    ["1 … 9", "The rooms, from left to right", null],
+    ["/", "Find a setting", () => { if (visible("train-search")) L.forms?.train?.search.focus(); else { L.openTab("train"); setTimeout(() => L.forms?.train?.search.focus(), 100); } }],
+    ["Ctrl + Enter", "Start training (in LoRA training)", () => visible("train-start")?.click()],
+    ["Arrow keys", "Step through the pictures of a data set, and through samples", null],
+    ["Esc", "Leave a dialog", null],
+  ];
+  L.shortcuts = () => el("dl", { class: "lor-keys" }, KEYS.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)]));
+  L.showShortcuts = () => L.dialog("Keyboard shortcuts", (close) => [L.shortcuts(),
+    el("div", { class: "lor-row end" }, L.button("Close", () => close(), "", { autofocus: true }))]);
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      const start = visible("train-start");
+      if (start) { event.preventDefault(); document.activeElement?.blur(); setTimeout(() => start.click(), 50); }
+      return;
+    }
+    const typing = event.target.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, dialog, [contenteditable]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (/^[1-9]$/.test(event.key)) {
+      document.querySelectorAll("#tabs [role=tab][id^=tab-]")[Number(event.key) - 1]?.click();
+      return;
+    }
+    const known = KEYS.find(([key]) => key === event.key);
+    if (known?.[2]) { event.preventDefault(); known[2](); }
+  });
+})();
