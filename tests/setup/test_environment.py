@@ -8,6 +8,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -18,14 +19,19 @@ print(json.dumps({"path": sys.path[0], "tinypin": tinypin.VALUE, "arguments": sy
 """
 
 
-def wheel(folder: Path, version: str) -> None:
-    """A pure-Python wheel `tinypin` whose VALUE is its version."""
-    info = f"tinypin-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"tinypin-{version}-py3-none-any.whl", "w") as file:
-        file.writestr("tinypin.py", f"VALUE = {version!r}\n")
-        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tinypin\nVersion: {version}\n")
+def wheel(index: Path, name: str, version: str) -> Path:
+    """A pure-Python wheel whose VALUE is its version, in a package index that is a folder."""
+    info, folder = f"{name}-{version}.dist-info", index / name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{name}.py", f"VALUE = {version!r}\n")
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{info}/RECORD", f"tinypin.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+        file.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    links = "".join(f'<a href="{quote(file.name)}">{file.name}</a>\n' for file in sorted(folder.glob("*.whl")))
+    (folder / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
+    return path
 
 
 class Copy:
@@ -33,28 +39,30 @@ class Copy:
 
     def __init__(self, folder: Path, uv: bool):
         root = folder / "a folder, with 'Юникод'" / "loratory"
-        self.root, self.wheels, self.bin = root, folder / "wheels", folder / "bin"
-        for folder in (root, self.wheels, self.bin):
-            folder.mkdir(parents=True)
+        self.root, self.index, self.bin = root, folder / "simple", folder / "bin"
+        for new in (root, self.index, self.bin):
+            new.mkdir(parents=True)
         shutil.copy(ROOT / "launch.py", root)
         for package in ("setup", "jobs"):
             shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
         (root / "gui").mkdir()
         (root / "gui" / "__main__.py").write_text(PROBE)
+        self.more: dict[str, str] = {}
         self.lock("1.0")
         if uv:
             (self.bin / "uv").write_text(f'#!/bin/sh\nexec "{UV}" "$@"\n')
             (self.bin / "uv").chmod(0o755)
 
     def lock(self, version: str) -> None:
-        wheel(self.wheels, version)
+        wheel(self.index, "tinypin", version)
         (self.root / "requirements.lock").write_text(f"# made by hand\ntinypin=={version}\n    # via a test\n")
 
     def variables(self) -> dict[str, str]:
+        """The person's: pip is told of an index, and uv has to hear it from pip."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
-        local = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels), "PIP_CONFIG_FILE": os.devnull}
-        local |= {"PYTHONPATH": "/nowhere", "UV_CACHE_DIR": str(self.wheels.parent / "cache")}
-        return {**kept, **local, "PATH": os.pathsep.join([str(self.bin), "/usr/bin", "/bin"])}
+        local = {"PIP_INDEX_URL": self.index.as_uri(), "PIP_CONFIG_FILE": os.devnull, "PYTHONPATH": "/nowhere"}
+        local |= {"UV_CACHE_DIR": str(self.index.parent / "cache")}
+        return {**kept, **local, **self.more, "PATH": os.pathsep.join([str(self.bin), "/usr/bin", "/bin"])}
 
     def command(self, *arguments: str) -> list[str]:
         return [getattr(sys, "_base_executable", sys.executable), str(self.root / "launch.py"), *arguments]
@@ -148,15 +156,27 @@ def test_a_broken_environment_is_rebuilt(quick, harm):
 
 
 def test_a_failed_installation_says_so_and_is_taken_up_again(quick):
-    hidden = quick.wheels.rename(quick.wheels.with_name("hidden"))
-    quick.wheels.mkdir()
+    hidden = quick.index.rename(quick.index.with_name("hidden"))
+    quick.index.mkdir()
     failed = quick.start()
     assert failed.returncode == 2 and "Set-up did not finish" in failed.stderr and "tinypin" in failed.stderr
     assert "Traceback" not in failed.stderr
-    quick.wheels.rmdir()
-    hidden.rename(quick.wheels)
+    quick.index.rmdir()
+    hidden.rename(quick.index)
     again = quick.start()
     assert told(again)["tinypin"] == "1.0" and "Making" not in again.stderr
+
+
+def test_torch_from_an_index_of_its_own(copy):
+    own = copy.index.parent / "own"
+    wheel(own, "torch", "2.15.0+own")
+    lock = ["nvidia-cublas==13.4 ; sys_platform != ''", "tinypin==1.0", "torch==2.15.0"]
+    (copy.root / "requirements.lock").write_text("\n".join(lock))
+    copy.more["LORATORY_TORCH_INDEX"] = own.as_uri()
+    assert told(copy.start())["tinypin"] == "1.0"
+    assert (copy.package().parent / "torch-2.15.0+own.dist-info").is_dir()
+    del copy.more["LORATORY_TORCH_INDEX"]  # it is asked when .venv is made, not at every start
+    assert copy.start().stderr == ""
 
 
 def test_uv_that_fails_is_replaced_by_pip(quick):
@@ -201,7 +221,7 @@ def test_somebody_elses_complete_environment_is_used(quick):
     python = own_venv(quick)
     (quick.root / "requirements.lock").write_text("tinypin==1.0\n")
     source = site_packages(python)
-    with zipfile.ZipFile(quick.wheels / "tinypin-1.0-py3-none-any.whl") as file:
+    with zipfile.ZipFile(wheel(quick.index, "tinypin", "1.0")) as file:
         file.extractall(source)
     packaging = Path(__import__("packaging").__file__).parent
     shutil.copytree(packaging, source / "packaging")  # the comparison reads markers with it; a real lock installs it
