@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from the program: `.venv/bin/python docs/make.py` after changing a setting."""
+"""Writes the pages of docs/ that are made from the program. After changing a setting: `.venv/bin/python docs/make.py`."""
 
 import sys
 from pathlib import Path
