@@ -116,7 +116,7 @@ class Latents:
 
     @torch.no_grad()
     def _encode(self, samples: Sequence[Sample]) -> list[Tensors]:
-        pictures = torch.stack([torch.from_numpy(pixels(s.item.path, s.crop, s.flip)) for s in samples])
+        pictures = torch.stack([torch.tensor(pixels(s.item.path, s.crop, s.flip)) for s in samples])
         device = next(self._vae.parameters()).device
         mean, std = self._family.encode_pictures(pictures.permute(0, 3, 1, 2).to(device).float() / 127.5 - 1)
         if not (mean.isfinite().all() and std.isfinite().all()):

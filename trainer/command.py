@@ -42,9 +42,10 @@ def argv(config: TrainSettings) -> list[str]:
         f"--num_processes={run.processes}",
         "--num_machines=1",
     ]
-    words += ["--multi_gpu"] if run.processes > 1 and not run.cpu else []
+    # The name means "several processes": on the CPU too, where `--cpu` would start a single one whatever was said.
+    words += ["--multi_gpu"] if run.processes > 1 else []
     words += [f"--gpu_ids={run.gpu_ids}"] if run.gpu_ids and not run.cpu else []
-    words += ["--cpu"] if run.cpu else []
+    words += ["--cpu"] if run.cpu and run.processes == 1 else []
     words += [f"--num_cpu_threads_per_process={run.cpu_threads}"] if run.cpu_threads else []
     return [*words, "--module", "trainer", "train", "{job}"]
 

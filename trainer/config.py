@@ -394,16 +394,16 @@ class TrainSettings(Section):
     def _prodigy_conflicts(self) -> Iterator[tuple[str, str]]:
         unet, text = self.lora.denoiser, self.lora.text_encoder
         if self.optimizer.name == "prodigy" and unet.train and text.train and unet.learning_rate != text.learning_rate:
-            yield (
-                "lora.text_encoder.learning_rate",
-                (
-                    f"Prodigy finds one step size for all: set the learning rate of the UNet ({unet.learning_rate:g}) here too"
-                ),
-            )
+            same = f"set the learning rate of the UNet ({unet.learning_rate:g}) here too"
+            yield "lora.text_encoder.learning_rate", f"Prodigy finds one step size for everything: {same}"
 
     def warnings(self) -> Iterator[tuple[str, str]]:
-        if self.optimizer.name == "prodigy" and self.lora.denoiser.train and self.lora.denoiser.learning_rate < 0.1:
-            yield "lora.denoiser.learning_rate", "Prodigy multiplies its own step size by this: leave it at 1"
+        for part in ("denoiser", "text_encoder"):
+            lora = getattr(self.lora, part)
+            if self.optimizer.name == "prodigy" and lora.train and lora.learning_rate < 0.1:
+                yield f"lora.{part}.learning_rate", "Prodigy multiplies its own step size by this: leave it at 1"
+        if self.schedule.name == "constant" and self.schedule.minimum:
+            yield "schedule.minimum", "has no effect with a constant rate"
         if self.memory.cache_captions and not self.captions_can_be_cached:
             yield (
                 "memory.cache_captions",

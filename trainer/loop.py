@@ -18,23 +18,21 @@ from torch import nn
 
 from dataset.scan import scan
 from jobs import requests
-from jobs.folder import Job, home
+from jobs.folder import Job
 from settings import toml
 from trainer import optim, state
-from trainer.batches import Batches, Sample, both_ways
-from trainer.cache import Captions, Latents, Store
+from trainer.batches import Batches, Sample
+from trainer.beginning import DTYPES, attach, encode, load_family, where_to_train
+from trainer.cache import Captions, Latents
 from trainer.config import TrainSettings
-from trainer.families import families
 from trainer.families.base import Family
 from trainer.lora import inject
-from trainer.models import fitting
 from trainer.objective import Objective, errors, seed_of
 from trainer.output import Output
 from trainer.plan import Plan, lay_out, plan
 from trainer.preview import Preview
 from trainer.report import Report
 
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
 GIVE_UP = 20  # steps without a finite gradient in a row
 
 
@@ -43,7 +41,7 @@ def train(folder: Path) -> None:
     config = toml.read(TrainSettings, folder / "config.toml")
     dataset = scan(config.dataset.folders, config.dataset.caption_extension)
     planned = plan(config, dataset)
-    place = PartialState(cpu=config.accelerate.cpu)
+    place = where_to_train(config)
 
     report = Report(Job(folder), config, planned, place)
     family, parts = load_family(config, report)
@@ -110,7 +108,6 @@ class Run:
         self.parameters = [weight for group in groups for weight in group["params"]]
         self.optimizer = optim.optimizer(config.optimizer, groups)
         self.rate = optim.schedule(config.schedule, self.plan.total_steps)
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=self.dtype == torch.float16)
         self.step = self.skipped = self.skipped_in_a_row = 0
 
@@ -124,8 +121,7 @@ class Run:
 
     def one_step(self) -> dict[str, float]:
         """Forward and backward over the step's batches, clip, update. Returns what a report says of it."""
-        for group, rate in zip(self.optimizer.param_groups, self.rates):
-            group["lr"] = rate * self.rate(self.step)
+        optim.set_learning_rates(self.optimizer, self.rate(self.step))
         loss = torch.zeros((), device=self.place.device)
         with self.lean_adapters():
             for turn, samples in enumerate(self.batches.of_step(self.step, self.place.process_index)):
@@ -209,72 +205,6 @@ class Run:
         self.optimizer.load_state_dict(saved.optimizer)
         self.scaler.load_state_dict(saved.scaler)
         self.step, self.skipped = saved.position["step"], saved.position["skipped"]
-
-
-def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str, nn.Module]]:
-    """The base model, frozen, on the CPU."""
-    report.phase("load model", 0, 1)
-    family = families()[config.model.family]()
-    model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
-    parts = family.load(model, DTYPES[config.accelerate.mixed_precision], config.model.vae)
-    if config.model.prediction_type != "auto":
-        family.prediction_type = config.model.prediction_type
-    report.phase("load model", 1, 1)
-    return family, parts
-
-
-def encode(
-    config: TrainSettings,
-    family: Family,
-    parts: dict[str, nn.Module],
-    batches: Batches,
-    place: PartialState,
-    report: Report,
-) -> tuple[Latents, Captions]:
-    """Pictures and captions as the denoiser takes them: all of them now, where they can be kept, else as they are
-    needed."""
-    encoders = [part for name, part in parts.items() if name not in ("denoiser", "vae")]
-    cache = home() / "cache"
-    latents = Latents(family, parts["vae"], Store(cache / "latents") if config.memory.cache_latents else None)
-    captions = Captions(family, encoders, Store(cache / "captions") if config.captions_can_be_cached else None)
-    samples = batches.distinct()
-    mine = samples[place.process_index :: place.num_processes]
-    parts["vae"].to(place.device)
-    if config.memory.cache_latents:
-        latents.encode_all(both_ways(mine, config.dataset.flip), report.counting("cache latents"))
-        parts["vae"].to("cpu")
-    for encoder in encoders:
-        encoder.to(place.device)
-    if config.captions_can_be_cached:
-        words = {sample.caption for sample in samples} | {"", config.preview.negative_prompt, *config.preview.prompts}
-        captions.encode_all(
-            sorted(words)[place.process_index :: place.num_processes], report.counting("cache captions")
-        )
-        for encoder in encoders:
-            encoder.to("cpu")
-    place.wait_for_everyone()
-    parts["denoiser"].to(place.device)
-    return latents, captions
-
-
-def attach(
-    config: TrainSettings, family: Family, parts: dict[str, nn.Module]
-) -> tuple[dict[str, nn.Module], list[dict]]:
-    """LoRA layers on what shall learn: the parts that do, and the optimiser's groups with their learning rates."""
-    denoiser, text = config.lora.denoiser, config.lora.text_encoder
-    wanted = {"denoiser": (denoiser, family.layers[denoiser.layers])}
-    wanted |= {name: (text, family.text_layers) for name in parts if name not in ("denoiser", "vae")}
-    trained, groups = {}, []
-    for name, (lora, layers) in wanted.items():
-        if not lora.train:
-            continue
-        spec = inject.AdapterSpec(name, layers, lora.rank, lora.alpha, lora.dropout, setting="lora.denoiser.layers")
-        weights = inject.inject(parts[name], spec, seed=config.run.seed)
-        trained[name] = parts[name].train()
-        groups.append({"params": weights, "lr": lora.learning_rate, "name": name})
-    if config.memory.gradient_checkpointing:
-        family.checkpoint_gradients()
-    return trained, groups
 
 
 def add_up(tensors: list[torch.Tensor]) -> None:

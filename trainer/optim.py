@@ -95,8 +95,12 @@ def _adamw8bit(settings: OptimizerSettings, groups: list[dict[str, Any]]) -> Opt
 
         _try_one_step(AdamW8bit, groups[0]["params"][0].device)
     except (ImportError, OSError, RuntimeError, NotImplementedError, AttributeError) as error:
-        raise SettingsError({"optimizer.name": f"AdamW8bit does not work on this machine ({type(error).__name__}: "
-                             f"{error}); choose adamw, which needs hardly more memory for a LoRA"}) from error
+        raise SettingsError(
+            {
+                "optimizer.name": f"AdamW8bit does not work on this machine ({type(error).__name__}: "
+                f"{error}); choose adamw, which needs hardly more memory for a LoRA"
+            }
+        ) from error
     return AdamW8bit(groups, betas=(settings.beta1, settings.beta2), weight_decay=settings.weight_decay)
 
 
@@ -114,20 +118,30 @@ def _adafactor(settings: OptimizerSettings, groups: list[dict[str, Any]]) -> Opt
     # starts at zero means a thousandth of the learning rate that was asked for.
     from transformers.optimization import Adafactor
 
-    return Adafactor(groups, weight_decay=settings.weight_decay, scale_parameter=False, relative_step=False,
-                     warmup_init=False)
+    return Adafactor(
+        groups, weight_decay=settings.weight_decay, scale_parameter=False, relative_step=False, warmup_init=False
+    )
 
 
 def _prodigy(settings: OptimizerSettings, groups: list[dict[str, Any]]) -> Optimizer:
     from pytorch_optimizer import Prodigy
 
     if len({group["lr"] for group in groups}) > 1:
-        raise SettingsError({"lora.text_encoder.learning_rate": "Prodigy finds one step size for everything: set the "
-                             f"same learning rate as the denoiser's ({groups[0]['lr']:g})"})
+        raise SettingsError(
+            {
+                "lora.text_encoder.learning_rate": "Prodigy finds one step size for everything: set the "
+                f"same learning rate as the denoiser's ({groups[0]['lr']:g})"
+            }
+        )
     # Bias correction and the safeguard (a warm-up must not disturb the estimate of the step size) are what its author
     # advises for diffusion models.
-    return Prodigy(groups, betas=(settings.beta1, settings.beta2), weight_decay=settings.weight_decay,
-                   bias_correction=True, safeguard_warmup=True)
+    return Prodigy(
+        groups,
+        betas=(settings.beta1, settings.beta2),
+        weight_decay=settings.weight_decay,
+        bias_correction=True,
+        safeguard_warmup=True,
+    )
 
 
 def _lion(settings: OptimizerSettings, groups: list[dict[str, Any]]) -> Optimizer:

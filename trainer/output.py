@@ -7,7 +7,6 @@ import shutil
 import time
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from dataset.scan import Dataset
@@ -17,8 +16,6 @@ from trainer.lora import file
 from trainer.lora.metadata import metadata
 from trainer.plan import Plan
 
-PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float32": torch.float32}
-
 
 class Output:
     """Writes into the job's folder; only the finished file is copied elsewhere too."""
@@ -26,6 +23,8 @@ class Output:
     def __init__(self, folder: Path, config: TrainSettings, family: Family, plan: Plan, dataset: Dataset):
         self._folder, self._config, self._family, self._plan, self._dataset = folder, config, family, plan, dataset
         self._began = time.time()
+        file.sweep(folder)
+        file.sweep(folder / "checkpoints")
 
     def checkpoint(self, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> Path:
         """checkpoints/NAME-000002.safetensors at the end of an epoch, NAME-step00000150.safetensors in between, as
@@ -52,7 +51,7 @@ class Output:
 
     def _write(self, path: Path, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> None:
         notes = metadata(self._config, self._family, self._plan, self._dataset, step=step, began=self._began)
-        dtype = PRECISIONS[self._config.save.precision]
+        dtype = file.PRECISIONS[self._config.save.precision]
         file.save(path, adapters, alphas, naming=self._family.naming, metadata=notes, dtype=dtype)
         file.verify(path, adapters, alphas, naming=self._family.naming, trained=step > 0)
 

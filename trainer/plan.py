@@ -18,6 +18,7 @@ from settings.errors import SettingsError, warnings
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.models import ModelError, fitting
+from trainer.optim import warmup_steps
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None) -> Plan:
         steps_per_epoch=per_epoch,
         epochs=epochs,
         total_steps=total,
-        warmup_steps=round(config.schedule.warmup * total),
+        warmup_steps=warmup_steps(config.schedule, total),
         saves=moments(config.save.every_steps, config.save.every_epochs, per_epoch, total - 1),
         samples=sample_steps(config, per_epoch, total),
         memory_gb=memory(config),

@@ -45,7 +45,7 @@ class Sd15(Family):
         self._pipe = self._read(model, dtype)
         self._prediction_type = model.prediction_type or self._pipe.scheduler.config.prediction_type
         if vae:
-            self._pipe.vae = AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32)
+            self._pipe.vae = AutoencoderKL.from_pretrained(vae, dtype=torch.float32)
         parts = {"denoiser": self._pipe.unet, "vae": self._pipe.vae, "text_encoder": self._pipe.text_encoder}
         for part in parts.values():
             part.requires_grad_(False).eval()
@@ -57,7 +57,7 @@ class Sd15(Family):
 
         # No safety checker: it is 1.2 GB that training never looks at.
         plain = {
-            "torch_dtype": dtype,
+            "dtype": dtype,
             "safety_checker": None,
             "feature_extractor": None,
             "requires_safety_checker": False,

@@ -1,0 +1,106 @@
+"""What is done once before the first step: find the device, load the model, encode, attach the adapters."""
+
+from __future__ import annotations
+
+import diffusers
+import torch
+import transformers
+from accelerate import PartialState
+from torch import nn
+
+from jobs.folder import home
+from settings.errors import SettingsError
+from trainer.batches import Batches
+from trainer.cache import Captions, Latents, Store, both_ways
+from trainer.config import TrainSettings
+from trainer.families import families
+from trainer.families.base import Family
+from trainer.lora import inject
+from trainer.models import fitting
+from trainer.report import Report
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
+
+
+def where_to_train(config: TrainSettings) -> PartialState:
+    """The device of this process, and the other processes if there are any."""
+    place = PartialState(cpu=config.accelerate.cpu)
+    if place.num_processes != config.accelerate.processes:
+        fix = (
+            f"{place.num_processes} were started: start the job through Loratory, or set this to {place.num_processes}"
+        )
+        raise SettingsError({"accelerate.processes": fix})
+    return place
+
+
+def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str, nn.Module]]:
+    """The base model, frozen, on the CPU."""
+    report.phase("load model", 0, 1)
+    diffusers.utils.logging.disable_progress_bar()  # bars that redraw themselves make a log unreadable
+    transformers.utils.logging.disable_progress_bar()
+    family = families()[config.model.family]()
+    model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
+    parts = family.load(model, DTYPES[config.accelerate.mixed_precision], config.model.vae)
+    if config.model.prediction_type != "auto":
+        family.prediction_type = config.model.prediction_type
+    report.phase("load model", 1, 1)
+    return family, parts
+
+
+def encode(
+    config: TrainSettings,
+    family: Family,
+    parts: dict[str, nn.Module],
+    batches: Batches,
+    place: PartialState,
+    report: Report,
+) -> tuple[Latents, Captions]:
+    """Pictures and captions as the denoiser takes them: all of them now, where they can be kept, else as they are
+    needed."""
+    readers = list(encoders(parts).values())
+    cache = home() / "cache"
+    latents = Latents(family, parts["vae"], Store(cache / "latents") if config.memory.cache_latents else None)
+    captions = Captions(family, readers, Store(cache / "captions") if config.captions_can_be_cached else None)
+    samples = batches.distinct()
+    mine = samples[place.process_index :: place.num_processes]
+    parts["vae"].to(place.device)
+    if config.memory.cache_latents:
+        latents.encode_all(both_ways(mine, config.dataset.flip), report.counting("cache latents"))
+        parts["vae"].to("cpu")
+    for reader in readers:
+        reader.to(place.device)
+    if config.captions_can_be_cached:
+        words = {sample.caption for sample in samples} | {"", config.preview.negative_prompt, *config.preview.prompts}
+        captions.encode_all(
+            sorted(words)[place.process_index :: place.num_processes], report.counting("cache captions")
+        )
+        for reader in readers:
+            reader.to("cpu")
+    place.wait_for_everyone()
+    parts["denoiser"].to(place.device)
+    return latents, captions
+
+
+def encoders(parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """The text encoders: whatever is neither denoiser nor VAE."""
+    return {name: part for name, part in parts.items() if name not in ("denoiser", "vae")}
+
+
+def attach(
+    config: TrainSettings, family: Family, parts: dict[str, nn.Module]
+) -> tuple[dict[str, nn.Module], list[dict]]:
+    """LoRA layers on what shall learn: the parts that do, and the optimiser's groups with their learning rates."""
+    denoiser, text = config.lora.denoiser, config.lora.text_encoder
+    wanted = {"denoiser": (denoiser, family.layers[denoiser.layers], "lora.denoiser.layers")}
+    wanted |= {name: (text, family.text_layers, "lora.text_encoder.train") for name in encoders(parts)}
+    trained, groups = {}, []
+    for name, (lora, layers, setting) in wanted.items():
+        if not lora.train:
+            continue
+        spec = inject.AdapterSpec(name, layers, lora.rank, lora.alpha, lora.dropout, setting)
+        weights = inject.inject(parts[name], spec, seed=config.run.seed)
+        trained[name] = parts[name].train()
+        groups.append({"params": weights, "lr": lora.learning_rate, "name": name})
+    if config.memory.gradient_checkpointing:
+        family.checkpoint_gradients()
+    return trained, groups

@@ -1,0 +1,99 @@
+"""`python launch.py demo`: the whole job on the toy world, in minutes and without a window, measured before and after.
+
+The last line printed is one JSON object: ok, job, lora, before_after, steps, seconds, score_before, score_after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from jobs.events import read_events
+from jobs.folder import Job
+from settings import flags, toml
+from settings.errors import SettingsError, check
+from trainer import command
+from trainer.config import TrainSettings
+from trainer.models import ROOT
+
+PRESET = ROOT / "presets" / "toy" / "demo.toml"
+SHOWN = 128  # pixels a sample is enlarged to in the comparison
+MARGIN = 8
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="launch.py demo", description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument(
+        "--job", type=Path, metavar="DIR", help="folder of the job; default: a new one in the workspace"
+    )
+    flags.add_flags(parser, TrainSettings)
+    try:
+        options, given = flags.parse(parser, TrainSettings, arguments)
+        values = flags.flat(toml.loads(TrainSettings, toml.text_of(PRESET))) | flags.flat(given)
+        config = check(TrainSettings, flags.nested(values))
+        job = command.prepared(config, options.job)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    code = command.follow(job)
+    print(json.dumps(result(job, config, began) if code == 0 else {"ok": False, "job": str(job.folder)}))
+    return code
+
+
+def result(job: Job, config: TrainSettings, began: float) -> dict:
+    """What the demo is judged by. A score is how much the samples show the character: see toy/score.py."""
+    from toy.score import character_score
+
+    events, _ = read_events(job.events_path)
+    done = job.last_event
+    samples = {
+        (event["step"], event["index"]): job.folder / event["path"] for event in events if event["kind"] == "sample"
+    }
+    last = max(step for step, _ in samples)
+    before, after = (
+        [Image.open(samples[step, index]).convert("RGB") for index in range(len(config.preview.prompts))]
+        for step in (0, last)
+    )
+    picture = job.folder / "before_after.png"
+    side_by_side(config.preview.prompts, before, after, last).save(picture)
+    return {
+        "ok": done["kind"] == "finished",
+        "job": str(job.folder),
+        "lora": done["lora"],
+        "before_after": str(picture),
+        "steps": done.get("steps", done.get("step")),
+        "seconds": round(time.monotonic() - began, 1),
+        "score_before": round(character_score(before), 3),
+        "score_after": round(character_score(after), 3),
+    }
+
+
+def side_by_side(prompts: list[str], before: list[Image.Image], after: list[Image.Image], step: int) -> Image.Image:
+    """A row a prompt: what the base model drew, what it draws with the LoRA, from the same seed."""
+    head, words, row = 28, 260, SHOWN + MARGIN
+    sheet = Image.new("RGB", (words + 2 * row + MARGIN, head + row * len(prompts)), "white")
+    pen = ImageDraw.Draw(sheet)
+    pen.text((words, 8), "before", fill="black")
+    pen.text((words + row, 8), f"after {step} steps", fill="black")
+    for line, (prompt, one, other) in enumerate(zip(prompts, before, after)):
+        top = head + line * row
+        pen.multiline_text((MARGIN, top + 8), "\n".join(wrapped(prompt, 38)), fill="black")
+        for place, picture in enumerate((one, other)):
+            sheet.paste(picture.resize((SHOWN, SHOWN), Image.Resampling.LANCZOS), (words + place * row, top))
+    return sheet
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width) or [""]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
