@@ -14,12 +14,12 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from toy.draw import CHARACTER_PALETTE, COLOURS, GROUNDS, THINGS, Scene, draw_scene
+from toy.draw import COLOURS, GROUNDS, THINGS, Scene, draw_scene
 
 SIDE = 64  # every picture is measured at this size
 _MASK = 24  # side of a normalised silhouette
 _VIEWS = 80  # drawn silhouettes of each thing to compare with
-_LEAST_PIXELS = 60
+LEAST_PIXELS = 60
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Seen:
 
 def see(image: Image.Image) -> Seen:
     """Ground, colour and thing of one picture of any size."""
-    pixels = _pixels(image)
+    pixels = pixels_of(image)
     border = np.concatenate([pixels[:2].reshape(-1, 3), pixels[-2:].reshape(-1, 3), pixels[:, :2].reshape(-1, 3),
                              pixels[:, -2:].reshape(-1, 3)])
     ground = nearest_colour(np.median(border, axis=0), GROUNDS)
     mask = silhouette(pixels)
-    if mask.sum() < _LEAST_PIXELS:
+    if mask.sum() < LEAST_PIXELS:
         return Seen(ground, "", "")
     return Seen(ground, _main_colour(pixels[_core(mask)], ground), _nearest_thing(_normalised(mask)))
 
@@ -56,7 +56,8 @@ def _distances(pixels: np.ndarray, names: Sequence[str]) -> np.ndarray:
     return np.sqrt(((difference - grey) ** 2).sum(2) + 1.5 * grey[:, :, 0] ** 2)
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """[64, 64, 3] RGB as floats 0..255, whatever the picture's size."""
     small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(small, dtype=float)
 
@@ -73,7 +74,7 @@ def silhouette(pixels: np.ndarray) -> np.ndarray:
     return np.abs(pixels - plane @ weights).max(2) > 26
 
 
-def _filled(mask: np.ndarray) -> np.ndarray:
+def filled(mask: np.ndarray) -> np.ndarray:
     """Everything that has mask on its left and right, above and below."""
     within = [
         np.logical_or.accumulate(mask, axis) & np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis), axis)
@@ -116,51 +117,10 @@ def _views() -> np.ndarray:
     """[things, views, pixels]: normalised silhouettes of every thing, drawn from a seed that no training uses."""
     rng = np.random.default_rng(987_654_321)
     scenes = [[Scene(thing, "red", "white")] * _VIEWS for thing in THINGS]
-    return np.array([[_normalised(silhouette(_pixels(draw_scene(s, rng)))) for s in views] for views in scenes])
+    return np.array([[_normalised(silhouette(pixels_of(draw_scene(s, rng)))) for s in views] for views in scenes])
 
 
 def _nearest_thing(vector: np.ndarray) -> str:
     """The thing with the best mean overlap among its three most alike views."""
     likeness = np.sort(_views() @ vector, axis=1)[:, -3:].mean(1)
     return list(THINGS)[int(likeness.argmax())]
-
-
-def character_score(images: Sequence[Image.Image]) -> float:
-    """How much the pictures show the demo character, 0..1, averaged over them.
-
-    A picture scores the share of the turquoise body that is there, times the mean of three signs in their right places
-    relative to that body: pink ears about its top, yellow in its lower middle, white-and-black eyes in its upper middle.
-    Drawn characters score about 1; the base's ordinary things, which have at most two colours and no eyes, about 0.
-    """
-    return float(np.mean([_character(_pixels(image)) for image in images])) if len(images) else 0.0
-
-
-def _character(pixels: np.ndarray) -> float:
-    names = list(CHARACTER_PALETTE)
-    palette = np.array([CHARACTER_PALETTE[name] for name in names], dtype=float)
-    distance = np.sqrt(((pixels[:, :, None] - palette) ** 2).sum(3))
-    nearest = np.where(distance.min(2) < 75, distance.argmin(2), -1)
-    # The ground is no part of the character, whatever its colour; what the thing surrounds is (white eyes on white).
-    inside = _filled(silhouette(pixels))
-    maps = {name: (nearest == number) & inside for number, name in enumerate(names)}
-    body = maps["body"]
-    if body.sum() < _LEAST_PIXELS or body.mean() > 0.5:
-        return 0.0
-    # Weighted quantiles rather than extremes: a few stray pixels must not move the frame.
-    rows, columns = np.nonzero(body)
-    top, bottom = np.quantile(rows, [0.02, 0.98])
-    left, right = np.quantile(columns, [0.02, 0.98])
-    height, width = bottom - top + 1, right - left + 1
-    y, x = np.mgrid[0:SIDE, 0:SIDE]
-    down, across = (y - top) / height, (x - left) / width
-    middle = (across > 0.12) & (across < 0.88)
-    area = body.sum()
-
-    def share(name: str, zone: np.ndarray, expected: float) -> float:
-        return float(min(1.0, (maps[name] & zone).sum() / (expected * area)))
-
-    ears = share("ears", (down < 0.3) & (down > -0.6) & (across > -0.3) & (across < 1.3), 0.10)
-    belly = share("belly", (down > 0.4) & (down < 1.1) & middle, 0.12)
-    upper = (down > -0.1) & (down < 0.65) & middle
-    eyes = min(share("eye", upper, 0.09), share("pupil", upper, 0.05))
-    return min(1.0, area / (0.06 * SIDE * SIDE)) * (ears + belly + eyes) / 3
