@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from settings.section import Section, Ui
 
@@ -26,6 +26,12 @@ class Folder(Section):
 
     class_words: Annotated[str, Ui("Class words", kohya="class_tokens")] = ""
     """Caption of pictures that have none. Empty: the words of the folder's name, as in `10_sks dog`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_path(cls, value: Any) -> Any:
+        """A bare path is a folder too: `--dataset.folders PATH`, or a plain list in a TOML file."""
+        return {"path": value} if isinstance(value, str) else value
 
 
 class DatasetSettings(Section):

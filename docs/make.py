@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from the program. After changing a setting: `.venv/bin/python docs/make.py`."""
+"""Writes the pages of docs/ that are made from the program; run it after changing a setting."""
 
 import sys
 from pathlib import Path
