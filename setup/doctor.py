@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SET_UP = "run: python launch.py"
 # What a broken or mismatched binary package raises when imported: a missing symbol, library or operator.
 IMPORT_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def memory() -> Check:
 
 
 def chromium() -> Check:
-    if path := next(filter(None, map(shutil.which, CHROMIUMS)), None):
+    if path := shutil.which("chromium"):
         answer = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.strip()
         return Check("chromium", "ok", f"{answer or path} (only the tests need it)")
     fix = "apt install chromium, or your system's way; without it the browser tests are skipped"
