@@ -139,6 +139,11 @@ _WITH_TRIM = tuple(name for name, parts in THINGS.items() if any(role == "trim" 
 _PATTERNS = {"half": [(0.0, 1.2)], "band": [(-0.28, 0.28)], "stripes": [(-0.7, -0.3), (0.05, 0.45)]}
 
 
+def vocabulary() -> list[str]:
+    """Every tag that a scene can have, in a fixed order: things, colours, grounds."""
+    return [*THINGS, *COLOURS, *(f"{name} background" for name in GROUNDS)]
+
+
 @dataclass(frozen=True)
 class Scene:
     """What one picture shows, in the words of its caption."""

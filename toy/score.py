@@ -1,8 +1,9 @@
 """How much a picture shows the demo character: the demo's figure before and after training, with numpy alone.
 
-A picture scores the share of the turquoise body that is there, times the mean of three signs in their right places
+A picture scores how much of a solid turquoise body is there, times the mean of three signs in their right places
 relative to that body: pink ears about its top, a yellow belly in its lower middle, white-and-black eyes in its upper
-middle. Each sign counts up to the size that it has on a drawn character.
+middle. Each sign counts up to the size that it has on a drawn character, and less where more than a fifth of its colour
+lies elsewhere.
 """
 
 from __future__ import annotations
@@ -45,11 +46,15 @@ def _character(pixels: np.ndarray) -> float:
     middle = (across > 0.12) & (across < 0.88)
     area = body.sum()
 
-    def share(name: str, zone: np.ndarray, expected: float) -> float:
-        return float(min(1.0, (maps[name] & zone).sum() / (expected * area)))
+    def sign(name: str, zone: np.ndarray, expected: float, elsewhere: np.ndarray | bool = True) -> float:
+        found = (maps[name] & zone).sum()
+        pure = found / max(1, (maps[name] & (zone | elsewhere)).sum())
+        return float(min(1.0, found / (expected * area)) * min(1.0, 1.25 * pure))
 
-    ears = share("ears", (down < 0.3) & (down > -0.6) & (across > -0.3) & (across < 1.3), 0.10)
-    belly = share("belly", (down > 0.4) & (down < 1.1) & middle, 0.12)
+    above_feet = down < 0.8
+    ears = sign("ears", (down < 0.3) & (down > -0.6) & (across > -0.3) & (across < 1.3), 0.10, above_feet)
+    belly = sign("belly", (down > 0.4) & (down < 1.1) & middle, 0.12)
     upper = (down > -0.1) & (down < 0.65) & middle
-    eyes = min(share("eye", upper, 0.09), share("pupil", upper, 0.05))
-    return min(1.0, area / (0.06 * SIDE * SIDE)) * (ears + belly + eyes) / 3
+    eyes = min(sign("eye", upper, 0.09), sign("pupil", upper, 0.05))
+    there = min(1.0, area / (0.06 * SIDE * SIDE)) * min(1.0, area / (0.3 * height * width)) ** 2
+    return there * (ears + belly + eyes) / 3
