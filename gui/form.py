@@ -7,6 +7,7 @@ without taking them away: a hidden field keeps its value.
 from __future__ import annotations
 
 import html
+import json
 import math
 from collections.abc import Iterable
 from typing import Any, get_origin
@@ -51,7 +52,7 @@ class Form:
 
     def typed(self, values: dict[Component, Any]) -> dict[str, Any]:
         """What stands in the fields, by path, nested and unchecked."""
-        return nested({path: values[field] for path, field in self._fields.items()})
+        return nested({setting.path: from_field(setting, values[self._fields[setting.path]]) for setting in self._settings})
 
     def read(self, values: dict[Component, Any]) -> Section:
         """What stands in the fields, checked. Raises SettingsError."""
@@ -139,7 +140,8 @@ def column(setting: Setting) -> dict[str, Any]:
 def for_field(setting: Setting, value: Any) -> Any:
     """A setting's value as its field holds it."""
     if setting.item:
-        return [item.model_dump(mode="json") if isinstance(item, Section) else item for item in value or []]
+        # As text: Gradio takes any {"path": ...} that passes through it for an uploaded file, and refuses it.
+        return json.dumps([item.model_dump(mode="json") if isinstance(item, Section) else item for item in value or []])
     if get_origin(setting.type) is list:
         return value if isinstance(value, str) else "\n".join(map(str, value or []))
     if setting.type in (int, float) and not setting.choices:
@@ -147,6 +149,11 @@ def for_field(setting: Setting, value: Any) -> Any:
     if setting.type is bool:
         return bool(value)
     return "" if value is None else value if setting.choices else str(value)
+
+
+def from_field(setting: Setting, value: Any) -> Any:
+    """The other way round, unchecked."""
+    return json.loads(value or "[]") if setting.item else value
 
 
 def step(setting: Setting) -> float:

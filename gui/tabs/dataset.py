@@ -70,7 +70,7 @@ def wire(window: Window, page: gr.Blocks) -> None:
         return train.fill(window, fields(settings) | words(window, settings)) | {window.tabs: gr.Tabs(selected="train")}
 
     def use_in_place(event: gr.EventData) -> dict[Any, Any]:
-        folder = {"path": str(event._data["path"]), "repeats": event._data.get("repeats")}
+        folder = {"path": str(event._data["folder"]), "repeats": event._data.get("repeats")}
         return train.fill(window, {"dataset.folders": [folder]}) | {window.tabs: gr.Tabs(selected="train")}
 
     filled = train.outputs(window) | {window.tabs}

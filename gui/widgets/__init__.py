@@ -6,26 +6,31 @@ They poll our own routes (`gui/routes`), so nothing of Gradio's has to stay conn
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
 
 # Gradio may be ready before our script is. The names at the end are those of events that Python may listen to.
+# What never changes is part of the script: Gradio loses a component's other properties when its value is set before its
+# tab is first opened.
 START = """
-const start = () => window.Loratory?.NAME ? Loratory.mount("NAME", element, {props, watch, trigger}) : setTimeout(start, 20);
+const about = ABOUT;
+const start = () =>
+  window.Loratory?.NAME ? Loratory.mount("NAME", element, {about, props, watch, trigger}) : setTimeout(start, 20);
 start();
 ["input", "choose", "keep"];
 """
 
 
-def widget(name: str, value: Any = None, *, elem_id: str | None = None, classes: str = "", **props: Any) -> gr.HTML:
-    """`Loratory.<name>(element, {props, watch, trigger})` draws it. `props` are passed on; `value` may change later."""
+def widget(name: str, value: Any = None, *, elem_id: str | None = None, classes: str = "", **about: Any) -> gr.HTML:
+    """`Loratory.<name>(element, {about, props, watch, trigger})` draws it. `about` are constants; `props.value` is the value,
+    which may change."""
     return gr.HTML(
         value=value,
         html_template="<div></div>",  # never changes, so that Gradio never redraws what the script has drawn
-        js_on_load=START.replace("NAME", name),
+        js_on_load=START.replace("NAME", name).replace("ABOUT", json.dumps(about)),
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes=["lor", *classes.split()],
-        **props,
     )

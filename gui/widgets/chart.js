@@ -20,6 +20,7 @@ Loratory.chart = (title, { band = false, total = 0 } = {}) => {
       high = Math.min(high, sorted[Math.floor(0.98 * sorted.length)] * 1.5);
     }
     if (!band && !logarithmic.checked) low = Math.min(0, low);
+    if (low < high && !logarithmic.checked) high += 0.04 * (high - low);
     if (low === high) { high = low + (Math.abs(low) || 1) * 0.5; if (!logarithmic.checked) low = Math.min(0, low); else low /= 2; }
     return [height(low), height(high)];
   };
@@ -67,7 +68,8 @@ Loratory.chart = (title, { band = false, total = 0 } = {}) => {
         const known = one.steps.map((_, i) => i).filter((i) => one.low[i] !== null);
         known.forEach((i, n) => (n ? pen.lineTo : pen.moveTo).call(pen, x(one.steps[i]), y(one.high[i])));
         known.reverse().forEach((i) => pen.lineTo(x(one.steps[i]), y(one.low[i]) + 1));
-        pen.fill(); pen.globalAlpha = 1;
+        pen.fill();
+        pen.globalAlpha = known.length < 150 ? 0.4 : 0.12; pen.lineWidth = 1; pen.strokeStyle = ink; pen.stroke(); pen.globalAlpha = 1;
       }
       pen.strokeStyle = ink; pen.lineWidth = 2; pen.lineJoin = "round"; pen.beginPath();
       let down = false;

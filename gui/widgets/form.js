@@ -1,30 +1,30 @@
 // The bar above a form (levels, search), and what is seen of the form: hidden fields, folded groups, messages beside fields.
 "use strict";
-Loratory.form = (root, { props, watch }) => {
+Loratory.form = (root, { about, props, watch }) => {
   const L = Loratory, { el } = L;
   const LEVELS = ["quick", "standard", "expert"];
-  const kept = (name, fallback) => { try { return localStorage.getItem(`loratory-${props.form}-${name}`) ?? fallback; } catch { return fallback; } };
-  const keep = (name, value) => { try { localStorage.setItem(`loratory-${props.form}-${name}`, value); } catch { /* private window */ } };
+  const kept = (name, fallback) => { try { return localStorage.getItem(`loratory-${about.form}-${name}`) ?? fallback; } catch { return fallback; } };
+  const keep = (name, value) => { try { localStorage.setItem(`loratory-${about.form}-${name}`, value); } catch { /* private window */ } };
   let level = LEVELS.includes(kept("level", "quick")) ? kept("level", "quick") : "quick";
   let folded = new Set((kept("folded", "") || "").split(" ").filter(Boolean));
   let state = props.value || { hidden: [], problems: {}, warnings: {}, attempt: 0 };
   const touched = new Set();
-  const byPath = new Map(props.fields.map((field) => [field.path, field]));
+  const byPath = new Map(about.fields.map((field) => [field.path, field]));
 
   // Gradio owns the fields' elements, so they are hidden by a style sheet and not by changing them.
-  const sheet = document.head.appendChild(el("style", { "data-form": props.form }));
-  const search = el("input", { type: "search", class: "lor-input", id: `${props.form}-search`, autocomplete: "off",
+  const sheet = document.head.appendChild(el("style", { "data-form": about.form }));
+  const search = el("input", { type: "search", class: "lor-input", id: `${about.form}-search`, autocomplete: "off",
     placeholder: "Find a setting, by its name here or in kohya_ss", "aria-label": "Find a setting", oninput: () => apply() });
   const count = el("span", { class: "lor-note", role: "status" });
   const levels = el("div", { class: "lor-segments", role: "radiogroup", "aria-label": "How many settings to show" },
-    LEVELS.map((name) => el("label", {}, el("input", { type: "radio", name: `${props.form}-level`, value: name,
+    LEVELS.map((name) => el("label", {}, el("input", { type: "radio", name: `${about.form}-level`, value: name,
       checked: name === level, onchange: () => { level = name; keep("level", name); apply(); } }),
     el("span", {}, name[0].toUpperCase() + name.slice(1)))));
-  if (props.whole) root.append(el("div", { class: "lor-form-bar" }, levels, search, count));
+  if (about.whole) root.append(el("div", { class: "lor-form-bar" }, levels, search, count));
 
   const matches = (field, sought) => sought.every((word) => field.words.includes(word));
   const seen = (field, sought) => {
-    if (!props.whole) return !state.hidden?.includes(field.path);
+    if (!about.whole) return !state.hidden?.includes(field.path);
     if (state.attempt && problemsOf(field).length) return true;
     if (sought.length) return matches(field, sought);  // a search finds what the level hides, and what does not apply now
     return !state.hidden?.includes(field.path) && LEVELS.indexOf(field.level) <= LEVELS.indexOf(level);
@@ -34,15 +34,15 @@ Loratory.form = (root, { props, watch }) => {
 
   const apply = () => {
     const sought = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const shown = props.fields.filter((field) => seen(field, sought));
+    const shown = about.fields.filter((field) => seen(field, sought));
     const groups = new Set(shown.map((field) => field.group));
-    const rules = props.fields.filter((field) => !shown.includes(field)).map((field) => `#${CSS.escape(field.id)}`)
-      .concat(props.groups.filter((group) => !groups.has(group)).map((group) => `#${CSS.escape(group)}`));
+    const rules = about.fields.filter((field) => !shown.includes(field)).map((field) => `#${CSS.escape(field.id)}`)
+      .concat(about.groups.filter((group) => !groups.has(group)).map((group) => `#${CSS.escape(group)}`));
     const closed = sought.length ? [] : [...folded].filter((group) => groups.has(group));
     sheet.textContent = (rules.length ? `${rules.join(",")}{display:none!important}` : "")
       + closed.map((group) => `#${CSS.escape(group)} .lor-fields{display:none!important}`).join("");
-    count.textContent = sought.length ? `${shown.length} found` : `${shown.length} of ${props.fields.length}`;
-    for (const head of document.querySelectorAll(`#${CSS.escape(props.form)}-form .lor-group-head`)) {
+    count.textContent = sought.length ? `${shown.length} found` : `${shown.length} of ${about.fields.length}`;
+    for (const head of document.querySelectorAll(`#${CSS.escape(about.form)}-form .lor-group-head`)) {
       head.setAttribute("aria-expanded", String(!closed.includes(head.dataset.group)));
     }
     say();
@@ -50,7 +50,7 @@ Loratory.form = (root, { props, watch }) => {
 
   // Messages beside their fields. A field that nobody has touched stays quiet until the form is sent.
   const say = () => {
-    for (const field of props.fields) {
+    for (const field of about.fields) {
       const block = document.getElementById(field.id);
       if (!block) continue;
       const loud = state.attempt > 0 || touched.has(field.path);
@@ -84,10 +84,10 @@ Loratory.form = (root, { props, watch }) => {
     }, "lor-pick", { "aria-label": `Browse for ${field.label}` }));
   };
 
-  const form = () => document.getElementById(`${props.form}-form`);
+  const form = () => document.getElementById(`${about.form}-form`);
   document.addEventListener("input", (event) => {
     const block = event.target.closest?.(".lor-field");
-    const field = block && props.fields.find((candidate) => candidate.id === block.id);
+    const field = block && about.fields.find((candidate) => candidate.id === block.id);
     if (field) touched.add(field.path);
   });
   document.addEventListener("click", (event) => {
@@ -100,9 +100,9 @@ Loratory.form = (root, { props, watch }) => {
 
   // Shows a field wherever it hides, and puts the cursor into it.
   L.forms ||= {};
-  L.forms[props.form] = {
+  L.forms[about.form] = {
     show: (path) => {
-      const field = byPath.get(path) || props.fields.find((candidate) => path.startsWith(`${candidate.path}.`));
+      const field = byPath.get(path) || about.fields.find((candidate) => path.startsWith(`${candidate.path}.`));
       if (!field) return;
       search.value = "";
       folded.delete(field.group);
@@ -117,7 +117,7 @@ Loratory.form = (root, { props, watch }) => {
       block?.querySelector("input, textarea, select, button")?.focus({ preventScroll: true });
     },
     label: (path) => {
-      const field = byPath.get(path) || props.fields.find((candidate) => path.startsWith(`${candidate.path}.`));
+      const field = byPath.get(path) || about.fields.find((candidate) => path.startsWith(`${candidate.path}.`));
       return field ? field.label : path;
     },
     search,
@@ -127,7 +127,7 @@ Loratory.form = (root, { props, watch }) => {
   let tries = 0;
   const settle = () => {  // the fields are drawn by Gradio after this bar
     say();
-    if (props.fields.some((field) => !document.getElementById(field.id)) && (tries += 1) < 100) setTimeout(settle, 100);
+    if (about.fields.some((field) => !document.getElementById(field.id)) && (tries += 1) < 100) setTimeout(settle, 100);
   };
   settle();
 };

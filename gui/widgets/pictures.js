@@ -1,23 +1,23 @@
 // The data set that is open: its pictures in a grid that loads as it is scrolled, what is wrong with it, its buckets.
 "use strict";
-Loratory.pictures = (root, { props, trigger }) => {
+Loratory.pictures = (root, { about, trigger }) => {
   const L = Loratory, { el } = L;
   let data = null, shown = [];
   const path = el("input", { class: "lor-input", id: "dataset-path", type: "text", spellcheck: "false", placeholder: "/home/me/pictures/my subject",
     onkeydown: (event) => { if (event.key === "Enter") open(path.value); } });
   const summary = el("div", { class: "lor-summary" });
-  const issues = el("div", {});
+  const issues = el("div", {}), sizes = el("div", {});
   const grid = el("div", { class: "lor-grid", role: "list", "aria-label": "Pictures" });
   const filter = el("input", { type: "search", class: "lor-input", placeholder: "Filter by file name or caption", "aria-label": "Filter pictures",
     oninput: () => draw() });
   const filterNote = el("span", { class: "lor-note", role: "status" });
   const filterRow = el("div", { class: "lor-row", hidden: true }, filter, filterNote);
   const repeats = el("input", { class: "lor-input short", type: "number", min: 1, id: "dataset-repeats", placeholder: "auto" });
-  const use = el("div", { class: "lor-card lor-row", hidden: true },
-    el("div", { class: "grow" }, el("b", {}, "Use this folder in place"),
-      el("p", { class: "lor-help" }, "Nothing is copied. Empty repeats: the number that a folder's name begins with, else 1.")),
-    el("label", { class: "lor-row tight", for: "dataset-repeats" }, "Repeats", repeats),
-    L.button("Use for training", () => trigger("choose", { path: data.path, repeats: repeats.value ? Number(repeats.value) : null }), "primary"));
+  const use = el("div", { class: "lor-card", hidden: true }, el("h3", {}, "Use this folder in place"),
+    el("p", { class: "lor-help" }, "Trains from here; nothing is copied. Empty repeats: the number that a folder's name begins with, else 1."),
+    el("div", { class: "lor-row" }, el("label", { class: "lor-row tight", for: "dataset-repeats" }, "Repeats", repeats),
+      L.button("Use for training", () => trigger("choose", { folder: data.path, repeats: repeats.value ? Number(repeats.value) : null }), "primary")),
+    el("p", { class: "lor-help last" }, "Or lay out copies in kohya's folders: “Prepare training data”, below."));
 
   L.put(root,
     el("div", { class: "lor-card" },
@@ -26,8 +26,8 @@ Loratory.pictures = (root, { props, trigger }) => {
       el("div", { class: "lor-row" }, path,
         L.button("Browse…", async () => { const chosen = await L.browse("folder", path.value, "Folder with pictures"); if (chosen) open(chosen); }),
         L.button("Open", () => open(path.value), "primary"),
-        props.demo && L.button("Use the demo pictures", () => open(props.demo)))),
-    summary, issues, use, filterRow, grid);
+        about.demo && L.button("Use the demo pictures", () => open(about.demo)))),
+    summary, el("div", { class: "lor-dataset" }, el("div", {}, filterRow, grid), el("div", {}, use, sizes, issues)));
 
   const open = async (wanted) => {
     path.value = wanted;
@@ -51,8 +51,8 @@ Loratory.pictures = (root, { props, trigger }) => {
       found.left_out > 0 && fact("left out", found.left_out.toLocaleString("en"), "see below"),
       found.pictures > 0 && fact("sizes", found.pictures > 1 && size(found.smallest) !== size(found.largest) ? `${size(found.smallest)} – ${size(found.largest)}` : size(found.largest),
         found.upscaled ? `${found.upscaled} smaller than their bucket` : ""),
-      found.buckets.length > 0 && fact("cut off on average", `${(100 * found.crop_loss).toFixed(1)} %`, `trained at ${found.resolution} px`)),
-    found.buckets.length > 0 && el("details", { class: "lor-details", open: found.buckets.length < 7 },
+      found.buckets.length > 0 && fact("cut off on average", `${(100 * found.crop_loss).toFixed(1)} %`, `trained at ${found.resolution} px`)));
+    L.fill(sizes, found.buckets.length > 0 && el("details", { class: "lor-details", open: found.buckets.length < 9 },
       el("summary", {}, `${found.buckets.length} bucket${found.buckets.length === 1 ? "" : "s"} at ${found.resolution} px`),
       el("p", { class: "lor-help" }, "Pictures are trained in groups of one shape. The resolution is set in LoRA training."), buckets(found.buckets)),
     found.groups.length > 1 && el("details", { class: "lor-details", open: true },

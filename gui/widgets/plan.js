@@ -1,10 +1,10 @@
 // The plan of a run: the sum in words, a table, and what is still missing, each with a link to its field.
 "use strict";
-Loratory.plan = (root, { props, watch }) => {
+Loratory.plan = (root, { about, props, watch }) => {
   const L = Loratory, { el } = L;
   const links = (entries, kind) => entries.length > 0 && el("ul", { class: `lor-list ${kind}` }, entries.map(([path, text]) => el("li", {},
-    L.forms?.[props.form] && L.forms[props.form].label(path) !== path
-      ? el("button", { type: "button", class: "lor-link", onclick: () => L.forms[props.form].show(path) }, L.forms[props.form].label(path))
+    L.forms?.[about.form] && L.forms[about.form].label(path) !== path
+      ? el("button", { type: "button", class: "lor-link", onclick: () => L.forms[about.form].show(path) }, L.forms[about.form].label(path))
       : el("b", {}, path), `: ${text}`)));
   const draw = () => {
     const state = props.value;

@@ -1,25 +1,25 @@
-// A list of small sections as an editable table: one line an item, one column a setting.
+// A list of small sections as an editable table: one line an item, one column a setting. Its value is JSON text.
 "use strict";
-Loratory.rows = (root, { props, watch, trigger }) => {
+Loratory.rows = (root, { about, props, watch, trigger }) => {
   const L = Loratory, { el } = L;
   let rows = null;
   const list = el("div", { class: "lor-rows" });
   const add = L.button("Add a folder", async () => {
-    const path = await L.browse(props.columns[0].pick || "folder", rows.at(-1)?.[props.columns[0].name] || "", props.label);
-    if (path) change(() => rows.push({ ...fresh(), [props.columns[0].name]: path }), true);
+    const path = await L.browse(about.columns[0].pick || "folder", rows.at(-1)?.[about.columns[0].name] || "", about.label);
+    if (path) change(() => rows.push({ ...fresh(), [about.columns[0].name]: path }), true);
   });
   const type = L.button("Type a path", () => {
     change(() => rows.push(fresh()), true);
     list.querySelector(".lor-item:last-child input")?.focus();
   });
-  L.put(root, el("div", { class: "lor-label" }, props.label), el("p", { class: "lor-help" }, props.help), list,
+  L.put(root, el("div", { class: "lor-label" }, about.label), el("p", { class: "lor-help" }, about.help), list,
     el("div", { class: "lor-row" }, add, type));
 
-  const fresh = () => Object.fromEntries(props.columns.map((column) => [column.name, column.default]));
+  const fresh = () => Object.fromEntries(about.columns.map((column) => [column.name, column.default]));
   const change = (what, redraw) => {
     what();
     if (redraw) draw();
-    props.value = rows.map((row) => ({ ...row }));
+    props.value = JSON.stringify(rows);
     trigger("input");
   };
   const cell = (row, column, index) => {
@@ -44,15 +44,16 @@ Loratory.rows = (root, { props, watch, trigger }) => {
   const draw = () => {
     add.disabled = type.disabled = rows === null;
     L.fill(list, (rows || []).map((row, index) => el("div", { class: "lor-item", role: "group", "aria-label": `Row ${index + 1}` },
-      props.columns.map((column) => cell(row, column, index)),
+      about.columns.map((column) => cell(row, column, index)),
       L.button("Remove", () => change(() => rows.splice(index, 1), true), "quiet", { "aria-label": `Remove row ${index + 1}` }))));
     if (rows && !rows.length) L.fill(list, el("p", { class: "lor-empty" }, "No folder yet."));
   };
-  watch("value", () => {
-    if (!Array.isArray(props.value) || JSON.stringify(props.value) === JSON.stringify(rows)) return;
-    rows = props.value.map((row) => ({ ...fresh(), ...row }));
+  const take = () => {
+    if (!props.value || props.value === JSON.stringify(rows)) return;
+    rows = JSON.parse(props.value).map((row) => ({ ...fresh(), ...row }));
     draw();
-  });
-  if (Array.isArray(props.value)) rows = props.value.map((row) => ({ ...fresh(), ...row }));
+  };
+  watch("value", take);
   draw();
+  take();
 };

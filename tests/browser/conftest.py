@@ -1,0 +1,166 @@
+"""A window on a free port with a workspace of its own, and a real Chromium that looks at it.
+
+Whatever the page prints as an error, throws, or asks of another host fails the test that made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = ("--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
+         "--disable-sync --disable-dev-shm-usage").split()
+PATIENCE = 30_000  # ms; machines that run tests are often busy
+HOSTILE = "<img src=x onerror=alert(1)> & \"quotes\" 'и' 猫"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+class Server:
+    """A window in a process of its own. `python`: the program and its arguments before those of the window."""
+
+    def __init__(self, home: Path, python: list[str], **environment: str):
+        self.home, self._python = home, python
+        self._environment = {"LORATORY_HOME": str(home), "GRADIO_SHARE": "True", "GRADIO_ALLOWED_PATHS": "/", **environment}
+        self._process: subprocess.Popen | None = None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> Server:
+        self.home.mkdir(parents=True, exist_ok=True)
+        log = self.home / "window.log"
+        command = [sys.executable, *self._python, "--port", str(self.port), "--no-browser"]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(command, cwd=ROOT, env=os.environ | self._environment, stdout=output, stderr=output,
+                                             stdin=subprocess.DEVNULL, start_new_session=True)
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, log.read_text()
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200:
+                    return self
+            time.sleep(0.05)
+        raise AssertionError(f"the window did not open: {log.read_text()}")
+
+    def kill(self) -> None:
+        """As the worst of ends: no word, no clean-up."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End the window and all that it has started."""
+        self.kill()
+        for wait in (False, True):
+            for job in self.jobs():
+                (job / "requests").mkdir(exist_ok=True)
+                (job / "requests" / "stop").touch()
+                deadline = time.monotonic() + 20
+                while wait and (job / "process.json").exists() and alive(job) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+
+    def jobs(self) -> list[Path]:
+        return sorted(path for path in (self.home / "jobs").glob("*") if (path / "job.json").is_file())
+
+
+def alive(job: Path) -> bool:
+    from jobs.process import is_running
+
+    return is_running(job)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is not installed; the browser tests need it")
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A window whose runs are done by the stand-in: 160 steps in about eight seconds."""
+    running = Server(tmp_path_factory.mktemp("home"), [str(Path(__file__).with_name("fake_window.py")), "160", "0.05"]).start()
+    yield running
+    running.stop()
+
+
+class Visit:
+    """A page, and all that went wrong on it."""
+
+    def __init__(self, browser, url: str, **options):
+        self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        self.context.set_default_timeout(PATIENCE)
+        self.page = self.context.new_page()
+        self.wrong: list[str] = []
+        self.expected: list[str] = []  # parts of messages that a test brings about on purpose
+        self.page.on("pageerror", lambda error: self.wrong.append(f"threw: {error}"))
+        self.page.on("console", lambda message: self.wrong.append(f"console: {message.text}") if message.type == "error" else None)
+        self.page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:")) else self.wrong.append(
+            f"asked another host: {request.url}"))
+        self.page.on("dialog", lambda dialog: (self.wrong.append(f"alert: {dialog.message}"), dialog.dismiss()))
+        self.page.goto(url)
+        self.page.wait_for_function("() => document.querySelector('#prepare-trigger input')?.disabled === false")
+
+    def close(self) -> None:
+        self.context.close()
+        unexpected = [text for text in self.wrong if not any(part in text for part in self.expected)]
+        assert unexpected == []
+
+    def open(self, room: str) -> None:
+        self.page.get_by_role("tab", name=room, exact=True).click()
+
+
+@pytest.fixture
+def visit(chromium, server: Server) -> Iterator[Visit]:
+    visiting = Visit(chromium, server.url)
+    yield visiting
+    visiting.close()
+
+
+@pytest.fixture
+def picture(visit: Visit, tmp_path: Path):
+    """Takes a picture of the page: into docs/pictures when LORATORY_PICTURES=1, else among the test's own files."""
+    folder = ROOT / "docs" / "pictures" if os.environ.get("LORATORY_PICTURES") == "1" else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda name: visit.page.screenshot(path=folder / f"{name}.png")
+
+
+def draw_pictures(folder: Path, count: int, side: int = 64) -> Path:
+    """A data set with hostile names and captions, and some files that are no pictures."""
+    folder.mkdir(parents=True)
+    for index in range(count):
+        picture = Image.new("RGB", (side, side + 16 * (index % 3)), (40 + 5 * index % 200, 90, 160))
+        ImageDraw.Draw(picture).ellipse((8, 8, side - 8, side - 8), fill="orange")
+        name = HOSTILE.replace("<", "＜").replace(">", "＞").replace("\"", "”") if os.name == "nt" else HOSTILE
+        stem = f"{name} {index:04d}" if index == 0 else f"picture {index:04d}"
+        picture.save(folder / f"{stem}.png")
+        (folder / f"{stem}.txt").write_text(f"sks cat, {HOSTILE if index == 0 else 'a drawing'}", encoding="utf-8")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "broken.jpg").write_bytes(b"this is no picture")
+    return folder
