@@ -140,3 +140,35 @@ def tiny_clip_text_model(tokenizer):
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+
+
+def full_sd15(folder: Path, *, seed: int = 0) -> Path:
+    """Save Stable Diffusion 1.5 at full size (860 M weights in the UNet, 2.1 GB in bf16), randomly initialised, and
+    return its folder. For measuring; no picture of it means anything."""
+    import torch
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from trainer.families import sd15_configs as sd15
+
+    torch.manual_seed(seed)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        plain = {
+            name: value for name, value in sd15.TEXT_ENCODER.items() if name not in ("architectures", "model_type")
+        }
+        pipeline = StableDiffusionPipeline(
+            unet=UNet2DConditionModel(**sd15.UNET),
+            vae=AutoencoderKL(**sd15.VAE),
+            tokenizer=sd15.tokenizer(),
+            text_encoder=CLIPTextModel(CLIPTextConfig(**plain)),
+            scheduler=DDIMScheduler.from_config(sd15.SCHEDULER),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    finally:
+        torch.set_default_dtype(before)
+    pipeline.save_pretrained(folder)
+    return Path(folder)

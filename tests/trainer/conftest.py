@@ -49,8 +49,13 @@ def configure(tiny, pictures):
         values = {
             "name": "tiny",
             "model": {"base": str(tiny)},
-            "dataset": {"folders": [{"path": str(pictures)}], "resolution": 32, "bucket_step": 8, "bucket_min": 16,
-                        "bucket_max": 64},
+            "dataset": {
+                "folders": [{"path": str(pictures)}],
+                "resolution": 32,
+                "bucket_step": 8,
+                "bucket_min": 16,
+                "bucket_max": 64,
+            },
             "lora": {"denoiser": {"rank": 4, "alpha": 4, "learning_rate": 1e-3}},
             "accelerate": {"cpu": True, "mixed_precision": "no"},
             "run": {"epochs": 1},

@@ -53,8 +53,12 @@ def equal(one, other) -> bool:
 
 CASES = {
     "unet": {},
-    "text_encoder": {"lora": {"denoiser": {"rank": 4, "alpha": 2, "layers": "all", "learning_rate": 1e-3},
-                              "text_encoder": {"train": True, "rank": 2, "learning_rate": 1e-3}}},
+    "text_encoder": {
+        "lora": {
+            "denoiser": {"rank": 4, "alpha": 2, "layers": "all", "learning_rate": 1e-3},
+            "text_encoder": {"train": True, "rank": 2, "learning_rate": 1e-3},
+        }
+    },
     "v_min_snr": {"model": {"prediction_type": "v_prediction"}, "noise": {"min_snr_gamma": 5.0, "noise_offset": 0.1}},
 }
 
@@ -68,14 +72,18 @@ def test_golden_losses(configure, name):
 
 
 def test_a_run_does_what_was_planned_and_says_so(configure, tmp_path):
-    config = configure(run={"epochs": 3}, preview={"prompts": ["sks dog", "a cat"], "steps": 2, "every_epochs": 2},
-                       save={"every_epochs": 1, "keep_last": 1, "folder": str(tmp_path / "out")})
+    config = configure(
+        run={"epochs": 3},
+        preview={"prompts": ["sks dog", "a cat"], "steps": 2, "every_epochs": 2},
+        save={"every_epochs": 1, "keep_last": 1, "folder": str(tmp_path / "out")},
+    )
     job = run(config)
     started, finished = events(job, "started")[0], events(job, "finished")[0]
     assert started["total_steps"] == started["plan"]["total_steps"] == 18
     assert [event["step"] for event in events(job, "step")] == list(range(1, 19))
     assert [(event["step"], event["index"]) for event in events(job, "sample")] == [
-        (step, index) for step in (0, 12, 18) for index in (0, 1)]
+        (step, index) for step in (0, 12, 18) for index in (0, 1)
+    ]
     assert all((job.folder / event["path"]).is_file() for event in events(job, "sample"))
     assert [event["step"] for event in events(job, "checkpoint")] == [6, 12]
     assert [path.name for path in job.checkpoints.iterdir()] == ["tiny-000002.safetensors"], "keep_last = 1"
@@ -87,13 +95,22 @@ def test_a_run_does_what_was_planned_and_says_so(configure, tmp_path):
     assert any((job.folder / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize("case", [
-    {},
-    {"lora": {"denoiser": {"rank": 2, "dropout": 0.3}, "text_encoder": {"train": True, "rank": 2}}},
-    {"run": {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2}, "dataset_flip": True, "captions": {"shuffle": True}},
-    {"optimizer": {"name": "lion"}}, {"optimizer": {"name": "adafactor"}},
-    {"optimizer": {"name": "prodigy"}, "lora": {"denoiser": {"learning_rate": 1.0}}},
-], ids=["plain", "text encoder, dropout", "accumulation, buckets, flip, shuffle", "lion", "adafactor", "prodigy"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        {},
+        {"lora": {"denoiser": {"rank": 2, "dropout": 0.3}, "text_encoder": {"train": True, "rank": 2}}},
+        {
+            "run": {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2},
+            "dataset_flip": True,
+            "captions": {"shuffle": True},
+        },
+        {"optimizer": {"name": "lion"}},
+        {"optimizer": {"name": "adafactor"}},
+        {"optimizer": {"name": "prodigy"}, "lora": {"denoiser": {"learning_rate": 1.0}}},
+    ],
+    ids=["plain", "text encoder, dropout", "accumulation, buckets, flip, shuffle", "lion", "adafactor", "prodigy"],
+)
 def test_stopped_and_gone_on_is_the_same_as_straight_through(configure, monkeypatch, case):
     case = {"run": {"epochs": 2}} | dict(case)
     config = configure(**{name: value for name, value in case.items() if name != "dataset_flip"})
@@ -124,8 +141,14 @@ def test_stopped_and_gone_on_is_the_same_as_straight_through(configure, monkeypa
 
 def test_samples_saves_and_caching_do_not_touch_the_training(configure):
     plain = run(configure(run={"epochs": 2}))
-    busy = run(configure(run={"epochs": 2}, preview={"prompts": ["sks"], "steps": 2, "every_steps": 3},
-                         save={"every_steps": 2}, memory={"cache_latents": False, "cache_captions": False}))
+    busy = run(
+        configure(
+            run={"epochs": 2},
+            preview={"prompts": ["sks"], "steps": 2, "every_steps": 3},
+            save={"every_steps": 2},
+            memory={"cache_latents": False, "cache_captions": False},
+        )
+    )
     assert losses(busy) == pytest.approx(losses(plain), rel=1e-5)
     lean = run(configure(run={"epochs": 2}, memory={"gradient_checkpointing": True}))
     assert losses(lean) == pytest.approx(losses(plain), rel=1e-5)
@@ -134,11 +157,24 @@ def test_samples_saves_and_caching_do_not_touch_the_training(configure):
 def test_accumulated_batches_are_one_larger_batch(configure, tmp_path, monkeypatch):
     """Four of one are one of four, when they come in the same order: gradients, and so the first step, are the same."""
     folder = draw(tmp_path / "square", sizes=[(64, 64)] * 8)
-    monkeypatch.setattr(Batches, "_shuffled", lambda self, epoch: [
-        list(range(start, start + self._plan.batch_size)) for start in range(0, 8, self._plan.batch_size)])
+    monkeypatch.setattr(
+        Batches,
+        "_shuffled",
+        lambda self, epoch: [
+            list(range(start, start + self._plan.batch_size)) for start in range(0, 8, self._plan.batch_size)
+        ],
+    )
     dataset = {"folders": [{"path": str(folder)}]}
-    jobs = [run(configure(run={"batch_size": size, "gradient_accumulation": 4 // size}, dataset=dataset, optimizer={
-        "max_grad_norm": 0.0})) for size in (4, 1)]
+    jobs = [
+        run(
+            configure(
+                run={"batch_size": size, "gradient_accumulation": 4 // size},
+                dataset=dataset,
+                optimizer={"max_grad_norm": 0.0},
+            )
+        )
+        for size in (4, 1)
+    ]
     for one, other in zip(events(jobs[0], "step"), events(jobs[1], "step")):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
         assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
@@ -146,9 +182,14 @@ def test_accumulated_batches_are_one_larger_batch(configure, tmp_path, monkeypat
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_adapters_and_their_optimiser_stay_float32(configure, precision):
-    job = run(configure(accelerate={"cpu": True, "mixed_precision": precision},
-                        lora={"denoiser": {"rank": 2}, "text_encoder": {"train": True, "rank": 2}},
-                        preview={"prompts": ["sks"], "steps": 1}, memory={"gradient_checkpointing": True}))
+    job = run(
+        configure(
+            accelerate={"cpu": True, "mixed_precision": precision},
+            lora={"denoiser": {"rank": 2}, "text_encoder": {"train": True, "rank": 2}},
+            preview={"prompts": ["sks"], "steps": 1},
+            memory={"gradient_checkpointing": True},
+        )
+    )
     saved = newest(job)
     assert {tensor.dtype for tensor in saved.adapters.values()} == {torch.float32}
     moments = [value for slot in saved.optimizer["state"].values() for name, value in slot.items() if "exp" in name]
@@ -193,7 +234,8 @@ def test_a_model_that_has_gone_is_one_sentence(configure, tiny, tmp_path):
 
 
 def test_cached_latents_are_those_of_their_picture(configure, tiny, monkeypatch):
-    """Through shuffled epochs, flips and buckets: what the denoiser gets for a picture is what the VAE makes of that file."""
+    """Through shuffled epochs, flips and buckets: what the denoiser gets for a picture is what the VAE makes of that
+    file."""
     seen = {}
     loss = Run.loss
 
@@ -204,8 +246,12 @@ def test_cached_latents_are_those_of_their_picture(configure, tiny, monkeypatch)
         return loss(self, samples, turn)
 
     monkeypatch.setattr(Run, "loss", watch)
-    run(configure(run={"epochs": 3, "batch_size": 2}, dataset={
-        "folders": [{"path": str(configure().dataset.folders[0].path)}], "flip": True}))
+    run(
+        configure(
+            run={"epochs": 3, "batch_size": 2},
+            dataset={"folders": [{"path": str(configure().dataset.folders[0].path)}], "flip": True},
+        )
+    )
     assert len({path for path, _ in seen}) == 6
     for (path, flip), (sample, mean, run_) in seen.items():
         picture = Image.open(path).convert("RGB").resize(sample.crop.resized)
@@ -226,8 +272,10 @@ def test_an_old_cache_is_never_used_for_a_changed_picture(configure, pictures):
 
 
 def test_hostile_names_and_captions(configure, tmp_path):
-    folder = draw(tmp_path / "мои \"фото\" [1] 猫'; rm -rf x", sizes=[(64, 64)] * 2)
-    (folder / "00.txt").write_text("$(touch /tmp/x) \"; <script>alert(1)</script> \x00\x07 " + "слово " * 300, encoding="utf-8")
+    folder = draw(tmp_path / 'мои "фото" [1] 猫\'; rm -rf x', sizes=[(64, 64)] * 2)
+    (folder / "00.txt").write_text(
+        '$(touch /tmp/x) "; <script>alert(1)</script> \x00\x07 ' + "слово " * 300, encoding="utf-8"
+    )
     (folder / "01.txt").write_bytes(b"\xff\xfe\x00 nothing readable \x81")
     (folder / "02.png").write_bytes(b"not a picture")
     job = run(configure(dataset={"folders": [{"path": str(folder)}]}))
@@ -238,7 +286,9 @@ def test_hostile_names_and_captions(configure, tmp_path):
 def test_launched_with_two_processes_it_is_the_same_run(configure, capsys):
     """Through `accelerate launch` and a process of its own, as the window starts it; twice the batches a step."""
     alone = run(configure(run={"gradient_accumulation": 2}))
-    both = command.create(configure(accelerate={"cpu": True, "mixed_precision": "no", "processes": 2, "cpu_threads": 1}))
+    both = command.create(
+        configure(accelerate={"cpu": True, "mixed_precision": "no", "processes": 2, "cpu_threads": 1})
+    )
     assert command.follow(both) == 0, both.log_path.read_text()
     assert losses(both) == pytest.approx(losses(alone), rel=1e-4)
     assert "finished after" in capsys.readouterr().out

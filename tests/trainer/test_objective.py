@@ -27,7 +27,9 @@ def test_noised_and_target_follow_the_closed_form_at_every_timestep(prediction):
     timesteps = torch.arange(1000)
     a = schedule().view(-1, 1, 1, 1)
     noisy = a.sqrt() * latents.double() + (1 - a).sqrt() * noise.double()
-    target = noise.double() if prediction == "epsilon" else a.sqrt() * noise.double() - (1 - a).sqrt() * latents.double()
+    target = (
+        noise.double() if prediction == "epsilon" else a.sqrt() * noise.double() - (1 - a).sqrt() * latents.double()
+    )
     assert (objective.noised(latents, noise, timesteps) - noisy).abs().max() < 1e-6
     assert (objective.target(latents, noise, timesteps) - target).abs().max() < 1e-6
     assert (objective.noised(latents, noise, timesteps)[0] != latents[0]).any(), "even the first timestep has noise"

@@ -25,8 +25,9 @@ def walk(config, data):
     """Every sample of every step of the run, as the trainer would see it, by process."""
     planned = plan(config, data)
     batches = Batches(config, planned, lay_out(config, data.items), data.items)
-    return planned, [[batches.of_step(step, process) for process in range(planned.processes)]
-                     for step in range(planned.total_steps)]
+    return planned, [
+        [batches.of_step(step, process) for process in range(planned.processes)] for step in range(planned.total_steps)
+    ]
 
 
 CASES = list(itertools.product([1, 2, 5], [1, 3], [1, 2], [1, 2]))
@@ -34,10 +35,18 @@ CASES = list(itertools.product([1, 2, 5], [1, 3], [1, 2], [1, 2]))
 
 @pytest.mark.parametrize("batch, accumulation, processes, epochs", CASES)
 def test_steps_planned_are_steps_run(configure, batch, accumulation, processes, epochs):
-    data = dataset(*(item(n, size, repeats) for n, (size, repeats) in
-                     enumerate([((64, 64), 3), ((64, 64), 2), ((96, 64), 1), ((128, 64), 4), ((64, 128), 1)])))
-    config = configure(run={"batch_size": batch, "gradient_accumulation": accumulation, "epochs": epochs},
-                       accelerate={"processes": processes})
+    data = dataset(
+        *(
+            item(n, size, repeats)
+            for n, (size, repeats) in enumerate(
+                [((64, 64), 3), ((64, 64), 2), ((96, 64), 1), ((128, 64), 4), ((64, 128), 1)]
+            )
+        )
+    )
+    config = configure(
+        run={"batch_size": batch, "gradient_accumulation": accumulation, "epochs": epochs},
+        accelerate={"processes": processes},
+    )
     planned, steps = walk(config, data)
     seen = [sample for step in steps for process in step for samples in process for sample in samples if sample.weight]
     assert len(seen) == epochs * sum(item.repeats for item in data.items)
@@ -88,7 +97,9 @@ def test_regularisation_pictures_are_shown_as_often_as_training_pictures(configu
 def test_regularisation_counts_with_its_weight(configure):
     data = dataset(item(0), item(1, regularisation=True))
     _, steps = walk(configure(noise={"prior_loss_weight": 0.25}), data)
-    weights = {s.item.regularisation: s.weight for step in steps for process in step for samples in process for s in samples}
+    weights = {
+        s.item.regularisation: s.weight for step in steps for process in step for samples in process for s in samples
+    }
     assert weights == {False: 1.0, True: 0.25}
 
 
@@ -99,8 +110,9 @@ def test_max_steps_stand_instead_of_epochs(configure):
 
 def test_saves_and_samples(configure):
     data = dataset(*(item(n) for n in range(5)))
-    config = configure(run={"epochs": 4}, save={"every_epochs": 2, "every_steps": 7},
-                       preview={"prompts": ["sks"], "every_epochs": 1})
+    config = configure(
+        run={"epochs": 4}, save={"every_epochs": 2, "every_steps": 7}, preview={"prompts": ["sks"], "every_epochs": 1}
+    )
     planned = plan(config, data)
     assert planned.saves == (7, 10, 14)  # the end is the finished file, no checkpoint
     assert planned.samples == (0, 5, 10, 15, 20)
