@@ -59,7 +59,8 @@ def python() -> Check:
 def environment() -> Check:
     here = Environment(ROOT)
     state = here.state(["requirements.lock"])
-    status = "ok" if state == "ready" or Path(sys.prefix) == here.folder else "blocked"
+    own = state == "foreign" and Path(sys.prefix) == here.folder  # somebody's, and it does run
+    status = "ok" if state == "ready" or own else "blocked"
     words = {
         "ready": "set up",
         "absent": "not made yet",

@@ -59,10 +59,10 @@ class Environment:
         return "broken" if note.get("made_by_launch") else "foreign"
 
     def version(self) -> str:
-        """Version and machine of the Python in the folder, or "" when none of 3.11-3.13 starts there."""
+        """What compiled packages depend on, of the Python in the folder; "" when none of 3.11-3.13 starts there."""
         ask = (
             "import sys, platform; assert (3, 11) <= sys.version_info[:2] <= (3, 13);"
-            "print(platform.python_version(), sys.platform, platform.machine())"
+            "print('{}.{}'.format(*sys.version_info), sys.platform, platform.machine())"
         )
         try:
             answer = subprocess.run([self.python, "-I", "-S", "-c", ask], capture_output=True, text=True, timeout=60)
@@ -82,7 +82,7 @@ class Environment:
         say(f"Making .venv with Python {platform.python_version()} in {self.root}")
         self.folder.mkdir(exist_ok=True)
         self.record(made_by_launch=True, folder=str(self.folder), installed={})
-        command = [base_python(), "-m", "venv", "--without-pip", self.folder]
+        command = [packages.base_python(), "-m", "venv", "--without-pip", self.folder]
         made = subprocess.run(command, capture_output=True, text=True, env=packages.clean_environ())
         if made.returncode or not (version := self.version()):
             raise SetupError(f"Python could not make .venv ({last_line(made)}). On Debian: apt install python3-venv")
@@ -103,7 +103,7 @@ class Environment:
         other Pythons stay out: PYTHONPATH is replaced. Without a working environment the running Python does it: the
         doctor comes here unprepared.
         """
-        python = self.python if self.version() else Path(base_python())
+        python = self.python if self.version() else Path(packages.base_python())
         command = [str(python), "-P", "-m", module, *arguments]
         environment = {**packages.clean_environ(), "PYTHONPATH": str(self.root)}
         sys.stdout.flush()
@@ -170,11 +170,6 @@ def only_one(path: Path) -> Iterator[None]:
             say("Another start is setting up .venv; waiting for it.")
             told = True
         time.sleep(0.3)
-
-
-def base_python() -> str:
-    """The Python that environments are made from: the running one, or the one below it when that is a .venv's."""
-    return getattr(sys, "_base_executable", None) or sys.executable
 
 
 def last_line(result: subprocess.CompletedProcess) -> str:

@@ -41,7 +41,8 @@ def install(python: Path, lock: Path) -> bool:
     pins = pinned(lock)
     size = f" ({SIZE})" if "torch" in pins else ""
     uv = shutil.which("uv")
-    say(f"Installing {len(pins)} packages of {lock.name} with {'uv' if uv else 'pip'}{size}")
+    name = os.path.relpath(lock, python.parents[2])
+    say(f"Installing {len(pins)} packages of {name} with {'uv' if uv else 'pip'}{size}")
     if uv:
         if all(run_uv(uv, python, step) for step in steps(python, lock)):
             return True
@@ -118,7 +119,7 @@ def pip_settings() -> tuple[list[str], dict[str, str]]:
 
 def pip_config() -> dict[str, list[str]]:
     """pip's settings (files and PIP_ variables) as `pip config list` tells them; a later source replaces an earlier."""
-    command = [sys.executable, "-m", "pip", "config", "list"]
+    command = [base_python(), "-m", "pip", "config", "list"]
     listing = subprocess.run(command, capture_output=True, text=True).stdout  # empty where this Python has no pip
     order = {"global": 0, "install": 1, ":env:": 2}
     lines = [re.match(r"(global|install|:env:)\.([a-z-]+)=(.+)", line) for line in listing.splitlines()]
@@ -275,6 +276,11 @@ def differences_in(python: Path, lock: Path) -> list[str]:
     piped = {"stdout": subprocess.PIPE, "text": True, "check": True}
     result = subprocess.run([python, "-c", ask, lock], cwd=repository, env=clean_environ(), **piped)
     return json.loads(result.stdout)
+
+
+def base_python() -> str:
+    """The Python that environments are made from: the running one, or the one below it when that is a .venv's."""
+    return getattr(sys, "_base_executable", None) or sys.executable
 
 
 def clean_environ() -> dict[str, str]:
