@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import tomllib
@@ -46,7 +47,8 @@ def argv(config: TrainSettings) -> list[str]:
     words += ["--multi_gpu"] if run.processes > 1 else []
     words += [f"--gpu_ids={run.gpu_ids}"] if run.gpu_ids and not run.cpu else []
     words += ["--cpu"] if run.cpu and run.processes == 1 else []
-    words += [f"--num_cpu_threads_per_process={run.cpu_threads}"] if run.cpu_threads else []
+    threads = run.cpu_threads or max(1, (os.cpu_count() or 1) // run.processes)
+    words += [f"--num_cpu_threads_per_process={threads}"]
     return [*words, "--module", "trainer", "train", "{job}"]
 
 

@@ -43,6 +43,10 @@ class Report:
             for where, what in plan.warnings.items():
                 self.warning(f"{where}: {what}")
 
+    @property
+    def device(self) -> torch.device:
+        return self._place.device
+
     def phase(self, name: str, done: int, total: int) -> None:
         """A part of the preparation: how far it is."""
         if not self._speaks:

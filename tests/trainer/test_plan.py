@@ -52,7 +52,7 @@ def test_steps_planned_are_steps_run(configure, batch, accumulation, processes, 
     assert len(seen) == epochs * sum(item.repeats for item in data.items)
     for one in data.items:
         assert sum(sample.item == one for sample in seen) == one.repeats * epochs
-    # sd-scripts: max_train_steps = epochs * ceil(batches / processes / accumulation), a last partial batch in every bucket
+    # sd-scripts: epochs * ceil(batches / processes / accumulation), with a last partial batch in every bucket
     buckets = {}
     for entry in lay_out(config, data.items):
         buckets[entry.crop.bucket] = buckets.get(entry.crop.bucket, 0) + entry.repeats
