@@ -217,7 +217,7 @@ class Status:
         if text == self.shown or (not self.terminal and time.monotonic() < self.at + 10):
             return
         if self.terminal:
-            width = shutil.get_terminal_size().columns - 3
+            width = max(20, shutil.get_terminal_size().columns - 3)
             print(f"\r  {text:{width}.{width}}", end="", file=sys.stderr, flush=True)
         else:
             say(f"  {text}")

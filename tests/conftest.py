@@ -3,11 +3,14 @@
 The variables are set before anything is imported, because torch and huggingface_hub read them at import.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["LORATORY_HOME"] = tempfile.mkdtemp(prefix="loratory-tests-")  # for what runs outside a test's own fixture
+atexit.register(shutil.rmtree, os.environ["LORATORY_HOME"], ignore_errors=True)
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # each worker is a process of its own: more threads only fight over the cores
 
