@@ -14,7 +14,7 @@ atexit.register(shutil.rmtree, os.environ["LORATORY_HOME"], ignore_errors=True)
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # each worker is a process of its own: more threads only fight over the cores
 
-import pytest
+import pytest  # noqa: E402  after the variables
 
 
 @pytest.fixture(autouse=True)
