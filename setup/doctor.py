@@ -100,7 +100,7 @@ def torch_and_device() -> Iterator[Check]:
         yield Check("bf16", "ok", "supported on MPS since macOS 14")
     else:
         yield cpu_device(torch)
-        yield Check("bf16", "ok", f"computes on the CPU ({torch.backends.cpu.get_cpu_capability()})")
+        yield cpu_bf16(torch)
 
 
 def torch_of_torchvision():
@@ -128,6 +128,15 @@ def cpu_device(torch) -> Check:
         return Check("device", "ok", f"{found}; enough for the demo and the toy model, slow for real ones")
     fix = f"update the NVIDIA driver to one for CUDA {torch.version.cuda or '13'} or later, see: nvidia-smi"
     return Check("device", "warning", f"{found}, although there is an NVIDIA driver that torch cannot use", fix)
+
+
+def cpu_bf16(torch) -> Check:
+    """A CPU computes in bf16 only with an instruction for it (avx512_bf16, amx_bf16, bf16, sve_bf16, by maker)."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    if any(has for name, has in torch.cpu.get_capabilities().items() if name.endswith("bf16")):
+        return Check("bf16", "ok", f"computes on the CPU ({capability})")
+    found = f"this CPU ({capability}) only emulates it, several times slower than float32"
+    return Check("bf16", "warning", found, "set mixed precision to no, where the training runs on the CPU")
 
 
 def disk() -> Check:

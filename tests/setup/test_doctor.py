@@ -13,7 +13,7 @@ from setup import doctor
 GB = 2**30
 
 
-def fake_torch(free=20 * GB, bf16=True, cuda=True):
+def fake_torch(free=20 * GB, bf16=True, cuda=True, capabilities=()):
     gpu = SimpleNamespace(
         is_available=lambda: cuda,
         mem_get_info=lambda: (free, 24 * GB),
@@ -24,9 +24,13 @@ def fake_torch(free=20 * GB, bf16=True, cuda=True):
     backends = SimpleNamespace(
         mps=SimpleNamespace(is_available=lambda: False), cpu=SimpleNamespace(get_cpu_capability=lambda: "AVX2")
     )
-    version = SimpleNamespace(cuda="13.2", hip=None)
     return SimpleNamespace(
-        __version__="2.15.0+cu132", cuda=gpu, backends=backends, version=version, get_num_threads=lambda: 4
+        __version__="2.15.0+cu132",
+        version=SimpleNamespace(cuda="13.2", hip=None),
+        cuda=gpu,
+        cpu=SimpleNamespace(get_capabilities=lambda: {"avx2": True, "amx_bf16": False} | dict(capabilities)),
+        backends=backends,
+        get_num_threads=lambda: 4,
     )
 
 
@@ -62,6 +66,16 @@ def test_a_driver_that_torch_cannot_use(with_torch, monkeypatch):
 def test_a_cpu_is_fine(with_torch, monkeypatch):
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     assert with_torch(fake_torch(cuda=False))["device"].status == "ok"
+
+
+@pytest.mark.parametrize("capability", [{"avx512_bf16": True}, {"bf16": True}])
+def test_a_cpu_with_an_instruction_for_bf16(capability, with_torch):
+    assert with_torch(fake_torch(cuda=False, capabilities=capability))["bf16"].status == "ok"
+
+
+def test_a_cpu_that_only_emulates_bf16(with_torch):
+    found = with_torch(fake_torch(cuda=False))["bf16"]
+    assert found.status == "warning" and "only emulates" in found.found and "mixed precision to no" in found.fix
 
 
 def test_torch_and_torchvision_that_do_not_pair(with_torch, monkeypatch):
