@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import tomllib
 from collections.abc import Sequence
 from typing import Any, get_origin
 
@@ -27,7 +28,7 @@ def add_flags(parser: argparse.ArgumentParser, section: type[Section]) -> None:
             dest=setting.path,
             default=argparse.SUPPRESS,
             metavar=metavar(setting),
-            help=escaped(f"{setting.help} (default: {shown(setting.default)})"),
+            help=escaped(f"{setting.help}{table_hint(setting)} (default: {shown(setting.default)})"),
             **several,
         )
 
@@ -42,7 +43,7 @@ def parse(
     arguments, left = parser.parse_known_args(joined(argv, known))
     if flags := [word for word in left if word.startswith("-")] or left:  # what follows an unknown flag is its value
         raise SettingsError({flag.partition("=")[0]: unknown(section, flag) for flag in flags})
-    given = {path: value for path, value in vars(arguments).items() if path in known}
+    given = {path: items(known[path], value) for path, value in vars(arguments).items() if path in known}
     rest = {name: value for name, value in vars(arguments).items() if name not in known}
     return argparse.Namespace(**rest), nested(given)
 
@@ -77,6 +78,28 @@ def unknown(section: type[Section], word: str) -> str:
     paths = {setting.path for setting in settings(section)}
     close = [path for path in nearest(section, word.lstrip("-").partition("=")[0]) if path in paths]
     return "no such flag" + (f"; did you mean {' or '.join(f'--{path}' for path in close)}?" if close else "")
+
+
+def items(setting: Setting, value: Any) -> Any:
+    """The items of a list of sections: those in braces are TOML's inline tables, other text is for the section."""
+    if not setting.item:
+        return value
+    return [table(setting, text) if re.fullmatch(r"\{.*=.*\}", text.strip()) else text for text in value]
+
+
+def table(setting: Setting, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(f"item = {text.strip()}")["item"]
+    except tomllib.TOMLDecodeError as error:
+        example = "{" + next(iter(setting.item.model_fields)) + " = 'some text'}"
+        raise SettingsError({f"--{setting.path}": f"is no table such as {example}: {error}; got {text}"}) from None
+
+
+def table_hint(setting: Setting) -> str:
+    if not setting.item:
+        return ""
+    first, *others = setting.item.model_fields
+    return f" May be repeated; a {first}, or a table: {{{first} = '...', ...}} with any of {', '.join(others)}."
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,25 @@ def test_lists_by_repetition() -> None:
     assert (found.prompts, found.devices) == (["x\ny", "z"], [0, 1])
 
 
+def test_an_item_of_a_list_may_be_a_table() -> None:
+    found = config("--folders", " {path = 'a b', repeats = 3} ", "--folders", "{c}", "--folders={path = \"d\"}")
+    assert [(str(folder.path), folder.repeats) for folder in found.folders] == [("a b", 3), ("{c}", None), ("d", None)]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("{path = a b}", "--folders: is no table such as {path = 'some text'}: "),
+        ("{pth = 'a'}", "folders.0.pth: no such setting; did you mean folders.0.path"),
+        ("{path = 'a', repeats = 0}", "folders.0.repeats: must be at least 1; got 0"),
+    ],
+)
+def test_a_wrong_table_says_what_is_wrong(table: str, message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        config("--folders", table)
+    assert str(error.value).startswith(message)
+
+
 def test_an_empty_value_is_none() -> None:
     assert config("--noise.gamma=").noise.gamma is None
     assert config("--noise.gamma", "").noise.gamma is None
@@ -84,6 +103,7 @@ def test_help_can_be_read() -> None:
     add_flags(parser, Top)
     text = " ".join(parser.format_help().split())
     assert "--denoiser.rank NUMBER Size of the update. (default: 16)" in text
+    assert "a path, or a table: {path = '...', ...} with any of repeats." in text
     assert "--precision {bf16,fp16,no}" in text and "100% at alpha" in text and "How much noise." in text
 
 
