@@ -21,7 +21,7 @@ from pydantic import Field
 
 from dataset.captions import TABLES, CaptionFinder, sidecar
 from dataset.problem import Problem, counted
-from dataset.scan import Item, scan
+from dataset.scan import COUNTED, Item, scan
 from dataset.settings import Folder
 from settings.errors import SettingsError
 from settings.section import Section, Ui
@@ -115,8 +115,12 @@ def preview(settings: PrepareSettings) -> Preparation:
         regularisation = _Planner(preparation, _folder(settings.regularisation), place).plan()
     if not pictures:
         raise SettingsError({"source": "there are no pictures in it that can be used"})
+    beside = list(_beside(settings, target))
+    preparation.problems += beside
     _check_space(preparation, target)
     preparation.sentence = _sentence(preparation, settings, pictures, regularisation)
+    if beside:
+        preparation.sentence += f" {counted(len(beside), 'other folder')} there will be trained on too (see below)."
     return preparation
 
 
@@ -272,6 +276,16 @@ class _Planner:
 def _in_the_way(target: Path) -> Problem:
     return Problem(target, "a file of this name with other content is already there; it was left as it is",
                    "delete or rename it and prepare again if you want the new one")
+
+
+def _beside(settings: PrepareSettings, target: Path) -> Iterator[Problem]:
+    """Folders of an earlier preparation with other words or repeats, perhaps of the same pictures."""
+    reg = settings.regularisation_folder if settings.regularisation.strip() else ""
+    for place, own in ((target / "img", settings.image_folder), (target / "reg", reg)):
+        for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
+            if name != own and COUNTED.fullmatch(name) and os.path.isdir(place / name):
+                yield Problem(place / name, "this folder is there already, and its pictures will be trained on too",
+                              "delete or move it if they are the same pictures", used=True)
 
 
 def _check_space(preparation: Preparation, target: Path) -> None:

@@ -79,6 +79,17 @@ def test_again_is_nothing(source):
     assert tree(source.parent / "training") == before
 
 
+def test_what_an_earlier_preparation_left_is_told(source):
+    prepare(preview(settings_for(source)))
+    target = source.parent / "training"
+    (target / "img/notes").mkdir()  # no count in front: not trained on
+    (target / "reg/1_dog").mkdir()
+    preparation = preview(settings_for(source, repeats=20))
+    assert [(problem.path, problem.used) for problem in preparation.problems if problem.path.name != "broken.png"] == [
+        (target / "img/10_sks dog", True), (target / "reg/1_dog", True)]
+    assert preparation.sentence.endswith(" 2 other folders there will be trained on too (see below).")
+
+
 def test_nothing_is_overwritten(source):
     settings = settings_for(source)
     place = source.parent / "training/img/10_sks dog"
