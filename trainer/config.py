@@ -252,8 +252,8 @@ class MemorySettings(Section):
     anew."""
 
     cache_captions: Annotated[bool, Ui(kohya="cache_text_encoder_outputs")] = True
-    """Encode each caption once. Not possible while the text encoder learns or captions are shuffled; they are then
-    encoded each step."""
+    """Encode each caption once, where that is possible: while the text encoder learns or captions are shuffled, they are
+    encoded each step whatever is set here."""
 
 
 class PreviewSettings(Section):
@@ -404,8 +404,3 @@ class TrainSettings(Section):
                 yield f"lora.{part}.learning_rate", "Prodigy multiplies its own step size by this: leave it at 1"
         if self.schedule.name == "constant" and self.schedule.minimum:
             yield "schedule.minimum", "has no effect with a constant rate"
-        if self.memory.cache_captions and not self.captions_can_be_cached:
-            yield (
-                "memory.cache_captions",
-                "has no effect here: captions change, so they are encoded every step",
-            )
