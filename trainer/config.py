@@ -252,7 +252,7 @@ class MemorySettings(Section):
     anew."""
 
     cache_captions: Annotated[bool, Ui(kohya="cache_text_encoder_outputs")] = True
-    """Encode each caption once, where that is possible: while the text encoder learns or captions are shuffled, they are
+    """Encode each caption once, where possible: while the text encoder learns or captions are shuffled, they are
     encoded each step whatever is set here."""
 
 
