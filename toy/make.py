@@ -36,7 +36,7 @@ from toy.tokens import MAX_LENGTH, build_tokenizer
 MODEL_FOLDER = Path(__file__).parent / "models" / "sd"
 SIZE = 64
 SEED = 1
-PICTURES, JUMBLES = 30_000, 8_000
+PICTURES, JUMBLES = 20_000, 8_000
 LATENT_NOISE = 0.05
 CROPPED = 0.8
 CHECKPOINT_SECONDS = 20
