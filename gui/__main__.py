@@ -1,4 +1,4 @@
-"""`python -m gui`: opens the window on this machine; it can be closed and opened again at any time, runs go on without it."""
+"""`python -m gui`: opens the window on this machine; it can be closed at any time, runs go on without it."""
 
 from __future__ import annotations
 
@@ -33,16 +33,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="launch.py studio", description="Open the studio in the browser.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; any but this machine's own asks for a token")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; any but this machine's own asks for a token"
+    )
     parser.add_argument("--port", type=int, help=f"default {DEFAULT_PORT}, or the next free one")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
-    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
-                        help="a name by which others reach this machine, such as that of a proxy; may be repeated")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which others reach this machine, such as that of a proxy; may be repeated",
+    )
     return parser.parse_args(arguments)
 
 
 def forget_gradio_settings() -> None:
-    """Environment variables of other people's templates could share the page or open folders; ours are passed as arguments."""
+    """Variables that some template has set could share the page or open folders; what we want goes in as arguments."""
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -61,7 +68,9 @@ def access_token(host: str) -> str:
     """Empty on loopback without LORATORY_TOKEN; anywhere else there is always one: given, or made for this start."""
     token = os.environ.get("LORATORY_TOKEN", "").strip()
     if token and len(token) < SHORTEST_TOKEN:
-        raise StartError(f"LORATORY_TOKEN must have at least {SHORTEST_TOKEN} characters; leave it out to have one made.")
+        raise StartError(
+            f"LORATORY_TOKEN must have at least {SHORTEST_TOKEN} characters; leave it out to have one made."
+        )
     return token if token or is_loopback(host) else secrets.token_urlsafe(24)
 
 
@@ -109,7 +118,9 @@ def serve(listener: socket.socket, token: str, options: argparse.Namespace) -> N
     print("Ctrl+C closes the window; runs go on.", flush=True)
     if not options.no_browser:
         webbrowser.open(url)
-    config = uvicorn.Config(app, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        app, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=3
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -29,9 +29,22 @@ def build(token: str = "", hosts: Iterable[str] = ()) -> Gate:
     app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes.router(window))
     gr.mount_gradio_app(
-        app, page, path="/", theme=theme.theme(), css=theme.style(), head=theme.head(secrets.token_hex(4)),
-        show_error=False, ssr_mode=False, run_history=False, enable_monitoring=False, pwa=False, mcp_server=False,
-        footer_links=[], max_file_size="100mb", app_kwargs={"openapi_url": None}, allowed_paths=[],
+        app,
+        page,
+        path="/",
+        theme=theme.theme(),
+        css=theme.style(),
+        head=theme.head(secrets.token_hex(4)),
+        show_error=False,
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        footer_links=[],
+        max_file_size="100mb",
+        app_kwargs={"openapi_url": None},
+        allowed_paths=[],
     )
     ensure_runner()  # runs may wait that were queued before the machine was restarted
     sessions = Sessions(window.home / "sessions.txt" if token else None, token)
@@ -50,5 +63,3 @@ def draw(window: Window) -> gr.Blocks:
             if hasattr(tab.module, "wire"):
                 tab.module.wire(window, page)
     return page
-
-

@@ -1,4 +1,4 @@
-"""A curve of a run, kept whole on the server and sent thinned out: 20,000 steps drawn as they are would stall the browser."""
+"""A curve of a run, kept whole here and sent thinned out: 20,000 steps drawn as they are would stall the browser."""
 
 from __future__ import annotations
 
@@ -57,8 +57,13 @@ class Curve:
         means = np.array(self._means) if self._means is not None else values
         low = np.minimum.reduceat(np.where(finite, values, np.inf), starts)
         high = np.maximum.reduceat(np.where(finite, values, -np.inf), starts)
-        return {"steps": steps[ends].tolist(), "low": rounded(low), "high": rounded(high), "mean": rounded(means[ends]),
-                "lost": steps[~finite][:100].tolist()}
+        return {
+            "steps": steps[ends].tolist(),
+            "low": rounded(low),
+            "high": rounded(high),
+            "mean": rounded(means[ends]),
+            "lost": steps[~finite][:100].tolist(),
+        }
 
 
 def rounded(values: np.ndarray) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""What was typed into a form, kept on the server at every change: reloading the page or restarting the window loses nothing."""
+"""What was typed into a form, kept at every change: reloading the page or restarting the window loses nothing."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""How Gradio's events are used here: without its queue, so that a dropped connection never leaves one open, and as no API."""
+"""How Gradio's events are used here: without its queue, so that a lost connection leaves none open, and as no API."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import gradio as gr
 
 if TYPE_CHECKING:
     from gui.form import Form
@@ -13,5 +15,9 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 
 def inputs_of(form: Form) -> list[Callable]:
-    """A person typing or clicking in any field of a form. Values set by us do not count."""
-    return [field.input for field in form.fields]
+    """A person typing or clicking in any field of a form. Values set by us do not count.
+
+    Gradio's own `Textbox.input` hears only key presses, not pasting, so `widgets/form.js` listens to the
+    browser's own events; what is chosen from a list makes none, and what is typed into our own table is told by itself."""
+    chosen = [field.input for field in form.fields if isinstance(field, (gr.Dropdown, gr.HTML))]
+    return [form.guide.input, *chosen]

@@ -1,7 +1,7 @@
 """A form for any section of settings. Nothing in here knows what is being set, so a new setting needs no line here.
 
-Which fields are seen (level, search, family, conditions) is decided in the browser by `widgets/form.js`, which hides them
-without taking them away: a hidden field keeps its value.
+Which fields are seen (level, search, family, conditions) is decided in the browser by `widgets/form.js`, which hides
+them without taking them away: a hidden field keeps its value.
 """
 
 from __future__ import annotations
@@ -21,27 +21,45 @@ from settings.flags import flat, nested
 from settings.section import Section, Setting, label, section_help, settings, words
 
 # Words that a field's name cannot spell. Everything else is made from the names in the settings tree.
-TITLES = {"lora": "LoRA", "dataset": "Data set", "accelerate": "Accelerate launch", "denoiser": "UNet", "run": "Length",
-          "captions": "Captions", "preview": "Samples", "": "Basics"}
+TITLES = {
+    "lora": "LoRA",
+    "dataset": "Data set",
+    "accelerate": "Accelerate launch",
+    "denoiser": "UNet",
+    "run": "Length",
+    "captions": "Captions",
+    "preview": "Samples",
+    "": "Basics",
+}
 
 
 class Form:
     """The fields of a section, drawn where it is created.
 
-    `choices`: {path: [(label, value), ...]} for fields whose choices are known only at run time. `whole`: with the bar of
-    levels and search and with groups that fold; a small form has neither."""
+    `choices`: {path: [(label, value), ...]} for fields whose choices are known only at run time. `whole`: with the bar
+    of levels and search and with groups that fold; a small form has neither."""
 
-    def __init__(self, section: type[Section], name: str, choices: dict[str, list[tuple[str, str]]] | None = None,
-                 whole: bool = True):
+    def __init__(
+        self,
+        section: type[Section],
+        name: str,
+        choices: dict[str, list[tuple[str, str]]] | None = None,
+        whole: bool = True,
+    ):
         self.section = section
         self.name = name
         self._choices = choices or {}
         self._settings = list(settings(section))
         self._fields: dict[str, Component] = {}
         groups = self._groups()
-        self.guide = widget("form", elem_id=f"{name}-guide", form=name, whole=whole,
-                            fields=[self._described(setting) for setting in self._settings],
-                            groups=[self._group_id(path) for path in groups])
+        self.guide = widget(
+            "form",
+            elem_id=f"{name}-guide",
+            form=name,
+            whole=whole,
+            fields=[self._described(setting) for setting in self._settings],
+            groups=[self._group_id(path) for path in groups],
+        )
         with gr.Column(elem_classes=["lor-form"], elem_id=f"{name}-form"):
             for path, members in groups.items():
                 self._draw_group(path, members, whole)
@@ -52,7 +70,9 @@ class Form:
 
     def typed(self, values: dict[Component, Any]) -> dict[str, Any]:
         """What stands in the fields, by path, nested and unchecked."""
-        return nested({setting.path: from_field(setting, values[self._fields[setting.path]]) for setting in self._settings})
+        return nested(
+            {setting.path: from_field(setting, values[self._fields[setting.path]]) for setting in self._settings}
+        )
 
     def read(self, values: dict[Component, Any]) -> Section:
         """What stands in the fields, checked. Raises SettingsError."""
@@ -61,17 +81,28 @@ class Form:
     def show(self, values: Section | dict[str, Any]) -> dict[Component, Any]:
         """Updates that put values on the form and make it usable. What the values leave out gets its default."""
         given = flat(values.model_dump(mode="json") if isinstance(values, Section) else values)
-        return {self._fields[setting.path]: self._update(setting, given.get(setting.path, setting.default))
-                for setting in self._settings}
+        return {
+            self._fields[setting.path]: self._update(setting, given.get(setting.path, setting.default))
+            for setting in self._settings
+        }
 
     def hidden(self, values: dict[str, Any], traits: Iterable[str] = ()) -> list[str]:
         """Paths of fields that mean nothing with these (nested, unchecked) values."""
         given, traits = flat(values), set(traits)
-        return [setting.path for setting in self._settings
-                if (setting.ui.needs and setting.ui.needs not in traits) or not holds(setting.ui.when, given)]
+        return [
+            setting.path
+            for setting in self._settings
+            if (setting.ui.needs and setting.ui.needs not in traits) or not holds(setting.ui.when, given)
+        ]
 
     def _update(self, setting: Setting, value: Any) -> dict[str, Any]:
+        choices = [choice for _, choice in self._choices_of(setting)]
+        if choices and value not in choices:  # from an older draft; Gradio would refuse the whole form for it
+            value = setting.default if setting.default in choices else choices[0]
         return gr.update(value=for_field(setting, value), **({} if setting.item else {"interactive": True}))
+
+    def _choices_of(self, setting: Setting) -> list[tuple[str, Any]]:
+        return self._choices.get(setting.path) or [(str(choice), choice) for choice in setting.choices]
 
     def _groups(self) -> dict[str, list[Setting]]:
         groups: dict[str, list[Setting]] = {}
@@ -82,20 +113,32 @@ class Form:
     def _draw_group(self, path: str, members: list[Setting], whole: bool) -> None:
         with gr.Column(elem_id=self._group_id(path), elem_classes=["lor-group"]):
             if whole:
-                gr.HTML(group_head(self._group_id(path), title(path), section_help(self.section, path) if path else ""),
-                        apply_default_css=False, js_on_load=None)
+                gr.HTML(
+                    group_head(self._group_id(path), title(path), section_help(self.section, path) if path else ""),
+                    apply_default_css=False,
+                    js_on_load=None,
+                )
             with gr.Column(elem_classes=["lor-fields"]):
                 for setting in members:
                     self._fields[setting.path] = self._field(setting)
 
     def _field(self, setting: Setting) -> Component:
-        about: dict[str, Any] = {"elem_id": self._field_id(setting.path), "elem_classes": ["lor-field", *width(setting)]}
+        about: dict[str, Any] = {
+            "elem_id": self._field_id(setting.path),
+            "elem_classes": ["lor-field", *width(setting)],
+        }
         if setting.item:
-            return widget("rows", elem_id=about["elem_id"], classes="lor-field wide", label=label(setting), help=setting.help,
-                          columns=[column(inner) for inner in settings(setting.item)])
+            return widget(
+                "rows",
+                elem_id=about["elem_id"],
+                classes="lor-field wide",
+                label=label(setting),
+                help=setting.help,
+                columns=[column(inner) for inner in settings(setting.item)],
+            )
         about |= {"label": label(setting), "info": setting.help or None, "interactive": False}
         value = for_field(setting, setting.default)
-        if choices := self._choices.get(setting.path) or [(str(choice), choice) for choice in setting.choices]:
+        if choices := self._choices_of(setting):
             return gr.Dropdown(choices, value=value, filterable=False, **about)
         if setting.type is bool:
             return gr.Checkbox(value=value, **about)
@@ -107,9 +150,15 @@ class Form:
     def _described(self, setting: Setting) -> dict[str, Any]:
         """What the script needs to know of a field: to find, to hide and to link to it."""
         group = setting.path.rpartition(".")[0]
-        return {"id": self._field_id(setting.path), "path": setting.path, "label": label(setting), "level": setting.ui.level,
-                "group": self._group_id(group), "kind": setting.ui.kind,
-                "words": " ".join([label(setting), setting.path, setting.ui.kohya, setting.help, title(group)]).lower()}
+        return {
+            "id": self._field_id(setting.path),
+            "path": setting.path,
+            "label": label(setting),
+            "level": setting.ui.level,
+            "group": self._group_id(group),
+            "kind": setting.ui.kind,
+            "words": " ".join([label(setting), setting.path, setting.ui.kohya, setting.help, title(group)]).lower(),
+        }
 
     def _field_id(self, path: str) -> str:
         return f"{self.name}-{path.replace('.', '-')}"
@@ -119,13 +168,15 @@ class Form:
 
 
 def group_head(group: str, name: str, about: str) -> str:
-    return (f'<button type="button" class="lor-group-head" data-group="{html.escape(group)}" aria-expanded="true">'
-            f'<span class="lor-group-name">{html.escape(name)}</span><span class="lor-group-help">{html.escape(about)}</span>'
-            f'</button>')
+    name, about = html.escape(name), html.escape(about)
+    return (
+        f'<button type="button" class="lor-group-head" data-group="{html.escape(group)}" aria-expanded="true">'
+        f'<span class="lor-group-name">{name}</span><span class="lor-group-help">{about}</span></button>'
+    )
 
 
 def title(path: str) -> str:
-    """"lora.text_encoder" -> "LoRA: text encoder"."""
+    """ "lora.text_encoder" -> "LoRA: text encoder"."""
     first, *rest = (TITLES.get(part, words(part)) for part in path.split("."))
     return ": ".join([first, *(part if part.isupper() or part in TITLES.values() else part.lower() for part in rest)])
 
@@ -133,8 +184,15 @@ def title(path: str) -> str:
 def column(setting: Setting) -> dict[str, Any]:
     """A field of a list's items, for `widgets/rows.js`."""
     kind = {bool: "switch", int: "number", float: "number"}.get(setting.type, "text")
-    return {"name": setting.path, "label": label(setting), "help": setting.help, "kind": kind, "pick": setting.ui.kind,
-            "default": for_field(setting, setting.default), "optional": setting.optional}
+    return {
+        "name": setting.path,
+        "label": label(setting),
+        "help": setting.help,
+        "kind": kind,
+        "pick": setting.ui.kind,
+        "default": for_field(setting, setting.default),
+        "optional": setting.optional,
+    }
 
 
 def for_field(setting: Setting, value: Any) -> Any:
@@ -168,7 +226,11 @@ def step(setting: Setting) -> float:
 def width(setting: Setting) -> list[str]:
     several = setting.ui.kind == "text" or get_origin(setting.type) is list
     path = setting.ui.kind in ("file", "folder", "model")
-    return (["wide"] if several or path else []) + (["picks"] if path else []) + (["switch"] if setting.type is bool else [])
+    return (
+        (["wide"] if several or path else [])
+        + (["picks"] if path else [])
+        + (["switch"] if setting.type is bool else [])
+    )
 
 
 def holds(condition: str, values: dict[str, Any]) -> bool:
@@ -178,4 +240,3 @@ def holds(condition: str, values: dict[str, Any]) -> bool:
     path, equals, wanted = condition.partition("=")
     value = values.get(path)
     return str(value) in wanted.split("|") if equals else bool(value)
-

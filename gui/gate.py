@@ -1,7 +1,7 @@
 """The one way in: every request passes here before FastAPI or Gradio sees it, and is refused unless it is plainly ours.
 
-Browsers let any page on the internet send requests to 127.0.0.1, so an open port alone is not private. The gate checks the
-Host (DNS rebinding), Origin and fetch metadata (other sites' pages), and, away from loopback, a session cookie.
+Browsers let any page on the internet send requests to 127.0.0.1, so an open port alone is not private. The gate checks
+the Host (DNS rebinding), Origin and fetch metadata (other sites' pages), and, away from loopback, a session cookie.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gui.sessions import Sessions
 # Gradio compiles its templates in the browser, hence 'unsafe-eval'; nothing may come from or go to another host.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
-    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -39,8 +39,14 @@ Scope = dict[str, Any]
 class Gate:
     """An ASGI app around another. `token` empty: no login, for loopback only. `hosts`: names it may be called by."""
 
-    def __init__(self, app: Callable, hosts: Iterable[str], token: str = "", sessions: Sessions | None = None,
-                 clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        app: Callable,
+        hosts: Iterable[str],
+        token: str = "",
+        sessions: Sessions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._app = app
         self._hosts = {host.lower() for host in hosts} | {"localhost"}
         self._token = token
@@ -69,7 +75,10 @@ class Gate:
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         host = hostname("//" + headers.get("host", ""))
         if not self._known(host):
-            return 421, "This address is not one of mine. Start Loratory with --allow-host NAME to open it under that name."
+            return (
+                421,
+                "This address is not one of mine. Start Loratory with --allow-host NAME to open it under that name.",
+            )
         origin = headers.get("origin")
         if origin is not None and netloc(origin) != headers.get("host", "").lower():
             return 403, "request from another site refused"
@@ -105,20 +114,30 @@ class Gate:
             return await answer(send, 401, login_page("That is not the token."), page=True)
         https = scope.get("scheme") == "https" or headers.get("origin", "").startswith("https://")
         value = f"{COOKIE}={self._sessions.begin()}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if https else ''}"
-        await send({"type": "http.response.start", "status": 303, "headers": [
-            (b"location", b"/"), (b"set-cookie", value.encode()), (b"content-length", b"0"), *HEADERS]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 303,
+                "headers": [(b"location", b"/"), (b"set-cookie", value.encode()), (b"content-length", b"0"), *HEADERS],
+            }
+        )
         await send({"type": "http.response.body", "body": b""})
 
 
 def guarded(send: Callable) -> Callable:
     """Our headers on every reply, and none that would let another site read it."""
+
     async def send_guarded(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             ours = {name for name, _ in HEADERS}
-            kept = [(name, value) for name, value in message.get("headers", [])
-                    if not name.lower().startswith(b"access-control-") and name.lower() not in ours]
+            kept = [
+                (name, value)
+                for name, value in message.get("headers", [])
+                if not name.lower().startswith(b"access-control-") and name.lower() not in ours
+            ]
             message["headers"] = kept + HEADERS
         await send(message)
+
     return send_guarded
 
 
@@ -137,8 +156,18 @@ async def short_body(receive: Callable, limit: int = 4096) -> bytes | None:
 async def answer(send: Callable, status: int, text: str, page: bool = False) -> None:
     body = text.encode()
     kind = b"text/html; charset=utf-8" if page else b"text/plain; charset=utf-8"
-    await send({"type": "http.response.start", "status": status, "headers": [
-        (b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *HEADERS]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", kind),
+                (b"content-length", str(len(body)).encode()),
+                (b"cache-control", b"no-store"),
+                *HEADERS,
+            ],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 

@@ -1,4 +1,4 @@
-"""Preparing training data beside the page: the copying goes on when the page is reloaded, and the page asks how far it is."""
+"""Preparing training data beside the page: the copying goes on when the page is reloaded, and pages ask for news."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Runs tab knows of each run, read from its job folder: each event is read once, and polls answer from memory."""
+"""What the Runs tab knows of each run: each event in its folder is read once, and polls are answered from memory."""
 
 from __future__ import annotations
 
@@ -144,12 +144,25 @@ class Runs:
 
     def _line(self, job: Job) -> dict[str, Any]:
         state = self.state(job)
-        line = {"id": job.id, "kind": job.kind, "name": job.name, "created": job.created, "state": state, "step": 0, "total": 0}
+        line = {
+            "id": job.id,
+            "kind": job.kind,
+            "name": job.name,
+            "created": job.created,
+            "state": state,
+            "step": 0,
+            "total": 0,
+        }
         if state == "running" or job.id in self._runs:  # the others' events are read when someone looks at them
             run = self.find(job.id)
             if run:
                 run.refresh()
-                line |= {"step": run.step, "total": run.total, "eta": run.last.get("eta"), "phase": run.phase.get("name", "")}
+                line |= {
+                    "step": run.step,
+                    "total": run.total,
+                    "eta": run.last.get("eta"),
+                    "phase": run.phase.get("name", ""),
+                }
         elif last := last_word(job):
             line["step"] = last.get("steps") or last.get("step") or 0
         return line

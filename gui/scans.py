@@ -1,4 +1,4 @@
-"""Data sets as they are on disk, scanned anew only after something has changed there: the plan is asked for at every key press."""
+"""Data sets, scanned anew only after something has changed on disk: a plan is made at every key press."""
 
 from __future__ import annotations
 

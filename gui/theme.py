@@ -1,6 +1,6 @@
-"""How the window looks: Gradio's theme with contrast that passes WCAG AA in light and dark, our style sheet and scripts.
+"""How the window looks: Gradio's theme with contrast that passes WCAG AA in light and dark, our style and script.
 
-Nothing is fetched from another host: the fonts are those that come with Gradio, the scripts are the files in `widgets/`.
+Nothing comes from another host: the fonts are those that come with Gradio, the script is made of `widgets/*.js`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def theme() -> gr.themes.Base:
 
 
 def head(version: str) -> str:
-    """What goes into the page's head. `version` is part of the address, so that a new script is never kept out by an old."""
+    """What goes into the page's head. `version` is part of the address, so that no browser keeps an old script."""
     icon = '<link rel="icon" href="/static/logo.svg" type="image/svg+xml">'
     return f'{icon}<script src="/static/loratory.js?{version}"></script>'
 

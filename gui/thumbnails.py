@@ -18,7 +18,7 @@ AT_ONCE = threading.BoundedSemaphore(max(2, (os.cpu_count() or 2) // 2))  # deco
 
 
 class Thumbnails:
-    """Pictures get an id when a data set is shown; only those can be asked for, so that no path ever comes from outside."""
+    """Pictures get an id when a data set is shown; only those can be asked for: no path ever comes from outside."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -37,7 +37,7 @@ class Thumbnails:
         return self._paths.get(picture)
 
     def small(self, path: Path, side: int) -> Path:
-        """A WebP file of the picture, at most `side` pixels a side. Raises PictureError, and OSError for a missing file."""
+        """A WebP file of the picture, at most `side` pixels wide and high. Raises PictureError or OSError."""
         side = min(SIDES, key=lambda known: abs(known - side))
         about = path.stat()
         key = f"{os.fsdecode(path)}\n{about.st_mtime_ns}\n{about.st_size}\n{side}"

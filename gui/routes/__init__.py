@@ -1,6 +1,7 @@
 """Our own routes, beside Gradio's: what the widgets poll, pictures, and files to take away.
 
-GET changes nothing. What is asked for is an id that we have given out, never a path, except where a person browses folders.
+GET changes nothing. What is asked for is an id that we have given out, never a path, except where a person looks for a
+folder.
 """
 
 from __future__ import annotations

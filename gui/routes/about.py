@@ -1,4 +1,4 @@
-"""What the Settings tab and the header tell: where things are kept, which versions run, and whether the machine is fit."""
+"""What the Settings tab tells: where things are kept, which versions run, and whether the machine is fit."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ def router(window: Window) -> APIRouter:
     @routes.get("/api/about")
     def about() -> dict[str, Any]:
         disk = shutil.disk_usage(window.home)
-        return {"workspace": str(window.home), "program": str(REPOSITORY), "free": disk.free, "size": disk.total,
-                "python": platform.python_version(), "versions": {name: version(name) for name in PACKAGES}}
+        return {
+            "workspace": str(window.home),
+            "program": str(REPOSITORY),
+            "free": disk.free,
+            "size": disk.total,
+            "python": platform.python_version(),
+            "versions": {name: version(name) for name in PACKAGES},
+        }
 
     @routes.post("/api/doctor")
     def doctor() -> list[dict[str, str]]:

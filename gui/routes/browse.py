@@ -54,16 +54,21 @@ def nearest_folder(typed: str) -> Path:
     if not typed.strip() or "\0" in typed:
         return Path.home()
     path = Path(typed).expanduser()
-    if not path.is_absolute() and (REPOSITORY / path).exists():
+    if not path.is_absolute() and os.path.exists(REPOSITORY / path):  # os.path says no to what no system could hold
         path = REPOSITORY / path
     path = Path(os.path.abspath(path))
-    return next(folder for folder in (path, *path.parents) if folder.is_dir() or folder.parent == folder)
+    return next(folder for folder in (path, *path.parents) if os.path.isdir(folder) or folder.parent == folder)
 
 
 def places(home: Path) -> list[dict[str, str]]:
     """Where people usually start."""
-    known = {"Home": Path.home(), "Here": Path.cwd(), "Workspace": home, "Demo pictures": REPOSITORY / "toy" / "images",
-             "Toy model": REPOSITORY / "toy" / "models"}
+    known = {
+        "Home": Path.home(),
+        "Here": Path.cwd(),
+        "Workspace": home,
+        "Demo pictures": REPOSITORY / "toy" / "images",
+        "Toy model": REPOSITORY / "toy" / "models",
+    }
     return [{"name": name, "path": str(path)} for name, path in known.items() if path.is_dir()]
 
 

@@ -74,8 +74,10 @@ def shown(window: Window, path: str) -> dict[str, Any]:
         "largest": found.largest,
         "upscaled": len(found.upscaled),
         "crop_loss": found.mean_crop_loss,
-        "groups": [{"name": group.name, "pictures": group.pictures, "repeats": group.repeats, "captioned": group.captioned}
-                   for group in found.groups],
+        "groups": [
+            {"name": group.name, "pictures": group.pictures, "repeats": group.repeats, "captioned": group.captioned}
+            for group in found.groups
+        ],
         "buckets": [[*bucket.size, bucket.pictures] for bucket in found.buckets],
         "problems": problems(dataset.problems),
         "items": items(window, dataset, settings),
@@ -88,9 +90,17 @@ def items(window: Window, dataset: Dataset, settings: DatasetSettings) -> list[d
 
 def picture_line(window: Window, item: Item, settings: DatasetSettings) -> dict[str, Any]:
     crop = fit(item.width, item.height, settings)
-    return {"id": window.thumbnails.id_of(item.path), "name": item.path.name, "folder": item.folder, "width": item.width,
-            "height": item.height, "caption": item.caption, "own": item.caption_from is not None, "repeats": item.repeats,
-            "bucket": crop.bucket}
+    return {
+        "id": window.thumbnails.id_of(item.path),
+        "name": item.path.name,
+        "folder": item.folder,
+        "width": item.width,
+        "height": item.height,
+        "caption": item.caption,
+        "own": item.caption_from is not None,
+        "repeats": item.repeats,
+        "bucket": crop.bucket,
+    }
 
 
 def training_sizes(window: Window) -> DatasetSettings:
@@ -101,5 +111,3 @@ def training_sizes(window: Window) -> DatasetSettings:
         return check(DatasetSettings, typed)
     except SettingsError:
         return DatasetSettings()
-
-

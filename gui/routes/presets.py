@@ -23,8 +23,16 @@ def router(window: Window) -> APIRouter:
 
     @routes.get("/api/presets")
     def listed() -> list[dict[str, Any]]:
-        return [{"key": key, "name": preset.name, "family": preset.family, "description": preset.description,
-                 "builtin": preset.builtin} for key, preset in known(window).items()]
+        return [
+            {
+                "key": key,
+                "name": preset.name,
+                "family": preset.family,
+                "description": preset.description,
+                "builtin": preset.builtin,
+            }
+            for key, preset in known(window).items()
+        ]
 
     @routes.post("/api/presets/delete")
     def remove(wish: Wish) -> dict[str, Any]:

@@ -48,8 +48,11 @@ def router(window: Window) -> APIRouter:
     def curves(run: str, points: int = POINTS) -> dict[str, Any]:
         known = found(run)
         points = min(max(points, 10), 2 * POINTS)
-        return {"loss": known.loss.thinned(points), "total": known.total,
-                "rates": {group: rate.thinned(points // 4) for group, rate in known.rates.items()}}
+        return {
+            "loss": known.loss.thinned(points),
+            "total": known.total,
+            "rates": {group: rate.thinned(points // 4) for group, rate in known.rates.items()},
+        }
 
     @routes.get("/api/runs/{run}/log")
     def log(run: str, offset: int = -1) -> dict[str, Any]:
@@ -103,20 +106,43 @@ def described(run: Run, state: str) -> dict[str, Any]:
     """All that the page shows of a run, except curves and log. Texts in it may be anyone's."""
     job, last, plan = run.job, run.last, run.started.get("plan") or {}
     return {
-        "id": job.id, "name": job.name, "kind": job.kind, "created": job.created, "state": state, "folder": str(job.folder),
-        "step": run.step, "total": run.total, "epoch": last.get("epoch"), "epochs": run.started.get("epochs"),
-        "device": run.started.get("device", ""), "phase": run.phase, "sentence": plan.get("sentence", ""),
-        "loss": last.get("loss_average", last.get("loss")), "rate": last.get("lr"), "it_s": last.get("it_s"),
-        "img_s": last.get("img_s"), "eta": last.get("eta"), "memory_gb": last.get("memory_gb"),
-        "points": len(run.loss), "warnings": run.warnings[-20:], "end": ending(run), "samples": samples(run),
-        "files": [{"name": name, "bytes": path.stat().st_size, "kind": kind(run, name), "step": run.checkpoints.get(name)}
-                  for name, path in files(run).items()],
+        "id": job.id,
+        "name": job.name,
+        "kind": job.kind,
+        "created": job.created,
+        "state": state,
+        "folder": str(job.folder),
+        "step": run.step,
+        "total": run.total,
+        "epoch": last.get("epoch"),
+        "epochs": run.started.get("epochs"),
+        "device": run.started.get("device", ""),
+        "phase": run.phase,
+        "sentence": plan.get("sentence", ""),
+        "loss": last.get("loss_average", last.get("loss")),
+        "rate": last.get("lr"),
+        "it_s": last.get("it_s"),
+        "img_s": last.get("img_s"),
+        "eta": last.get("eta"),
+        "memory_gb": last.get("memory_gb"),
+        "points": len(run.loss),
+        "warnings": run.warnings[-20:],
+        "end": ending(run),
+        "samples": samples(run),
+        "files": [
+            {"name": name, "bytes": path.stat().st_size, "kind": kind(run, name), "step": run.checkpoints.get(name)}
+            for name, path in files(run).items()
+        ],
         "asked": [wish for wish in requests.WISHES if (job.folder / "requests" / wish).exists()],
     }
 
 
 def ending(run: Run) -> dict[str, Any]:
-    return {name: run.end[name] for name in ("kind", "cause", "fix", "traceback", "seconds", "killed", "time") if name in run.end}
+    return {
+        name: run.end[name]
+        for name in ("kind", "cause", "fix", "traceback", "seconds", "killed", "time")
+        if name in run.end
+    }
 
 
 def samples(run: Run) -> dict[str, Any]:
@@ -124,9 +150,11 @@ def samples(run: Run) -> dict[str, Any]:
     prompts: dict[int, str] = {}
     for (_, index), event in sorted(run.samples.items()):
         prompts[index] = str(event.get("prompt", ""))
-    return {"prompts": [[index, prompts[index]] for index in sorted(prompts)],
-            "steps": sorted({step for step, _ in run.samples}),
-            "have": [[step, index, event.get("seed")] for (step, index), event in sorted(run.samples.items())]}
+    return {
+        "prompts": [[index, prompts[index]] for index in sorted(prompts)],
+        "steps": sorted({step for step, _ in run.samples}),
+        "have": [[step, index, event.get("seed")] for (step, index), event in sorted(run.samples.items())],
+    }
 
 
 def files(run: Run) -> dict[str, Path]:

@@ -42,17 +42,18 @@ def build(window: Window) -> None:
         with gr.Column(elem_classes=["lor-aside"]):
             with gr.Column(elem_classes=["lor-card", "lor-plan-card"]):
                 gr.HTML("<h2>Plan</h2>", apply_default_css=False, js_on_load=None)
-                window.parts["plan"] = widget("plan", elem_id="plan", form="train")
+                window.parts["plan"] = widget("plan", elem_id="plan", form="train", part="above")
                 window.parts["start"] = gr.Button("Start training", variant="primary", elem_id="train-start")
                 with gr.Row(elem_classes=["lor-buttons"]):
                     window.parts["stop"] = gr.Button("Stop and save", elem_id="train-stop")
                     window.parts["print"] = gr.Button("Show command", elem_id="train-command")
+                window.parts["figures"] = widget("plan", elem_id="figures", form="train", part="below")
                 window.parts["command"] = widget("command", elem_id="command")
 
 
 def wire(window: Window, page: gr.Blocks) -> None:
     form, parts = window.forms["train"], window.parts
-    shown = {form.guide, parts["plan"]}
+    shown = {form.guide, parts["plan"], parts["figures"]}
 
     def typed(values: dict[Any, Any]) -> dict[Any, Any]:
         now = form.typed(values)
@@ -82,8 +83,14 @@ def wire(window: Window, page: gr.Blocks) -> None:
             config = with_absolute_paths(form.read(values))
         except SettingsError as error:
             return say(window, attempted(state(window, form.typed(values)) | {"problems": error.problems}))
-        return {parts["command"]: {"file": f"{config.name}.toml", "toml": toml.dumps(config),
-                                   "accelerate": shlex.join(argv(config)).replace("'{job}'", "JOB")} | stamp()}
+        return {
+            parts["command"]: {
+                "file": f"{config.name}.toml",
+                "toml": toml.dumps(config),
+                "accelerate": shlex.join(argv(config)).replace("'{job}'", "JOB"),
+            }
+            | stamp()
+        }
 
     def load_preset(event: gr.EventData) -> dict[Any, Any]:
         preset = known(window).get(str(event._data.get("key")))
@@ -115,7 +122,7 @@ def wire(window: Window, page: gr.Blocks) -> None:
 
 def outputs(window: Window) -> set[Component]:
     """All that `fill` changes."""
-    return window.forms["train"].fields | {window.forms["train"].guide, window.parts["plan"]}
+    return window.forms["train"].fields | {window.forms["train"].guide, window.parts["plan"], window.parts["figures"]}
 
 
 def fill(window: Window, values: dict[str, Any], afresh: bool = False) -> dict[Component, Any]:
@@ -132,12 +139,17 @@ def fill(window: Window, values: dict[str, Any], afresh: bool = False) -> dict[C
 
 
 def state(window: Window, values: dict[str, Any]) -> dict[str, Any]:
-    """What follows from half-typed values: the plan or what is missing for one, and the fields that mean nothing now."""
+    """What follows from half-typed values: the plan or what it lacks, and the fields that mean nothing now."""
     family = families().get((values.get("model") or {}).get("family", TrainSettings().model.family))
     form = window.forms["train"]
     complete = over(TrainSettings().model_dump(mode="json"), values)
-    found: dict[str, Any] = {"problems": {}, "warnings": {}, "plan": None, "attempt": 0,
-                             "hidden": form.hidden(complete, family.traits if family else ())}
+    found: dict[str, Any] = {
+        "problems": {},
+        "warnings": {},
+        "plan": None,
+        "attempt": 0,
+        "hidden": form.hidden(complete, family.traits if family else ()),
+    }
     try:
         config = with_absolute_paths(check(TrainSettings, values))
         dataset = window.scans.scan(config.dataset.folders, config.dataset.caption_extension)
@@ -149,7 +161,7 @@ def state(window: Window, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def say(window: Window, now: dict[str, Any]) -> dict[Component, Any]:
-    return {window.forms["train"].guide: now, window.parts["plan"]: now}
+    return dict.fromkeys((window.forms["train"].guide, window.parts["plan"], window.parts["figures"]), now)
 
 
 def preset_values(preset: presets.Preset) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Our own pieces of page: a `gr.HTML` that hands its element to a function in one of the scripts beside this file.
 
-The scripts put text into the page as text only (`textContent`), never as markup: file names and captions are strangers' words.
-They poll our own routes (`gui/routes`), so nothing of Gradio's has to stay connected.
+The scripts put text into the page as text only, never as markup: file names and captions are strangers' words. They
+poll our own routes (`gui/routes`), so nothing of Gradio's has to stay connected.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ start();
 
 
 def widget(name: str, value: Any = None, *, elem_id: str | None = None, classes: str = "", **about: Any) -> gr.HTML:
-    """`Loratory.<name>(element, {about, props, watch, trigger})` draws it. `about` are constants; `props.value` is the value,
-    which may change."""
+    """`Loratory.<name>(element, {about, props, watch, trigger})` draws it. `about` are constants; `props.value` is the
+    value, which may change."""
     return gr.HTML(
         value=value,
         html_template="<div></div>",  # never changes, so that Gradio never redraws what the script has drawn

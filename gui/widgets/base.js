@@ -100,7 +100,7 @@ window.Loratory = (() => {
     L.put(dialog, L.el("h2", {}, title), build(close, dialog));
     dialog.addEventListener("close", () => { dialog.remove(); resolve(answer); });
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-    (document.querySelector(".gradio-container") || document.body).append(dialog);
+    (document.querySelector(".gradio-container .contain") || document.body).append(dialog);  // where our style sheet counts
     dialog.showModal();
   });
   L.confirm = (title, text, action) => L.dialog(title, (close) => [

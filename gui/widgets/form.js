@@ -1,6 +1,6 @@
 // The bar above a form (levels, search), and what is seen of the form: hidden fields, folded groups, messages beside fields.
 "use strict";
-Loratory.form = (root, { about, props, watch }) => {
+Loratory.form = (root, { about, props, watch, trigger }) => {
   const L = Loratory, { el } = L;
   const LEVELS = ["quick", "standard", "expert"];
   const kept = (name, fallback) => { try { return localStorage.getItem(`loratory-${about.form}-${name}`) ?? fallback; } catch { return fallback; } };
@@ -9,6 +9,7 @@ Loratory.form = (root, { about, props, watch }) => {
   let folded = new Set((kept("folded", "") || "").split(" ").filter(Boolean));
   let state = props.value || { hidden: [], problems: {}, warnings: {}, attempt: 0 };
   const touched = new Set();
+  let telling, attempted = 0;
   const byPath = new Map(about.fields.map((field) => [field.path, field]));
 
   // Gradio owns the fields' elements, so they are hidden by a style sheet and not by changing them.
@@ -88,7 +89,10 @@ Loratory.form = (root, { about, props, watch }) => {
   document.addEventListener("input", (event) => {
     const block = event.target.closest?.(".lor-field");
     const field = block && about.fields.find((candidate) => candidate.id === block.id);
-    if (field) touched.add(field.path);
+    if (!field) return;
+    touched.add(field.path);
+    clearTimeout(telling);
+    telling = setTimeout(() => { trigger("input"); say(); }, 250);
   });
   document.addEventListener("click", (event) => {
     const head = event.target.closest?.(".lor-group-head");
@@ -122,7 +126,13 @@ Loratory.form = (root, { about, props, watch }) => {
     },
     search,
   };
-  watch("value", () => { state = props.value || state; apply(); });
+  watch("value", () => {
+    state = props.value || state;
+    apply();
+    const [first] = Object.keys(state.problems || {});
+    if (state.attempt > attempted && first) L.forms[about.form].show(first);
+    attempted = Math.max(attempted, state.attempt || 0);
+  });
   apply();
   let tries = 0;
   const settle = () => {  // the fields are drawn by Gradio after this bar

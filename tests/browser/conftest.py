@@ -20,8 +20,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = ("--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-         "--disable-sync --disable-dev-shm-usage").split()
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+).split()
 PATIENCE = 30_000  # ms; machines that run tests are often busy
 HOSTILE = "<img src=x onerror=alert(1)> & \"quotes\" 'и' 猫"
 
@@ -37,7 +39,12 @@ class Server:
 
     def __init__(self, home: Path, python: list[str], **environment: str):
         self.home, self._python = home, python
-        self._environment = {"LORATORY_HOME": str(home), "GRADIO_SHARE": "True", "GRADIO_ALLOWED_PATHS": "/", **environment}
+        self._environment = {
+            "LORATORY_HOME": str(home),
+            "GRADIO_SHARE": "True",
+            "GRADIO_ALLOWED_PATHS": "/",
+            **environment,
+        }
         self._process: subprocess.Popen | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -49,8 +56,15 @@ class Server:
         log = self.home / "window.log"
         command = [sys.executable, *self._python, "--port", str(self.port), "--no-browser"]
         with log.open("ab") as output:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=os.environ | self._environment, stdout=output, stderr=output,
-                                             stdin=subprocess.DEVNULL, start_new_session=True)
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=os.environ | self._environment,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             assert self._process.poll() is None, log.read_text()
@@ -105,7 +119,9 @@ def chromium() -> Iterator[object]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A window whose runs are done by the stand-in: 160 steps in about eight seconds."""
-    running = Server(tmp_path_factory.mktemp("home"), [str(Path(__file__).with_name("fake_window.py")), "160", "0.05"]).start()
+    running = Server(
+        tmp_path_factory.mktemp("home"), [str(Path(__file__).with_name("fake_window.py")), "160", "0.05"]
+    ).start()
     yield running
     running.stop()
 
@@ -120,9 +136,18 @@ class Visit:
         self.wrong: list[str] = []
         self.expected: list[str] = []  # parts of messages that a test brings about on purpose
         self.page.on("pageerror", lambda error: self.wrong.append(f"threw: {error}"))
-        self.page.on("console", lambda message: self.wrong.append(f"console: {message.text}") if message.type == "error" else None)
-        self.page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:")) else self.wrong.append(
-            f"asked another host: {request.url}"))
+        self.page.on(
+            "console",
+            lambda message: self.wrong.append(f"console: {message.text}") if message.type == "error" else None,
+        )
+        self.page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((url, "data:", "blob:"))
+                else self.wrong.append(f"asked another host: {request.url}")
+            ),
+        )
         self.page.on("dialog", lambda dialog: (self.wrong.append(f"alert: {dialog.message}"), dialog.dismiss()))
         self.page.goto(url)
         self.page.wait_for_function("() => document.querySelector('#prepare-trigger input')?.disabled === false")
@@ -138,6 +163,9 @@ class Visit:
 
 @pytest.fixture
 def visit(chromium, server: Server) -> Iterator[Visit]:
+    """A page with nothing typed into it yet."""
+    for draft in (server.home / "drafts").glob("*.json"):
+        draft.unlink()
     visiting = Visit(chromium, server.url)
     yield visiting
     visiting.close()
@@ -157,7 +185,7 @@ def draw_pictures(folder: Path, count: int, side: int = 64) -> Path:
     for index in range(count):
         picture = Image.new("RGB", (side, side + 16 * (index % 3)), (40 + 5 * index % 200, 90, 160))
         ImageDraw.Draw(picture).ellipse((8, 8, side - 8, side - 8), fill="orange")
-        name = HOSTILE.replace("<", "＜").replace(">", "＞").replace("\"", "”") if os.name == "nt" else HOSTILE
+        name = HOSTILE.replace("<", "＜").replace(">", "＞").replace('"', "”") if os.name == "nt" else HOSTILE
         stem = f"{name} {index:04d}" if index == 0 else f"picture {index:04d}"
         picture.save(folder / f"{stem}.png")
         (folder / f"{stem}.txt").write_text(f"sks cat, {HOSTILE if index == 0 else 'a drawing'}", encoding="utf-8")

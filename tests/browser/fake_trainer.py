@@ -1,4 +1,4 @@
-"""Stands in for the trainer where a test is about the window: it writes the events of a real run, without learning anything.
+"""Stands in for the trainer where a test is about the window: it writes the events of a run, without learning anything.
 
 python fake_trainer.py JOB [--steps N] [--pause SECONDS] [--fail AT] [--hang]
 """
@@ -20,7 +20,10 @@ sys.path.insert(0, str(ROOT))
 from jobs.events import EventWriter, read_events  # noqa: E402
 from jobs.requests import take  # noqa: E402
 
-PROMPTS = ["a drawing of sks cat on a <b>red</b> ground", "sks cat & friends, \"quoted\", a very long prompt that goes on and on"]
+PROMPTS = [
+    "a drawing of sks cat on a <b>red</b> ground",
+    'sks cat & friends, "quoted", a very long prompt that goes on and on',
+]
 
 
 def main() -> int:
@@ -47,15 +50,27 @@ class Fake:
             for done in range(total + 1):
                 self.events.write("phase", name=name, done=done, total=total)
                 time.sleep(self.pause / 2)
-        self.events.write("started", pid=0, step=begin, total_steps=self.steps, epochs=4, device="cpu", family="sd15",
-                          plan={"sentence": f"12 pictures x 10 repeats x 4 epochs = {self.steps} steps", "total_steps": self.steps})
+        self.events.write(
+            "started",
+            pid=0,
+            step=begin,
+            total_steps=self.steps,
+            epochs=4,
+            device="cpu",
+            family="sd15",
+            plan={"sentence": f"12 pictures x 10 repeats x 4 epochs = {self.steps} steps", "total_steps": self.steps},
+        )
         if not begin:
             self.sample(0)
         for step in range(begin + 1, self.steps + 1):
             self.step(step)
             if step == self.fail:
-                self.events.write("failed", cause="The loss is not a number any more.", fix="Lower the learning rate to <0.0001>.",
-                                  traceback="Traceback (most recent call last):\n  ValueError: nan")
+                self.events.write(
+                    "failed",
+                    cause="The loss is not a number any more.",
+                    fix="Lower the learning rate to <0.0001>.",
+                    traceback="Traceback (most recent call last):\n  ValueError: nan",
+                )
                 return 1
             wishes = take(self.job)
             if "sample" in wishes or step % (self.steps // 4) == 0:
@@ -63,7 +78,9 @@ class Fake:
             if wishes & {"save", "stop"} or step % (self.steps // 2) == 0:
                 self.save(step)
             if "stop" in wishes:
-                self.events.write("stopped", step=step, lora=str(self.job / "checkpoints" / f"fake-{step:06d}.safetensors"))
+                self.events.write(
+                    "stopped", step=step, lora=str(self.job / "checkpoints" / f"fake-{step:06d}.safetensors")
+                )
                 return 0
         (self.job / "fake.safetensors").write_bytes(b"\0" * 300_000)
         self.events.write("finished", lora=str(self.job / "fake.safetensors"), steps=self.steps, seconds=12.5)
@@ -73,9 +90,20 @@ class Fake:
         time.sleep(self.pause)
         loss = 0.1 + 0.15 * math.exp(-4 * step / self.steps) + self.random.gauss(0, 0.03)
         rate = 1e-4 * (1 + math.cos(math.pi * step / self.steps)) / 2
-        self.events.write("step", step=step, epoch=4 * step / self.steps, loss=abs(loss), loss_average=0.12, lr=rate,
-                          lrs={"denoiser": rate, "text_encoder": rate / 2}, grad_norm=0.4, it_s=1 / max(self.pause, 1e-3), img_s=20.0,
-                          eta=(self.steps - step) * self.pause, memory_gb=1.52)
+        self.events.write(
+            "step",
+            step=step,
+            epoch=4 * step / self.steps,
+            loss=abs(loss),
+            loss_average=0.12,
+            lr=rate,
+            lrs={"denoiser": rate, "text_encoder": rate / 2},
+            grad_norm=0.4,
+            it_s=1 / max(self.pause, 1e-3),
+            img_s=20.0,
+            eta=(self.steps - step) * self.pause,
+            memory_gb=1.52,
+        )
         if step % 10 == 0:
             print(f"step {step}/{self.steps} <i>loss</i> {loss:.4f}", flush=True)
 

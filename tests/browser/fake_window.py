@@ -25,7 +25,9 @@ def create(config: TrainSettings) -> Job:
     config = with_absolute_paths(config)
     plan(config)
     fake = str(Path(__file__).with_name("fake_trainer.py"))
-    return folder.create("train", config.name, toml.dumps(config), ["python", fake, "{job}", "--steps", STEPS, "--pause", PAUSE])
+    return folder.create(
+        "train", config.name, toml.dumps(config), ["python", fake, "{job}", "--steps", STEPS, "--pause", PAUSE]
+    )
 
 
 if __name__ == "__main__":

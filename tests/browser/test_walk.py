@@ -1,4 +1,4 @@
-"""The way through the window: look at pictures, prepare them, train, watch, and find everything again after the worst."""
+"""The way through the window: look at pictures, prepare them, train, watch, and find it all again after the worst."""
 
 from __future__ import annotations
 
@@ -66,7 +66,13 @@ def test_the_walk(visit: Visit, server: Server, pictures: Path, tmp_path: Path, 
     server.kill()
     before = page.locator(".lor-run .lor-fact").first.inner_text()
     server.start()
-    visit.expected += ["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "Failed to fetch", "network error"]
+    visit.expected += [
+        "ERR_CONNECTION_REFUSED",
+        "ERR_CONNECTION_RESET",
+        "ERR_EMPTY_RESPONSE",
+        "Failed to fetch",
+        "network error",
+    ]
     page.goto(server.url)
     visit.open("Runs")
     expect(run).to_contain_text("finished")
