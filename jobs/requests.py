@@ -16,10 +16,14 @@ def ask(folder: Path, wish: str) -> None:
     (place / wish).touch()
 
 
+def waiting(folder: Path) -> set[str]:
+    """The wishes that nobody has taken yet."""
+    return {wish for wish in WISHES if (folder / "requests" / wish).exists()}
+
+
 def take(folder: Path) -> set[str]:
     """The wishes left since last time; each is handed out once."""
-    place = folder / "requests"
-    wishes = {wish for wish in WISHES if (place / wish).exists()}
+    wishes = waiting(folder)
     for wish in wishes:
-        (place / wish).unlink(missing_ok=True)
+        (folder / "requests" / wish).unlink(missing_ok=True)
     return wishes

@@ -6,11 +6,10 @@ code 1.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-from jobs.events import EventWriter
+from jobs.events import EventWriter, last_event
 from trainer.failures import explain
 
 
@@ -26,10 +25,10 @@ def main(argv: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  said in full to the person, here and in the event
         failure = explain(error)
         print(f"{failure.trace}\n{failure.cause}\n{failure.fix}", file=sys.stderr, flush=True)
-        if os.environ.get("RANK", "0") == "0":
-            EventWriter(folder / "events.jsonl").write(
-                "failed", cause=failure.cause, fix=failure.fix, traceback=failure.trace
-            )
+        said = last_event(folder / "events.jsonl")
+        if said is None or said["kind"] != "failed":  # of several processes the first to fail knows the cause
+            words = {"cause": failure.cause, "fix": failure.fix, "traceback": failure.trace}
+            EventWriter(folder / "events.jsonl").write("failed", **words)
         return 1
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import diffusers
 import torch
 import transformers
@@ -23,13 +25,20 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
 
 
 def where_to_train(config: TrainSettings) -> PartialState:
-    """The device of this process, and the other processes if there are any."""
-    place = PartialState(cpu=config.accelerate.cpu)
-    if place.num_processes != config.accelerate.processes:
+    """The device of this process, and the other processes if there are any. Raises SettingsError."""
+    chosen = config.accelerate
+    cpu = chosen.cpu or torch.accelerator.current_accelerator() is None
+    # While the first process draws samples the others wait for it; the default of ten minutes would end the run.
+    place = PartialState(cpu=cpu, timeout=timedelta(hours=12))
+    if place.num_processes != chosen.processes:
         fix = (
             f"{place.num_processes} were started: start the job through Loratory, or set this to {place.num_processes}"
         )
         raise SettingsError({"accelerate.processes": fix})
+    if chosen.gpu_ids and cpu and not chosen.cpu:
+        raise SettingsError(
+            {"accelerate.gpu_ids": f"there is no GPU {chosen.gpu_ids} here: leave it empty, or name another"}
+        )
     return place
 
 
@@ -40,8 +49,8 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
     transformers.utils.logging.disable_progress_bar()
     family = families()[config.model.family]()
     model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
-    if config.accelerate.mixed_precision == "bf16" and emulates_bf16(report.device):
-        report.warning("this CPU only emulates bf16: mixed precision = no is several times faster, with more memory")
+    if config.accelerate.mixed_precision == "bf16" and (advice := better_than_bf16(report.device)):
+        report.warning(f"this {report.device.type.upper()} only emulates bf16: {advice}")
     parts = family.load(model, DTYPES[config.accelerate.mixed_precision], config.model.vae)
     if config.model.prediction_type != "auto":
         family.prediction_type = config.model.prediction_type
@@ -49,11 +58,14 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
     return family, parts
 
 
-def emulates_bf16(device: torch.device) -> bool:
-    """A CPU without an instruction for it takes about four times as long in bf16 as in float32, instead of half."""
-    return device.type == "cpu" and not any(
-        has for name, has in torch.cpu.get_capabilities().items() if name.endswith("bf16")
-    )
+def better_than_bf16(device: torch.device) -> str:
+    """What to set instead on a device that has no instruction for bf16; "" on one that has."""
+    if device.type == "cpu":
+        able = any(has for name, has in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+        return "" if able else "mixed precision = no is several times faster, with more memory"
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "set mixed precision to fp16"
+    return ""
 
 
 def encode(
@@ -109,6 +121,8 @@ def attach(
         spec = inject.AdapterSpec(name, layers, lora.rank, lora.alpha, lora.dropout, setting)
         weights = inject.inject(parts[name], spec, seed=config.run.seed)
         trained[name] = parts[name].train()
+        if config.accelerate.mixed_precision != "no":
+            inject.trust_autocast(parts[name])
         groups.append({"params": weights, "lr": lora.learning_rate, "name": name})
     if config.memory.gradient_checkpointing:
         family.checkpoint_gradients()

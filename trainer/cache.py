@@ -12,12 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dataset.buckets import pixels
+from dataset.pictures import PictureError
+from settings.errors import SettingsError
 from trainer.batches import Sample
 
 if TYPE_CHECKING:
@@ -45,6 +48,13 @@ def fingerprint(module: nn.Module) -> str:
         total.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return total.hexdigest()
+
+
+def scaling(vae: nn.Module) -> str:
+    """How its latents are shifted and scaled, which is in its config and not in its weights."""
+    return repr(
+        sorted((key, said) for key, said in vae.config.items() if key.startswith(("scaling", "shift", "latents")))
+    )
 
 
 class Store:
@@ -95,7 +105,7 @@ class Latents:
 
     def __init__(self, family: Family, vae: nn.Module, store: Store | None):
         self._family, self._vae, self._store = family, vae, store
-        self._vae_id = fingerprint(vae) if store else ""
+        self._vae_id = digest(fingerprint(vae), scaling(vae)) if store else ""
         self._files: dict[Path, str] = {}
 
     def encode_all(self, samples: Sequence[Sample], progress: Progress) -> None:
@@ -116,13 +126,12 @@ class Latents:
 
     @torch.no_grad()
     def _encode(self, samples: Sequence[Sample]) -> list[Tensors]:
-        pictures = torch.stack([torch.tensor(pixels(s.item.path, s.crop, s.flip)) for s in samples])
+        pictures = torch.stack([torch.tensor(seen(sample)) for sample in samples])
         device = next(self._vae.parameters()).device
         mean, std = self._family.encode_pictures(pictures.permute(0, 3, 1, 2).to(device).float() / 127.5 - 1)
         if not (mean.isfinite().all() and std.isfinite().all()):
-            raise FloatingPointError(
-                f"the VAE made no numbers of {samples[0].item.path.name}: choose another VAE (model.vae)"
-            )
+            name = samples[0].item.path.name
+            raise SettingsError({"model.vae": f"the VAE made no numbers of {name}: choose another one"})
         return [{"mean": m, "std": s} for m, s in zip(mean.cpu(), std.cpu())]
 
     def _key(self, sample: Sample) -> str:
@@ -138,7 +147,7 @@ class Captions:
 
     def __init__(self, family: Family, encoders: Sequence[nn.Module], store: Store | None):
         self._family, self._encoders, self._store = family, encoders, store
-        self._encoder_id = digest(*map(fingerprint, encoders)) if store else ""
+        self._encoder_id = digest(family.tokenizer_id(), *map(fingerprint, encoders)) if store else ""
 
     @torch.no_grad()
     def encode_all(self, captions: Sequence[str], progress: Progress) -> None:
@@ -160,6 +169,15 @@ class Captions:
 
     def _key(self, caption: str) -> str:
         return digest("caption 1", caption, self._encoder_id)
+
+
+def seen(sample: Sample) -> np.ndarray:
+    """The pixels [H, W, 3] of a picture, as it is trained. Raises SettingsError with its name if it can't be read."""
+    try:
+        return pixels(sample.item.path, sample.crop, sample.flip)
+    except PictureError as error:
+        problem = f"{sample.item.path} can't be used: {error.reason}. {error.fix}"
+        raise SettingsError({"dataset.folders": problem}) from None
 
 
 def both_ways(samples: Sequence[Sample], flips: bool) -> list[Sample]:

@@ -14,8 +14,10 @@ import tomllib
 from pathlib import Path
 
 from jobs import folder, process, requests
-from jobs.events import read_events
+from jobs.events import EventWriter
 from jobs.folder import Job
+from jobs.process import JobError
+from jobs.verdict import verdict
 from settings import flags, toml
 from settings.errors import SettingsError, check
 from trainer.config import TrainSettings
@@ -42,14 +44,20 @@ def argv(config: TrainSettings) -> list[str]:
         "--dynamo_backend=no",
         f"--num_processes={run.processes}",
         "--num_machines=1",
+        f"--config_file={ROOT / 'trainer' / 'accelerate.yaml'}",
     ]
     # The name means "several processes": on the CPU too, where `--cpu` would start a single one whatever was said.
     words += ["--multi_gpu"] if run.processes > 1 else []
-    words += [f"--gpu_ids={run.gpu_ids}"] if run.gpu_ids and not run.cpu else []
+    words += [f"--gpu_ids={run.gpu_ids or 'all'}"] if not run.cpu else []
     words += ["--cpu"] if run.cpu and run.processes == 1 else []
-    threads = run.cpu_threads or max(1, (os.cpu_count() or 1) // run.processes)
+    threads = run.cpu_threads or max(1, cores() // run.processes)
     words += [f"--num_cpu_threads_per_process={threads}"]
     return [*words, "--module", "trainer", "train", "{job}"]
+
+
+def cores() -> int:
+    """The processor cores that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def with_absolute_paths(config: TrainSettings) -> TrainSettings:
@@ -82,10 +90,10 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(plan(with_absolute_paths(config)).as_dict()))
             return 0
         job = prepared(config, options.job)
-    except SettingsError as error:
-        print("\n".join(f"{path}: {problem}" for path, problem in error.problems.items()), file=sys.stderr)
+        return follow(job)
+    except (SettingsError, JobError) as error:
+        print(error, file=sys.stderr)
         return 2
-    return follow(job)
 
 
 def read(parser: argparse.ArgumentParser, arguments: list[str]) -> tuple[argparse.Namespace, TrainSettings]:
@@ -97,29 +105,30 @@ def read(parser: argparse.ArgumentParser, arguments: list[str]) -> tuple[argpars
 
 
 def prepared(config: TrainSettings, at: Path | None) -> Job:
-    """The job at `at` (new, or the same one again), or a new one in the workspace."""
-    if at is None or not (at / "job.json").exists():
+    """The job at `at`, or without one the newest of the workspace with these very settings that is not finished: the
+    same command again goes on with its job. A new one where there is none. Raises SettingsError."""
+    wanted = with_absolute_paths(config)
+    if at is None:
+        begun = (job for job in folder.jobs() if job.kind == "train" and not differences(job, wanted))
+        return next((job for job in begun if job.state() != "finished"), None) or create(config)
+    if not (at / "job.json").exists():
         return create(config, at)
     job = Job(at.absolute())
-    if changed := differences(job, with_absolute_paths(config)):
-        raise SettingsError(
-            {
-                path: f"the run in {at} was started with {old}, not {new}: use another folder, or change it back"
-                for path, (old, new) in changed.items()
-            }
-        )
+    if changed := differences(job, wanted):
+        problems = {
+            path: f"the run in {at} was started with {old}, not {new}: use another folder, or change it back"
+            for path, (old, new) in changed.items()
+        }
+        raise SettingsError(problems)
     return job
 
 
 def differences(job: Job, config: TrainSettings) -> dict[str, tuple[str, str]]:
-    """{path: (the job's, the new)} where they differ."""
-    old = flags.flat(tomllib.loads(job.config_path.read_text(encoding="utf-8")))
-    new = flags.flat(tomllib.loads(toml.dumps(config)))
-    return {
-        path: (repr(old.get(path)), repr(new.get(path)))
-        for path in old.keys() | new.keys()
-        if old.get(path) != new.get(path)
-    }
+    """{path: (the job's, the new)} where they differ. A job of an earlier version has what is new at its default."""
+    old, new = (
+        flags.flat(tomllib.loads(toml.dumps(one))) for one in (toml.read(TrainSettings, job.config_path), config)
+    )
+    return {path: (repr(old[path]), repr(new[path])) for path in new if old[path] != new[path]}
 
 
 def follow(job: Job) -> int:
@@ -130,10 +139,9 @@ def follow(job: Job) -> int:
     if job.state() == "finished":
         print(f"{job.folder} is finished already", flush=True)
         return 0
-    offset = job.events_path.stat().st_size if job.events_path.exists() else 0
     log = job.log_path.stat().st_size if job.log_path.exists() else 0
     if job.state() != "running":
-        process.start(job)
+        begin(job)
     print(f"job: {job.folder}", flush=True)
     while True:
         try:
@@ -145,11 +153,20 @@ def follow(job: Job) -> int:
         except KeyboardInterrupt:
             print("\nstopping after this step; what is learnt is saved", flush=True)
             requests.ask(job.folder, "stop")
-    events, _ = read_events(job.events_path, offset)
-    failed = next((event for event in reversed(events) if event["kind"] == "failed"), None)
-    if failed:
-        print(f"\n{failed['cause']}\n{failed['fix']}", file=sys.stderr, flush=True)
-    return 0 if job.state() in ("finished", "stopped") else 1
+    if job.state() == "interrupted":
+        EventWriter(job.events_path).write("failed", **verdict(1, job.log_path))
+    last = job.last_event
+    if last["kind"] == "failed":
+        print(f"\n{last['cause']}\n{last['fix']}", file=sys.stderr, flush=True)
+    return 0 if last["kind"] in ("finished", "stopped") else 1
+
+
+def begin(job: Job) -> None:
+    """Start a job, or start it again: what it said or was asked last time counts no more."""
+    requests.take(job.folder)
+    if job.last_event:
+        EventWriter(job.events_path).write("resumed")
+    process.start(job)
 
 
 def echo(job: Job, offset: int) -> int:

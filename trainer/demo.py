@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from jobs.events import read_events
 from jobs.folder import Job
+from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
 from trainer import command
@@ -37,17 +38,20 @@ def main(arguments: list[str]) -> int:
         values = flags.flat(toml.loads(TrainSettings, toml.text_of(PRESET))) | flags.flat(given)
         config = check(TrainSettings, flags.nested(values))
         job = command.prepared(config, options.job)
-    except SettingsError as error:
+        if not (config.preview.prompts and config.preview.at_start):
+            raise SettingsError({"preview": "the demo compares samples: keep its prompts and the sample at the start"})
+        began = time.monotonic()
+        code = command.follow(job)
+    except (SettingsError, JobError) as error:
         print(error, file=sys.stderr)
         return 2
-    began = time.monotonic()
-    code = command.follow(job)
     print(json.dumps(result(job, config, began) if code == 0 else {"ok": False, "job": str(job.folder)}))
     return code
 
 
 def result(job: Job, config: TrainSettings, began: float) -> dict:
-    """What the demo is judged by. A score is how much the samples show the character: see toy/score.py."""
+    """What the demo is judged by. A score is how much the samples that asked for the character show it:
+    toy/score.py."""
     from toy.score import character_score
 
     events, _ = read_events(job.events_path)
@@ -56,12 +60,14 @@ def result(job: Job, config: TrainSettings, began: float) -> dict:
         (event["step"], event["index"]): job.folder / event["path"] for event in events if event["kind"] == "sample"
     }
     last = max(step for step, _ in samples)
+    prompts = config.preview.prompts
     before, after = (
-        [Image.open(samples[step, index]).convert("RGB") for index in range(len(config.preview.prompts))]
-        for step in (0, last)
+        [Image.open(samples[step, index]).convert("RGB") for index in range(len(prompts))] for step in (0, last)
     )
     picture = job.folder / "before_after.png"
-    side_by_side(config.preview.prompts, before, after, last).save(picture)
+    side_by_side(prompts, before, after, last).save(picture)
+    asked = [index for index, prompt in enumerate(prompts) if config.metadata.trigger in prompt]
+    scores = [character_score([drawn[index] for index in asked]) for drawn in (before, after)]
     return {
         "ok": done["kind"] == "finished",
         "job": str(job.folder),
@@ -69,8 +75,8 @@ def result(job: Job, config: TrainSettings, began: float) -> dict:
         "before_after": str(picture),
         "steps": done.get("steps", done.get("step")),
         "seconds": round(time.monotonic() - began, 1),
-        "score_before": round(character_score(before), 3),
-        "score_after": round(character_score(after), 3),
+        "score_before": round(scores[0], 3),
+        "score_after": round(scores[1], 3),
     }
 
 

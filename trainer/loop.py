@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
-from dataset.scan import scan
+from dataset.scan import Dataset, scan
 from jobs import requests
 from jobs.folder import Job
 from settings import toml
@@ -31,7 +31,7 @@ from trainer.objective import Objective, errors, seed_of
 from trainer.output import Output
 from trainer.plan import Plan, lay_out, plan
 from trainer.preview import Preview
-from trainer.report import Report
+from trainer.report import Report, Stopped
 
 GIVE_UP = 20  # steps without a finite gradient in a row
 
@@ -42,24 +42,35 @@ def train(folder: Path) -> None:
     dataset = scan(config.dataset.folders, config.dataset.caption_extension)
     planned = plan(config, dataset)
     place = where_to_train(config)
-
     report = Report(Job(folder), config, planned, place)
-    family, parts = load_family(config, report)
-    batches = Batches(config, planned, lay_out(config, dataset.items), dataset.items)
-    latents, captions = encode(config, family, parts, batches, place, report)
-    run = Run(config, planned, place, family, parts, batches, latents, captions)
-
-    preview = Preview(config, family, parts, captions)
-    output = Output(folder, config, family, planned, dataset)
-    run.restore(folder / "state", report)
-    report.started(run.step, place.device)
     with stopping_on_signals(folder):
+        try:
+            run, preview, output = begin(folder, config, dataset, planned, place, report)
+        except Stopped:
+            return report.stopped(None, 0)
         finished = steps(run, folder, preview, output, report)
     if place.is_main_process:
         run.save_state(folder / "state")
         lora = output.final(run.adapters, run.alphas, run.step, finished)
         report.finished(lora, run.step) if finished else report.stopped(lora, run.step)
     place.wait_for_everyone()
+
+
+def begin(
+    folder: Path, config: TrainSettings, dataset: Dataset, planned: Plan, place: PartialState, report: Report
+) -> tuple[Run, Preview, Output]:
+    """Everything up to the first step. Raises Stopped when someone does not want to wait for it."""
+    family, parts = load_family(config, report)
+    batches = Batches(config, planned, lay_out(config, dataset.items), dataset.items)
+    latents, captions = encode(config, family, parts, batches, place, report)
+    run = Run(config, planned, place, family, parts, batches, latents, captions)
+    preview = Preview(config, family, parts, captions, run.precision)
+    output = Output(folder, config, family, planned, dataset)
+    if place.is_main_process:
+        output.sweep()
+    run.restore(folder / "state", report)
+    report.started(run.step, place.device)
+    return run, preview, output
 
 
 def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Report) -> bool:
@@ -123,11 +134,10 @@ class Run:
         """Forward and backward over the step's batches, clip, update. Returns what a report says of it."""
         optim.set_learning_rates(self.optimizer, self.rate(self.step))
         loss = torch.zeros((), device=self.place.device)
-        with self.lean_adapters():
-            for turn, samples in enumerate(self.batches.of_step(self.step, self.place.process_index)):
-                part = self.loss(samples, turn)
-                self.scaler.scale(part).backward()
-                loss += part.detach()
+        for turn, samples in enumerate(self.batches.of_step(self.step, self.place.process_index)):
+            part = self.loss(samples, turn)
+            self.scaler.scale(part).backward()
+            loss += part.detach()
         loss, norm = self.update(loss)
         values = {
             "step": self.step,
@@ -148,10 +158,12 @@ class Run:
         clean = (mean + std * draws.posterior).to(device)
         noise, timesteps = draws.noise.to(device), draws.timesteps.to(device)
         noisy = self.objective.noised(clean, noise, timesteps)
+        # On the CPU, and before the forward pass: a number asked of the device later would wait for all of it.
+        weights = self.objective.weights(draws.timesteps) * torch.tensor([sample.weight for sample in samples])
+        weights = weights.to(device)
         with self.precision():
             text = {name: tensor.to(device) for name, tensor in self.captions.of([s.caption for s in samples]).items()}
             prediction = self.family.predict(noisy.to(self.dtype), timesteps, text)
-        weights = self.objective.weights(timesteps) * torch.tensor([s.weight for s in samples], device=device)
         error = errors(prediction, self.objective.target(clean, noise, timesteps))
         return (weights * error).sum() / self.batches.size_of_step(self.step)
 
@@ -182,19 +194,8 @@ class Run:
         """Autocast to the chosen format; the adapters themselves stay float32."""
         return torch.autocast(self.place.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
-    def lean_adapters(self):
-        """Forward and backward without PEFT's float32 copies of every layer's input, which autocast makes needless.
-
-        Around the backward too: gradient checkpointing runs the forward again there, and must find it unchanged.
-        """
-        if self.dtype == torch.float32:
-            return nullcontext()
-        with self.precision(), ExitStack() as stack:
-            stack.enter_context(inject.without_input_casts(*self.trained.values()))
-            return stack.pop_all()
-
     def save_state(self, folder: Path) -> None:
-        position = {"step": self.step, "skipped": self.skipped}
+        position = {"step": self.step, "skipped": self.skipped, "steps_per_epoch": self.plan.steps_per_epoch}
         state.save(folder, state.State(self.adapters, self.optimizer.state_dict(), self.scaler.state_dict(), position))
 
     def restore(self, folder: Path, report: Report) -> None:
@@ -205,6 +206,11 @@ class Run:
         self.optimizer.load_state_dict(saved.optimizer)
         self.scaler.load_state_dict(saved.scaler)
         self.step, self.skipped = saved.position["step"], saved.position["skipped"]
+        if (before := saved.position["steps_per_epoch"]) != self.plan.steps_per_epoch:
+            report.warning(
+                f"the pictures have changed since the run began: an epoch had {before} steps and has now "
+                f"{self.plan.steps_per_epoch}. It goes on, and is not the run that it would have been"
+            )
 
 
 def add_up(tensors: list[torch.Tensor]) -> None:

@@ -6,6 +6,7 @@ So the window can say at once "this is SDXL, and you chose SD 1.x", and nothing 
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ def located(base: str) -> Path | None:
     typed = Path(base).expanduser()
     for path in (typed, ROOT / typed):
         if base and path.exists():
-            return path.resolve()
+            return Path(os.path.abspath(path))  # links stay: their names say the kind of file, or repeats
     return None
 
 
@@ -73,7 +74,13 @@ def located(base: str) -> Path | None:
 def read(path: Path, trust_pickle: bool, stamp: int) -> BaseModel:
     """`stamp` is the newest change in it, so that an exchanged model is read anew."""
     if path.is_dir():
-        return read_folder(path)
+        found = read_folder(path)
+        if not trust_pickle and any(pickled(path / part) for part in found.configs):
+            raise ModelError(
+                f"{path.name} holds its weights as pickles (.bin), which can carry programs: use a copy with "
+                ".safetensors files, or say that you trust it (model.trust_pickle)"
+            )
+        return found
     if path.suffix.lower() in PICKLES:
         if not trust_pickle:
             raise ModelError(
@@ -83,6 +90,11 @@ def read(path: Path, trust_pickle: bool, stamp: int) -> BaseModel:
         return BaseModel(str(path), "pickle")
     shapes, metadata = read_header(path)
     return BaseModel(str(path), "file", shapes=shapes, metadata=metadata)
+
+
+def pickled(part: Path) -> bool:
+    """Are this part's weights there as a pickle only?"""
+    return any(part.glob("*.bin")) and not any(part.glob("*.safetensors"))
 
 
 def read_folder(path: Path) -> BaseModel:

@@ -3,13 +3,14 @@ done."""
 
 from __future__ import annotations
 
+import os
 import shutil
-import time
 from pathlib import Path
 
 from torch import Tensor
 
 from dataset.scan import Dataset
+from jobs.folder import Job
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.lora import file
@@ -22,9 +23,12 @@ class Output:
 
     def __init__(self, folder: Path, config: TrainSettings, family: Family, plan: Plan, dataset: Dataset):
         self._folder, self._config, self._family, self._plan, self._dataset = folder, config, family, plan, dataset
-        self._began = time.time()
-        file.sweep(folder)
-        file.sweep(folder / "checkpoints")
+        self._began = Job(folder).created
+
+    def sweep(self) -> None:
+        """Remove what a killed process has left half written."""
+        file.sweep(self._folder)
+        file.sweep(self._folder / "checkpoints")
 
     def checkpoint(self, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> Path:
         """checkpoints/NAME-000002.safetensors at the end of an epoch, NAME-step00000150.safetensors in between, as
@@ -53,7 +57,9 @@ class Output:
         notes = metadata(self._config, self._family, self._plan, self._dataset, step=step, began=self._began)
         dtype = file.PRECISIONS[self._config.save.precision]
         file.save(path, adapters, alphas, naming=self._family.naming, metadata=notes, dtype=dtype)
-        file.verify(path, adapters, alphas, naming=self._family.naming, trained=step > 0)
+        # Before the first step that counts (a warm-up begins at rate 0) an update of nothing is right.
+        trained = any(tensor.any() for name, tensor in adapters.items() if ".lora_B." in name)
+        file.verify(path, adapters, alphas, naming=self._family.naming, trained=trained)
 
     def _rotate(self, newest: Path) -> None:
         """Remove the oldest checkpoints of this run, now that the newest is safely on disk."""
@@ -68,14 +74,25 @@ class Output:
 
 
 def copied(path: Path, folder: Path) -> Path:
-    """A copy in `folder` under the same name, or name-2, name-3: nothing that is there is overwritten."""
+    """A copy in `folder` under the same name, or name-2, name-3: nothing that is there is overwritten, and a full disk
+    leaves nothing behind."""
     folder.mkdir(parents=True, exist_ok=True)
     count = 1
     while True:
         copy = folder / (path.name if count == 1 else f"{path.stem}-{count}{path.suffix}")
         try:
-            with copy.open("xb") as target, path.open("rb") as source:
-                shutil.copyfileobj(source, target)
-            return copy
+            copy.open("xb").close()  # the name is ours
+            break
         except FileExistsError:
             count += 1
+    part = copy.with_name(f".{copy.name}.part")
+    try:
+        shutil.copyfile(path, part)
+        if part.read_bytes() != path.read_bytes():
+            raise OSError(f"the copy in {folder} is not what was written; the LoRA itself is {path}")
+        os.replace(part, copy)
+    except OSError:
+        part.unlink(missing_ok=True)
+        copy.unlink(missing_ok=True)
+        raise
+    return copy

@@ -8,16 +8,18 @@ epochs / batch.
 from __future__ import annotations
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from dataset.buckets import Crop, fit
 from dataset.scan import Dataset, Item, scan
 from settings.errors import SettingsError, warnings
 from trainer.config import TrainSettings
 from trainer.families import families
-from trainer.models import ModelError, fitting
+from trainer.models import HUB_NAME, ModelError, fitting, located
 from trainer.optim import warmup_steps
 
 
@@ -61,7 +63,9 @@ class Plan:
         if self.regularisation_repeated:
             pictures = f"({pictures} + {self.regularisation_repeated} regularisation)"
         at_once = self.batch_size * self.accumulation * self.processes
-        parts = [f"{pictures} x {self.epochs} epochs"] + ([f"/ batch {at_once}"] if at_once > 1 else [])
+        epochs = self.total_steps / self.steps_per_epoch
+        often = f"{epochs:.4g} epoch{'s' * (epochs != 1)}"
+        parts = [f"{pictures} x {often}"] + ([f"/ batch {at_once}"] if at_once > 1 else [])
         memory = f", about {self.memory_gb:.1f} GB" if self.memory_gb else ""
         return f"{' '.join(parts)} = {self.total_steps:,} steps{memory}"
 
@@ -140,6 +144,21 @@ def wrong_paths(config: TrainSettings) -> dict[str, str]:
             fitting(config.model.base, config.model.family, config.model.trust_pickle)
         except ModelError as error:
             problems["model.base"] = str(error)
+    return problems | wrong_folders(config)
+
+
+def wrong_folders(config: TrainSettings) -> dict[str, str]:
+    """What could only fail hours later: another VAE that is none, folders that can't be written to."""
+    problems = {}
+    if (vae := config.model.vae) and not HUB_NAME.fullmatch(vae):
+        found = located(vae)
+        if found is None or not (found / "config.json").is_file():
+            problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
+    for name in ("folder", "logging_folder"):
+        folder = Path(getattr(config.save, name)).expanduser().absolute()
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if getattr(config.save, name) and not (there.is_dir() and os.access(there, os.W_OK)):
+            problems[f"save.{name}"] = f"{there} can't be written to: choose another folder"
     return problems
 
 

@@ -3,8 +3,8 @@ training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,18 +24,29 @@ if TYPE_CHECKING:
 class Preview:
     """Draws every prompt of the settings into a folder."""
 
-    def __init__(self, config: TrainSettings, family: Family, parts: dict[str, nn.Module], captions: Captions):
+    def __init__(
+        self,
+        config: TrainSettings,
+        family: Family,
+        parts: dict[str, nn.Module],
+        captions: Captions,
+        precision: Callable[[], AbstractContextManager],
+    ):
+        """`precision` gives the autocast that the denoiser is trained in; the VAE decodes outside it."""
         self._config, self._family, self._parts, self._captions = config, family, parts, captions
+        self._precision = precision
 
     def draw(self, step: int, folder: Path) -> Iterator[tuple[int, str, int, Path]]:
         """Yields (index, prompt, seed, file) as each picture is written."""
         folder.mkdir(exist_ok=True)
         preview = self._config.preview
         with resting(self._parts):
-            negative = self._captions.of([preview.negative_prompt])
             for index, prompt in enumerate(preview.prompts):
                 how = self._how(index)
-                pixels = self._family.decode(self._family.draw(self._captions.of([prompt]), negative, how))
+                with self._precision():
+                    words, negative = (self._captions.of([text]) for text in (prompt, preview.negative_prompt))
+                    latents = self._family.draw(words, negative, how)
+                pixels = self._family.decode(latents)
                 path = folder / f"{step:08d}_{index:02d}.png"
                 Image.fromarray(pixels[0].numpy()).save(path, pnginfo=notes(prompt, preview.negative_prompt, how))
                 yield index, prompt, how.seed, path

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from jobs import requests
 from jobs.events import EventWriter
 from jobs.folder import Job
 from trainer.config import TrainSettings
@@ -25,6 +26,10 @@ RECENT = 100  # steps in the average loss
 PACE = 20  # steps in the speed; the first ones of a run are slower
 LINE_SECONDS = 5  # between progress lines in the log
 COUNT_SECONDS = 0.5  # between events of a phase that counts
+
+
+class Stopped(Exception):
+    """Someone asked to stop before there was a step to finish."""
 
 
 class Report:
@@ -59,7 +64,16 @@ class Report:
                 print(f"{name}: done ({now - self._began:.1f} s after the start)", flush=True)
 
     def counting(self, name: str) -> Callable[[int, int], None]:
-        return lambda done, total: self.phase(name, done, total)
+        """A progress function for a phase. It raises Stopped when that is wished (one process; several go on to the
+        first step, since the others would wait for ever)."""
+
+        def count(done: int, total: int) -> None:
+            self.phase(name, done, total)
+            if self._place.num_processes == 1 and "stop" in requests.waiting(self._job.folder):
+                requests.take(self._job.folder)
+                raise Stopped
+
+        return count
 
     def warning(self, message: str) -> None:
         if self._speaks:
@@ -141,12 +155,14 @@ class Report:
         print(f"finished after {clock(seconds)}: {lora}", flush=True)
         self._end("finished", lora=str(lora), steps=step, seconds=seconds)
 
-    def stopped(self, lora: Path, step: int) -> None:
+    def stopped(self, lora: Path | None, step: int) -> None:
+        """`lora`: what was learnt so far; None if nothing was."""
         print(f"stopped at step {step} of {self._plan.total_steps}; run it again to go on", flush=True)
-        self._end("stopped", step=step, lora=str(lora))
+        self._end("stopped", step=step, lora=str(lora) if lora else None)
 
     def _end(self, kind: str, **values) -> None:
-        self._board.close()
+        if self._board:
+            self._board.close()
         self._events.write(kind, **values)
 
     def _inside(self, path: Path) -> str:

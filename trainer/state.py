@@ -40,6 +40,8 @@ def save(folder: Path, state: State) -> Path:
     """Write `state` as folder/step-00000100. Raises OSError (a full disk, say), and then the older states are still
     there."""
     final = folder / f"step-{state.position['step']:08d}"
+    if whole(final):  # the same step again, after Stop: what is there is as good
+        return final
     aside = folder / f".{final.name}.{os.getpid()}"
     sweep(folder)
     aside.mkdir(parents=True)
@@ -55,7 +57,7 @@ def save(folder: Path, state: State) -> Path:
             sync(file)
         (aside / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         sync(aside / MANIFEST)
-        if final.exists():  # the same step again, after a resume: the old one is as good, but this one is newer
+        if final.exists():  # damaged
             shutil.rmtree(final)
         os.replace(aside, final)
         sync(folder)

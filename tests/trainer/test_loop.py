@@ -311,3 +311,49 @@ def test_dry_run_prints_the_plan(configure, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["total_steps"] == 18
     assert command.main([str(path), "--dry-run", "--run.epoch", "3"]) == 2
     assert "run.epochs" in capsys.readouterr().err
+
+
+def test_stopping_before_there_is_anything_to_keep(configure):
+    """A warm-up begins at rate 0, so after one step the LoRA is still nothing: that is no failure. Nor is stopping
+    while pictures are still being encoded."""
+    job = command.create(configure(schedule={"warmup": 0.5}, save={"every_steps": 1}))
+    requests.ask(job.folder, "stop")
+    train(job.folder)
+    assert job.state() == "stopped" and job.last_event["lora"] is None and not losses(job)
+    train(job.folder)
+    assert job.state() == "finished" and len(events(job, "checkpoint")) == 5
+
+
+def test_a_wish_from_last_time_does_not_stop_this_time(configure, capsys):
+    job = command.create(configure())
+    requests.ask(job.folder, "stop")
+    assert command.follow(job) == 0
+    assert job.state() == "finished" and len(losses(job)) == 6
+    assert "--config_file" in " ".join(job.argv), "no default of the machine's counts"
+
+
+def test_the_same_command_again_goes_on_with_its_job(configure):
+    config = configure()
+    job = command.prepared(config, None)
+    assert command.prepared(config, None).folder == job.folder
+    assert command.prepared(configure(run={"epochs": 2}), None).folder != job.folder
+    train(job.folder)
+    assert command.prepared(config, None).folder != job.folder, "a finished one is done"
+
+
+def test_changed_pictures_are_told_when_a_run_goes_on(configure, pictures):
+    job = run(configure())
+    (pictures / "00.png").unlink()
+    train(job.folder)
+    assert any("pictures have changed" in event["message"] for event in events(job, "warning"))
+
+
+def test_a_picture_damaged_inside_is_named(configure, pictures):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    noise.save(pictures / "07.png")
+    data = bytearray((pictures / "07.png").read_bytes())
+    data[200:4000] = bytes(3800)
+    (pictures / "07.png").write_bytes(data)
+    job = command.create(configure())
+    assert worker.main(["train", str(job.folder)]) == 1
+    assert "07.png" in job.last_event["cause"] and "dataset.folders" in job.last_event["cause"]

@@ -89,6 +89,10 @@ class Family(ABC):
         """What the denoiser reads of each caption. The batch is the first axis of every tensor."""
 
     @abstractmethod
+    def tokenizer_id(self) -> str:
+        """A text that changes when captions would be cut into tokens otherwise; encoded captions are kept under it."""
+
+    @abstractmethod
     def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
         """Every step, with gradients: what the denoiser makes of noisy latents [B, C, h, w], in their shape."""
 

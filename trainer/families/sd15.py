@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from trainer.families.base import Drawing, Family, Footprint
 from trainer.lora import keys, targets
+from trainer.models import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -43,28 +44,27 @@ class Sd15(Family):
         from diffusers import AutoencoderKL
 
         self._pipe = self._read(model, dtype)
-        self._prediction_type = model.prediction_type or self._pipe.scheduler.config.prediction_type
+        self.prediction_type = model.prediction_type or self._pipe.scheduler.config.prediction_type
         if vae:
             self._pipe.vae = AutoencoderKL.from_pretrained(vae, dtype=torch.float32)
         parts = {"denoiser": self._pipe.unet, "vae": self._pipe.vae, "text_encoder": self._pipe.text_encoder}
         for part in parts.values():
             part.requires_grad_(False).eval()
-        self._pipe.vae.float()  # encoded once and decoded rarely: exactness costs nothing here
         return parts
 
     def _read(self, model: BaseModel, dtype: torch.dtype):
-        from diffusers import StableDiffusionPipeline
+        import torch
+        from diffusers import AutoencoderKL, StableDiffusionPipeline
 
         # No safety checker: it is 1.2 GB that training never looks at.
-        plain = {
-            "dtype": dtype,
-            "safety_checker": None,
-            "feature_extractor": None,
-            "requires_safety_checker": False,
-        }
+        plain = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+        # The VAE is read in float32, not raised to it afterwards: what bfloat16 has rounded off would stay off.
         if model.kind in ("folder", "hub"):
-            return StableDiffusionPipeline.from_pretrained(model.where, **plain)
-        return StableDiffusionPipeline.from_single_file(model.where, config=str(self.single_file_configs()), **plain)
+            dtypes = {"default": dtype, "vae": torch.float32}
+            return StableDiffusionPipeline.from_pretrained(model.where, dtype=dtypes, **plain)
+        configs = str(self.single_file_configs())
+        vae = AutoencoderKL.from_single_file(model.where, config=configs, subfolder="vae", dtype=torch.float32)
+        return StableDiffusionPipeline.from_single_file(model.where, config=configs, vae=vae, dtype=dtype, **plain)
 
     @staticmethod
     def single_file_configs() -> Path:
@@ -79,6 +79,8 @@ class Sd15(Family):
 
     @prediction_type.setter
     def prediction_type(self, said: str) -> None:
+        if said not in ("epsilon", "v_prediction"):
+            raise ModelError(f"it predicts {said!r}; only epsilon and v_prediction can be trained")
         self._prediction_type = said
 
     def alphas_cumprod(self) -> Tensor:
@@ -99,7 +101,11 @@ class Sd15(Family):
             raise ValueError(
                 f"model.base: its noise schedule {said.beta_schedule!r} is not one of linear, scaled_linear"
             )
-        return (1 - betas).cumprod(0)
+        alphas = (1 - betas).cumprod(0)
+        return without_terminal_signal(alphas) if said.get("rescale_betas_zero_snr") else alphas
+
+    def tokenizer_id(self) -> str:
+        return self._pipe.tokenizer.backend_tokenizer.to_str()
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         posterior = self._pipe.vae.encode(pixels).latent_dist
@@ -162,7 +168,8 @@ class Sd15(Family):
         import diffusers
 
         kinds = {
-            "ddim": ("DDIMScheduler", {}),
+            # clip_sample, on by default, would cut latents off at 1 where the model's own scheduler does not forbid it.
+            "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
             "euler": ("EulerDiscreteScheduler", {}),
             "euler_a": ("EulerAncestralDiscreteScheduler", {}),
             "dpm++_2m": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
@@ -176,3 +183,11 @@ class Sd15(Family):
         vae = self._pipe.vae
         pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
         return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
+
+
+def without_terminal_signal(alphas: Tensor) -> Tensor:
+    """The schedule shifted and stretched so that the last timestep is pure noise (Lin et al., arXiv 2305.08891,
+    algorithm 1)."""
+    roots = alphas.sqrt()
+    roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+    return roots**2

@@ -11,12 +11,10 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from peft.helpers import disable_input_dtype_casting
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
@@ -118,18 +116,14 @@ def load_state(parts: Mapping[str, nn.Module], saved: Mapping[str, Tensor]) -> N
             weight.copy_(saved[key])
 
 
-@contextmanager
-def without_input_casts(*modules: nn.Module) -> Iterator[None]:
-    """Inside autocast: spare the float32 copy of every layer's input that PEFT makes, since autocast casts anyway.
+def trust_autocast(module: nn.Module) -> None:
+    """Spare the float32 copy of every layer's input that PEFT makes: autocast casts anyway.
 
-    Outside autocast a bfloat16 input would meet float32 adapters, so that is refused.
+    From then on the part may only run inside autocast; outside it a bfloat16 input would meet float32 adapters. It
+    holds for the backward pass too, where gradient checkpointing runs the forward again and must find it unchanged.
     """
-    if not any(torch.is_autocast_enabled(kind) for kind in ("cuda", "cpu", "mps")):
-        raise RuntimeError("without_input_casts works only inside torch.autocast")
-    with ExitStack() as stack:
-        for module in modules:
-            stack.enter_context(disable_input_dtype_casting(module))
-        yield
+    for layer in layers(module).values():
+        layer.cast_input_dtype_enabled = False
 
 
 def _named_weights(parts: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:

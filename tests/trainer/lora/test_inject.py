@@ -128,20 +128,18 @@ def test_alphas_are_what_the_layers_apply():
     assert {name.rsplit(".lora_", 1)[0] for name in inject.state(parts)} == inject.alphas(parts).keys()
 
 
-def test_without_input_casts_is_for_autocast_only_and_changes_little():
+def test_trusting_autocast_changes_little_and_needs_it():
     parts = {name: module.to(torch.bfloat16) for name, module in tiny_parts().items()}
     attach(parts)
     scramble(parts)
     unet = parts["denoiser"]
-    with pytest.raises(RuntimeError), inject.without_input_casts(unet):
-        pass
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         plain = predict(unet, torch.bfloat16).float()
-        with inject.without_input_casts(unet):
-            lean = predict(unet, torch.bfloat16).float()
-            assert not any(layer.cast_input_dtype_enabled for layer in inject.layers(unet).values())
-    assert all(layer.cast_input_dtype_enabled for layer in inject.layers(unet).values())
+        inject.trust_autocast(unet)
+        lean = predict(unet, torch.bfloat16).float()
     assert (plain - lean).abs().max() <= 0.02 * plain.abs().max()
+    with torch.no_grad(), pytest.raises(RuntimeError, match="type"):
+        predict(unet, torch.bfloat16)
 
 
 @pytest.mark.parametrize("path, layers", [
