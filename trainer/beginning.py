@@ -27,7 +27,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
 def where_to_train(config: TrainSettings) -> PartialState:
     """The device of this process, and the other processes if there are any. Raises SettingsError."""
     chosen = config.accelerate
-    cpu = chosen.cpu or torch.accelerator.current_accelerator() is None
+    cpu = chosen.cpu or not torch.accelerator.is_available()
     # While the first process draws samples the others wait for it; the default of ten minutes would end the run.
     place = PartialState(cpu=cpu, timeout=timedelta(hours=12))
     if place.num_processes != chosen.processes:
