@@ -17,7 +17,7 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 def inputs_of(form: Form) -> list[Callable]:
     """A person typing or clicking in any field of a form. Values set by us do not count.
 
-    Gradio's own `Textbox.input` hears only key presses, not pasting, so `widgets/form.js` listens to the
-    browser's own events; what is chosen from a list makes none, and what is typed into our own table is told by itself."""
+    Gradio's own `Textbox.input` hears only key presses, not pasting, so `widgets/form.js` listens to the browser's
+    events; choosing from a list makes none of those, and our own table of rows tells by itself."""
     chosen = [field.input for field in form.fields if isinstance(field, (gr.Dropdown, gr.HTML))]
     return [form.guide.input, *chosen]

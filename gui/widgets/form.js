@@ -87,7 +87,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
 
   const form = () => document.getElementById(`${about.form}-form`);
   document.addEventListener("input", (event) => {
-    const block = event.target.closest?.(".lor-field");
+    const block = event.target.closest?.(".lor-field[id]");
     const field = block && about.fields.find((candidate) => candidate.id === block.id);
     if (!field) return;
     touched.add(field.path);
