@@ -47,7 +47,7 @@ def train(folder: Path) -> None:
         try:
             run, preview, output = begin(folder, config, dataset, planned, place, report)
         except Stopped:
-            return report.stopped(None, 0)
+            return report.stopped(None, state.last_step(folder / "state"))
         finished = steps(run, folder, preview, output, report)
     if place.is_main_process:
         run.save_state(folder / "state")

@@ -91,6 +91,11 @@ def saved(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
 
 
+def last_step(folder: Path) -> int:
+    """The step of the newest state; 0 without one."""
+    return max((int(path.name.removeprefix("step-")) for path in saved(folder)), default=0)
+
+
 def whole(path: Path) -> bool:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
