@@ -55,6 +55,7 @@ def draw(window: Window) -> gr.Blocks:
     """The page. Each file in `gui/tabs` is one tab; those that touch others are wired once all are there."""
     with gr.Blocks(title="Loratory", analytics_enabled=False, fill_width=True) as page:
         widget("header", elem_id="header")
+        window.parts["notice"] = widget("notice", elem_id="notice")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as window.tabs:
             for tab in tabs():
                 with gr.Tab(tab.title, id=tab.id, elem_id=f"tab-{tab.id}", render_children=True):

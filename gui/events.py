@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,3 +22,18 @@ def inputs_of(form: Form) -> list[Callable]:
     events; choosing from a list makes none of those, and our own table of rows tells by itself."""
     chosen = [field.input for field in form.fields if isinstance(field, (gr.Dropdown, gr.HTML))]
     return [form.guide.input, *chosen]
+
+
+def stamp() -> dict[str, float]:
+    """Makes a widget's value another one than before, so that its script hears of it."""
+    return {"at": time.time()}
+
+
+def attempted(now: dict[str, Any]) -> dict[str, Any]:
+    """A form's state, shown loudly: somebody pressed the button."""
+    return now | {"attempt": time.time()}
+
+
+def notice(text: str, bad: bool = False) -> dict[str, Any]:
+    """A line that comes up for some seconds: the value of the page's `notice`. (Gradio's own need its queue.)"""
+    return {"text": text, "bad": bad} | stamp()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 POINTS = 400  # of a curve: as many as a wide chart has room for
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
-Action = Literal["stop", "save", "sample", "resume", "kill"]
+Action = Literal["stop", "save", "sample", "resume", "queue", "kill"]
 
 
 def router(window: Window) -> APIRouter:
@@ -68,6 +68,8 @@ def router(window: Window) -> APIRouter:
         try:
             if action == "resume":
                 queue.resume(known.job)
+            elif action == "queue":
+                queue.submit(known.job)
             elif action == "kill":
                 process.kill(known.job)
             elif action == "stop" and window.runs.state(known.job) == "queued":
@@ -133,6 +135,7 @@ def described(run: Run, state: str) -> dict[str, Any]:
             {"name": name, "bytes": path.stat().st_size, "kind": kind(run, name), "step": run.checkpoints.get(name)}
             for name, path in files(run).items()
         ],
+        "waits": state == "queued" and (job.folder / "queued.json").exists(),
         "asked": [wish for wish in requests.WISHES if (job.folder / "requests" / wish).exists()],
     }
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from dataset.prepare import PrepareSettings, fields
-from gui.events import QUIET, inputs_of
+from gui.events import QUIET, attempted, inputs_of, stamp
 from gui.form import Form
-from gui.tabs import train
+from gui.training import Training, Typed, Updates
 from gui.widgets import widget
 from jobs.files import REPOSITORY
 from settings.errors import SettingsError, check
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 title = "Dataset"
 order = 10
-DEMO = REPOSITORY / "toy" / "images"
+DEMO = "toy/images"
 
 
 def build(window: Window) -> None:
-    demo = next((str(folder.relative_to(REPOSITORY)) for folder in (DEMO / "train", DEMO) if folder.is_dir()), "")
+    demo = DEMO if (REPOSITORY / DEMO).is_dir() else ""
     window.parts["pictures"] = widget("pictures", elem_id="pictures", demo=demo)
     with gr.Column(elem_classes=["lor-card", "lor-prepare"]):
         gr.HTML("<h2>Prepare training data</h2>", apply_default_css=False, js_on_load=None)
@@ -38,66 +39,63 @@ def build(window: Window) -> None:
 
 
 def wire(window: Window, page: gr.Blocks) -> None:
+    room = Room(window)
     form, parts = window.forms["prepare"], window.parts
+    page.load(lambda: form.show(window.drafts.load("prepare")), None, form.fields, **QUIET)
+    gr.on(inputs_of(form), room.typed, form.fields, form.guide, trigger_mode="always_last", **QUIET)
+    parts["look"].click(room.look, form.fields, {form.guide, parts["preparation"]}, **QUIET)
+    parts["prepare"].click(room.prepare, form.fields, {form.guide, parts["preparation"]}, **QUIET)
+    parts["copy"].click(room.copy, form.fields, room.training.outputs | {form.guide, window.tabs}, **QUIET)
+    parts["pictures"].choose(room.use_in_place, None, room.training.outputs | {window.tabs}, **QUIET)
 
-    def hydrate() -> dict[Any, Any]:
-        return form.show(window.drafts.load("prepare"))
 
-    def typed(values: dict[Any, Any]) -> dict[str, Any]:
-        window.drafts.save("prepare", form.typed(values))
-        return state(form.typed(values))
+class Room:
+    """Answers to this room's clicks."""
 
-    def look(values: dict[Any, Any]) -> dict[Any, Any]:
-        return attempt(values, lambda settings: window.preparing.look(settings))
+    def __init__(self, window: Window):
+        self._window = window
+        self._form = window.forms["prepare"]
+        self.training = Training(window)
 
-    def begin(values: dict[Any, Any]) -> dict[Any, Any]:
-        return attempt(values, lambda settings: window.preparing.begin(settings))
-
-    def attempt(values: dict[Any, Any], action: Any) -> dict[Any, Any]:
-        """Try it, and put what is wrong beside its field."""
+    def typed(self, values: Typed) -> dict[str, Any]:
+        now = self._form.typed(values)
+        self._window.drafts.save("prepare", now)
         try:
-            action(form.read(values))
+            check(PrepareSettings, now)
         except SettingsError as error:
-            return {form.guide: train.attempted({"problems": error.problems})}
-        return {form.guide: {"problems": {}}, parts["preparation"]: train.stamp()}
+            return {"problems": error.problems}
+        return {"problems": {}}
 
-    def copy(values: dict[Any, Any]) -> dict[Any, Any]:
+    def look(self, values: Typed) -> Updates:
+        return self._attempt(values, self._window.preparing.look)
+
+    def prepare(self, values: Typed) -> Updates:
+        return self._attempt(values, self._window.preparing.begin)
+
+    def copy(self, values: Typed) -> Updates:
         """Fill the training form from the prepared folders."""
         try:
-            settings = form.read(values)
+            settings = self._form.read(values)
         except SettingsError as error:
-            return {form.guide: train.attempted({"problems": error.problems})}
-        return train.fill(window, fields(settings) | words(window, settings)) | {window.tabs: gr.Tabs(selected="train")}
+            return {self._form.guide: attempted({"problems": error.problems})}
+        filled = self.training.fill(fields(settings) | self._words(settings))
+        return filled | {self._window.tabs: gr.Tabs(selected="train")}
 
-    def use_in_place(event: gr.EventData) -> dict[Any, Any]:
+    def use_in_place(self, event: gr.EventData) -> Updates:
         folder = {"path": str(event._data["folder"]), "repeats": event._data.get("repeats")}
-        return train.fill(window, {"dataset.folders": [folder]}) | {window.tabs: gr.Tabs(selected="train")}
+        return self.training.fill({"dataset.folders": [folder]}) | {self._window.tabs: gr.Tabs(selected="train")}
 
-    filled = train.outputs(window) | {window.tabs}
-    page.load(hydrate, None, form.fields, **QUIET)
-    gr.on(inputs_of(form), typed, form.fields, form.guide, trigger_mode="always_last", **QUIET)
-    parts["look"].click(look, form.fields, {form.guide, parts["preparation"]}, **QUIET)
-    parts["prepare"].click(begin, form.fields, {form.guide, parts["preparation"]}, **QUIET)
-    parts["copy"].click(copy, form.fields, filled | {form.guide}, **QUIET)
-    parts["pictures"].choose(use_in_place, None, filled, **QUIET)
+    def _attempt(self, values: Typed, action: Callable[[PrepareSettings], None]) -> Updates:
+        """Try it, and put what is wrong beside its field."""
+        try:
+            action(self._form.read(values))
+        except SettingsError as error:
+            return {self._form.guide: attempted({"problems": error.problems})}
+        return {self._form.guide: {"problems": {}}, self._window.parts["preparation"]: stamp()}
 
-
-def state(values: dict[str, Any]) -> dict[str, Any]:
-    """What the form shows of a half-filled state."""
-    try:
-        check(PrepareSettings, values)
-    except SettingsError as error:
-        return {"problems": error.problems}
-    return {"problems": {}}
-
-
-def words(window: Window, settings: PrepareSettings) -> dict[str, Any]:
-    """The trigger word for the fields of the training form that want one and are still empty."""
-    draft = window.drafts.load("train")
-    subject = " ".join(f"{settings.trigger} {settings.class_words}".split())
-    filled = {}
-    if not (draft.get("metadata") or {}).get("trigger"):
-        filled["metadata.trigger"] = subject
-    if not (draft.get("preview") or {}).get("prompts"):
-        filled["preview.prompts"] = subject
-    return filled
+    def _words(self, settings: PrepareSettings) -> dict[str, Any]:
+        """The trigger word for the fields of the training form that want one and are still empty."""
+        draft = self._window.drafts.load("train")
+        subject = " ".join(f"{settings.trigger} {settings.class_words}".split())
+        wanted = {"metadata.trigger": ("metadata", "trigger"), "preview.prompts": ("preview", "prompts")}
+        return {path: subject for path, (group, name) in wanted.items() if not (draft.get(group) or {}).get(name)}

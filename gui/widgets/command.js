@@ -19,10 +19,3 @@ Loratory.command = (root, { props, watch }) => {
     ]);
   });
 };
-
-// A sentence from the program, as text.
-Loratory.note = (root, { props, watch }) => {
-  const draw = () => Loratory.fill(root, Loratory.el("p", { class: "lor-help" }, props.value || ""));
-  watch("value", draw);
-  draw();
-};

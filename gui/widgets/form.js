@@ -11,6 +11,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
   const touched = new Set();
   let telling, attempted = 0;
   const byPath = new Map(about.fields.map((field) => [field.path, field]));
+  const byId = new Map(about.fields.map((field) => [field.id, field]));
 
   // Gradio owns the fields' elements, so they are hidden by a style sheet and not by changing them.
   const sheet = document.head.appendChild(el("style", { "data-form": about.form }));
@@ -87,9 +88,10 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
 
   const form = () => document.getElementById(`${about.form}-form`);
   document.addEventListener("input", (event) => {
-    const block = event.target.closest?.(".lor-field[id]");
-    const field = block && about.fields.find((candidate) => candidate.id === block.id);
-    if (!field) return;
+    let node = event.target;
+    while (node && !byId.has(node.id)) node = node.parentElement;
+    if (!node) return;
+    const field = byId.get(node.id);
     touched.add(field.path);
     clearTimeout(telling);
     telling = setTimeout(() => { trigger("input"); say(); }, 250);

@@ -24,8 +24,8 @@ Loratory.runView = (id, { changed, load }) => {
   const refresh = async () => {
     const run = await L.get(base);
     once("head", [run.name, run.state, run.created, run.device, run.sentence], () => drawHead(run));
-    once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked], () => drawNow(run));
-    once("actions", [run.state, run.asked, run.kind], () => drawActions(run));
+    once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked, run.waits], () => drawNow(run));
+    once("actions", [run.state, run.asked, run.kind, run.waits], () => drawActions(run));
     once("ending", [run.end, run.warnings, run.state], () => drawEnding(run));
     once("samples", run.samples, () => drawSamples(run));
     once("files", run.files.filter((file) => file.kind !== "record"), () => drawFiles(run));
@@ -51,7 +51,7 @@ Loratory.runView = (id, { changed, load }) => {
     else if (run.total) { progress.max = run.total; progress.value = run.step; }
     else progress.removeAttribute("value");
     const part = phase && `${phase[0].toUpperCase()}${phase.slice(1)}${run.phase.total > 1 ? `: ${run.phase.done} of ${run.phase.total}` : "…"}`;
-    status.textContent = { queued: "Waits for its turn; it starts by itself.", interrupted: `Interrupted at step ${run.step}. It can go on from the last saved state.`,
+    status.textContent = { queued: run.waits ? "Waits for its turn; it starts by itself." : "Not in the queue: it waits for you.", interrupted: `Interrupted at step ${run.step}. It can go on from the last saved state.`,
       running: run.asked.includes("stop") ? "Stopping after this step; what is learnt is saved." : part || (run.total ? `${Math.floor((100 * run.step) / run.total)} %${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : "Starting…"),
       stopped: run.end.killed ? `Ended at once at step ${run.step}, without saving.` : `Stopped at step ${run.step}; saved.`, failed: `Failed${run.step ? ` at step ${run.step}` : ""}.`,
       finished: `Finished${run.end.seconds ? ` in ${L.duration(run.end.seconds)}` : ""}.` }[run.state];
@@ -69,7 +69,7 @@ Loratory.runView = (id, { changed, load }) => {
       training && L.button("Save now", ask("save", "It saves after this step.")), training && L.button("Sample now", ask("sample", "It draws samples after this step.")),
       L.button("End at once…", async () => { if (await L.confirm("End this run at once?", "What was learnt since the last saved state is lost. Stop and save is nearly always better.", "End at once")) await ask("kill")(); }, "quiet")],
     ["interrupted", "stopped", "failed"].includes(run.state) && L.button("Resume", ask("resume", "It goes on where it was saved."), "primary"),
-    run.state === "queued" && L.button("Take out of the queue", ask("stop")),
+    run.state === "queued" && (run.waits ? L.button("Take out of the queue", ask("stop")) : L.button("Put into the queue", ask("queue"), "primary")),
     run.state !== "queued" && training && L.button("Load these settings into the form", load, run.state === "running" ? "quiet" : ""));
   };
   const drawEnding = (run) => L.fill(ending,

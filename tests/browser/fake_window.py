@@ -8,12 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import gui.tabs.train  # noqa: E402
 from gui.__main__ import main  # noqa: E402
 from jobs import folder  # noqa: E402
 from jobs.folder import Job  # noqa: E402
 from settings import toml  # noqa: E402
-from trainer.command import with_absolute_paths  # noqa: E402
+from trainer import command  # noqa: E402
 from trainer.config import TrainSettings  # noqa: E402
 from trainer.plan import plan  # noqa: E402
 
@@ -22,7 +21,7 @@ STEPS, PAUSE = sys.argv[1:3]
 
 def create(config: TrainSettings) -> Job:
     """As `trainer.command.create`, but for the command."""
-    config = with_absolute_paths(config)
+    config = command.with_absolute_paths(config)
     plan(config)
     fake = str(Path(__file__).with_name("fake_trainer.py"))
     return folder.create(
@@ -31,5 +30,5 @@ def create(config: TrainSettings) -> Job:
 
 
 if __name__ == "__main__":
-    gui.tabs.train.create = create
+    command.create = create
     sys.exit(main(sys.argv[3:]))

@@ -1,0 +1,143 @@
+"""What the training form does: the plan that follows from half-typed values, presets, and starting a run.
+
+Every method here answers a click: it takes what Gradio hands over and returns {component: its new value}.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from gui.events import attempted, notice, stamp
+from gui.routes.presets import known
+from jobs import queue, requests
+from jobs.process import JobError
+from settings import presets, toml
+from settings.coerce import over
+from settings.errors import SettingsError, check, parse
+from settings.flags import flat, nested
+from trainer import command
+from trainer.config import TrainSettings
+from trainer.families import families
+from trainer.plan import plan
+
+if TYPE_CHECKING:
+    from gui.window import Window
+
+Typed = dict[Component, Any]
+Updates = dict[Component, Any]
+
+# What is trained, not how: a preset that does not say it leaves it as it was typed.
+PERSONAL = ("name", "dataset.folders", "save.folder", "save.logging_folder", "metadata.trigger", "preview.prompts")
+
+
+class Training:
+    """The training form with its surroundings. Made once the page's parts are all there."""
+
+    def __init__(self, window: Window):
+        self._window = window
+        self._form = window.forms["train"]
+        self._parts = window.parts
+        self._say = (self._form.guide, window.parts["plan"], window.parts["figures"])
+
+    @property
+    def outputs(self) -> set[Component]:
+        """All that `fill` changes, and where a notice is shown."""
+        return self._form.fields | {*self._say, self._parts["notice"]}
+
+    def fill(self, values: dict[str, Any] | None = None, afresh: bool = False) -> Updates:
+        """Puts values (by path) on the form over what was typed, or, `afresh`, over the defaults and what is personal.
+
+        That is the draft from then on."""
+        draft = self._window.drafts.load("train")
+        if afresh:
+            draft = nested({path: value for path, value in flat(draft).items() if path in PERSONAL})
+        now = over(draft, nested(values or {}))
+        updates = self._form.show(now)
+        self._window.drafts.save("train", now)
+        return updates | self._told(self.state(now))
+
+    def typed(self, values: Typed) -> Updates:
+        now = self._form.typed(values)
+        self._window.drafts.save("train", now)
+        return self._told(self.state(now))
+
+    def start(self, values: Typed) -> Updates:
+        try:
+            job = command.create(self._form.read(values))
+            queue.submit(job)
+        except SettingsError as error:
+            return self._refused(values, error)
+        except (JobError, OSError) as error:
+            return {self._parts["notice"]: notice(f"It could not be started: {error}", bad=True)}
+        self._window.runs.changed()
+        return {self._parts["runs"]: {"run": job.id} | stamp(), self._window.tabs: gr.Tabs(selected="runs")}
+
+    def stop(self) -> Updates:
+        running = [job for job in self._window.runs.jobs() if self._window.runs.state(job) == "running"]
+        for job in running:
+            requests.ask(job.folder, "stop")
+        names = ", ".join(job.name for job in running)
+        text = f"{names}: stops after this step, and saves." if running else "Nothing is running."
+        return {self._parts["notice"]: notice(text)}
+
+    def command(self, values: Typed) -> Updates:
+        """The settings as a file, and the commands that train from it."""
+        try:
+            config = command.with_absolute_paths(self._form.read(values))
+        except SettingsError as error:
+            return self._refused(values, error)
+        starts = shlex.join(command.argv(config)).replace("'{job}'", "JOB")
+        shown = {"file": f"{config.name}.toml", "toml": toml.dumps(config), "accelerate": starts}
+        return {self._parts["command"]: shown | stamp()}
+
+    def load_preset(self, event: gr.EventData) -> Updates:
+        preset = known(self._window).get(str(event._data.get("key")))
+        if preset is None:
+            return {self._parts["notice"]: notice("There is no such preset any more.", bad=True)}
+        return self.load(preset.path)
+
+    def load(self, path: Path) -> Updates:
+        """Puts a settings file, complete or partial, on the form."""
+        try:
+            values = toml.loads(TrainSettings, toml.text_of(path))
+            parse(TrainSettings, values)
+        except SettingsError as error:
+            return {self._parts["notice"]: notice(f"These settings do not fit: {error}", bad=True)}
+        return self.fill(flat(values), afresh=True)
+
+    def keep_preset(self, values: Typed, event: gr.EventData) -> Updates:
+        name, about = str(event._data.get("name", "")), str(event._data.get("description", ""))
+        try:
+            config = self._form.read(values)
+            kept = presets.save(self._window.home / "presets", config.model.family, name, config, about)
+        except SettingsError as error:
+            return {self._parts["notice"]: notice(f"Not saved. {error}", bad=True)}
+        shown = {"key": f"yours/{kept.family}/{kept.name}"} | stamp()
+        return {self._parts["presets"]: shown, self._parts["notice"]: notice(f"Saved as the preset {kept.name}.")}
+
+    def state(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What follows from half-typed values: the plan or what it lacks, and the fields that mean nothing now."""
+        complete = over(TrainSettings().model_dump(mode="json"), values)
+        family = families().get(complete["model"]["family"])
+        hidden = self._form.hidden(complete, family.traits if family else ())
+        found: dict[str, Any] = {"problems": {}, "warnings": {}, "plan": None, "attempt": 0, "hidden": hidden}
+        try:
+            config = command.with_absolute_paths(check(TrainSettings, values))
+            dataset = self._window.scans.scan(config.dataset.folders, config.dataset.caption_extension)
+            planned = plan(config, dataset)
+        except SettingsError as error:
+            return found | {"problems": error.problems}
+        summary = {"sentence": planned.sentence, "table": planned.table, "total_steps": planned.total_steps}
+        return found | {"plan": summary, "warnings": planned.warnings}
+
+    def _told(self, now: dict[str, Any]) -> Updates:
+        return dict.fromkeys(self._say, now)
+
+    def _refused(self, values: Typed, error: SettingsError) -> Updates:
+        now = self.state(self._form.typed(values)) | {"problems": error.problems}
+        return self._told(attempted(now))
