@@ -73,7 +73,8 @@ class Training:
         except SettingsError as error:
             return self._refused(values, error)
         except (JobError, OSError) as error:
-            return {self._parts["notice"]: notice(f"It could not be started: {error}", bad=True)}
+            reason = unreachable(error) if isinstance(error, OSError) else error
+            return {self._parts["notice"]: notice(f"It could not be started: {reason}", bad=True)}
         self._window.runs.changed()
         return {self._parts["runs"]: {"run": job.id} | stamp(), self._window.tabs: gr.Tabs(selected="runs")}
 
@@ -91,6 +92,8 @@ class Training:
             config = command.with_absolute_paths(self._form.read(values))
         except SettingsError as error:
             return self._refused(values, error)
+        except OSError as error:
+            return {self._parts["notice"]: notice(unreachable(error), bad=True)}
         starts = shlex.join(command.argv(config)).replace("'{job}'", "JOB")
         shown = {"file": f"{config.name}.toml", "toml": toml.dumps(config), "accelerate": starts}
         return {self._parts["command"]: shown | stamp()}
@@ -132,6 +135,8 @@ class Training:
             planned = plan(config, dataset)
         except SettingsError as error:
             return found | {"problems": error.problems}
+        except OSError as error:  # a drive that has gone, or a path longer than any system's
+            return found | {"problems": {"path": unreachable(error)}}
         summary = {"sentence": planned.sentence, "table": planned.table, "total_steps": planned.total_steps}
         return found | {"plan": summary, "warnings": planned.warnings}
 
@@ -141,3 +146,8 @@ class Training:
     def _refused(self, values: Typed, error: SettingsError) -> Updates:
         now = self.state(self._form.typed(values)) | {"problems": error.problems}
         return self._told(attempted(now))
+
+
+def unreachable(error: OSError) -> str:
+    """What the system said of a path, short enough to be read."""
+    return f"{error.strerror or error}: {str(error.filename or '')[:100]}"
