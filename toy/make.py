@@ -7,7 +7,7 @@ and continued run sees the same data as an unbroken one. `--steps` may change be
 zero over whatever total is asked for, so a finished stage can be trained further by asking for more.
 
     python -m toy.make all --work DIR          # pictures, vae, latents, unet, save
-    python -m toy.make unet --work DIR --steps 9000
+    python -m toy.make unet --work DIR --steps 4000
 """
 
 from __future__ import annotations
@@ -380,7 +380,7 @@ def save(work: Path, folder: Path = MODEL_FOLDER) -> None:
 
 
 STAGES = ("pictures", "vae", "latents", "unet", "save")
-STAGE_STEPS = {"vae": 3000, "unet": 7000}
+STAGE_STEPS = {"vae": 1800, "unet": 2600}
 
 
 def main() -> None:
