@@ -98,7 +98,8 @@ class Training:
         shown = {"file": f"{config.name}.toml", "toml": toml.dumps(config), "accelerate": starts}
         return {self._parts["command"]: shown | stamp()}
 
-    def load_preset(self, event: gr.EventData) -> Updates:
+    def load_preset(self, values: Typed, event: gr.EventData) -> Updates:
+        self._window.drafts.save("train", self._form.typed(values))  # the newest of what is personal stays
         preset = known(self._window).get(str(event._data.get("key")))
         if preset is None:
             return {self._parts["notice"]: notice("There is no such preset any more.", bad=True)}

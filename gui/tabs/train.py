@@ -45,5 +45,5 @@ def wire(window: Window, page: gr.Blocks) -> None:
     parts["start"].click(training.start, form.fields, answers | {parts["runs"], window.tabs}, **QUIET)
     parts["stop"].click(training.stop, None, parts["notice"], **QUIET)
     parts["print"].click(training.command, form.fields, answers | {parts["command"]}, **QUIET)
-    parts["presets"].choose(training.load_preset, None, training.outputs, **QUIET)
+    parts["presets"].choose(training.load_preset, form.fields, training.outputs, **QUIET)
     parts["presets"].keep(training.keep_preset, form.fields, {parts["presets"], parts["notice"]}, **QUIET)

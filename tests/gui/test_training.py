@@ -87,10 +87,11 @@ def test_what_was_typed_is_there_again(training):
 
 
 def test_a_preset_leaves_alone_what_is_personal(training, pictures):
-    training.fill({"name": "mine", "dataset.folders": [{"path": str(pictures)}], "run.epochs": 99})
+    values = on_form(training, training.fill({"dataset.folders": [{"path": str(pictures)}], "run.epochs": 99}))
+    values[next(field for field in values if field.elem_id == "train-name")] = "mine"  # typed a moment ago
     config = TrainSettings.model_validate({"run": {"batch_size": 4}})
     presets.save(training._window.home / "presets", "sd15", "four", config)
-    loaded = training.load_preset(event(key="yours/sd15/four"))
+    loaded = training.load_preset(values, event(key="yours/sd15/four"))
     typed = training._form.typed(on_form(training, loaded))
     assert typed["name"] == "mine" and typed["dataset"]["folders"] == [{"path": str(pictures)}]
     assert typed["run"]["batch_size"] == 4 and typed["run"]["epochs"] == TrainSettings().run.epochs
@@ -101,11 +102,12 @@ def test_a_preset_that_does_not_fit_changes_nothing(training):
     path = training._window.home / "presets" / "sd15" / "old.toml"
     path.parent.mkdir(parents=True)
     path.write_text("[lora.denoiser]\nrnak = 4\n")
-    refused = training.load_preset(event(key="yours/sd15/old"))
+    refused = training.load_preset(on_form(training, before), event(key="yours/sd15/old"))
     assert list(refused) == [training._parts["notice"]]
     assert "rank" in answer(training, refused, "notice")["text"]
     assert on_form(training, training.fill()) == on_form(training, before)
-    assert "no such preset" in answer(training, training.load_preset(event(key="../../x")), "notice")["text"]
+    refused = training.load_preset(on_form(training, before), event(key="../../x"))
+    assert "no such preset" in answer(training, refused, "notice")["text"]
 
 
 def test_keeping_a_preset(training, pictures):
