@@ -50,7 +50,7 @@ def test_the_demo_by_hand(visit: Visit, server: Server, tmp_path: Path, picture)
     page.get_by_role("button", name="Copy info to respective fields").click()
 
     expect(page.get_by_label("Folder, row 1", exact=True)).to_have_value(str(target / "img"))
-    expect(page.locator("#plan")).to_contain_text("20 pictures x 40 epochs / batch 4 =")
+    expect(page.locator("#plan")).to_contain_text("20 pictures x 50 epochs / batch 4 =")
     picture("training")
     if not TAKES_PICTURES:
         page.get_by_label("Standard").check()
