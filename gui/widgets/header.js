@@ -17,6 +17,9 @@ Loratory.header = (root) => {
     running, el("div", { class: "lor-row tight" }, button,
       L.button("?", () => L.showShortcuts(), "quiet", { "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts" }))));
   L.theme(L.theme());
+  // A room is entered at its top, however one got there.
+  new MutationObserver((changes) => { if (changes.some(({ target }) => target.role === "tab" && target.ariaSelected === "true")) scrollTo(0, 0); })
+    .observe(document.body, { subtree: true, attributeFilter: ["aria-selected"] });
 
   L.poll(root, 2, async () => {
     const runs = await L.get("/api/runs");
