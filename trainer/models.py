@@ -57,8 +57,9 @@ def find(base: str, trust_pickle: bool = False) -> BaseModel:
         if HUB_NAME.fullmatch(base):
             return cached_from_hub(base) or BaseModel(base, "hub")
         raise ModelError(f"there is nothing at {base!r}, and it is no hub name such as author/model")
-    stamp = max(file.stat().st_mtime_ns for file in ([path] if path.is_file() else [path, *path.glob("*/config.json")]))
-    return read(path, trust_pickle, stamp)
+    files = [path] if path.is_file() else [path, *sorted(path.glob("*.json")), *sorted(path.glob("*/*config.json"))]
+    facts = [file.stat() for file in files]
+    return read(path, trust_pickle, tuple((fact.st_mtime_ns, fact.st_size, fact.st_ino) for fact in facts))
 
 
 def located(base: str) -> Path | None:
@@ -71,8 +72,10 @@ def located(base: str) -> Path | None:
 
 
 @lru_cache(maxsize=32)
-def read(path: Path, trust_pickle: bool, stamp: int) -> BaseModel:
-    """`stamp` is the newest change in it, so that an exchanged model is read anew."""
+def read(path: Path, trust_pickle: bool, stamp: tuple[tuple[int, ...], ...]) -> BaseModel:
+    """`stamp` is when each of its files changed, its size and which file it is: an exchanged model is read anew.
+
+    (A time alone is not enough: two changes within one tick of the file system's clock have the same.)"""
     if path.is_dir():
         found = read_folder(path)
         if not trust_pickle and any(pickled(path / part) for part in found.configs):

@@ -39,6 +39,23 @@ window.Loratory = (() => {
   L.post = (url, body = {}) =>
     request(url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
+  // Questions asked one after the other: only the newest answer counts, however late an older one comes.
+  // latest()(promise) resolves to its answer, or never if it was asked again meanwhile.
+  L.latest = () => {
+    let newest = 0;
+    return async (answer) => {
+      const mine = (newest += 1);
+      const outdated = () => mine !== newest;
+      try {
+        const found = await answer;
+        return outdated() ? new Promise(() => {}) : found;
+      } catch (error) {
+        if (outdated()) return new Promise(() => {});
+        throw error;
+      }
+    };
+  };
+
   // Calls `task` every `seconds` for as long as the element is in the page, and only while it can be seen. A lost connection
   // is waited out: the work goes on without the window, so this is worth a quiet line and nothing more.
   let lost = 0;

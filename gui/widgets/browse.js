@@ -5,6 +5,7 @@ Loratory.browse = (kind, start, label) => Loratory.dialog(label || "Choose a fol
   dialog.classList.add("lor-browser");
   const folders = kind === "folder" || kind === "model";
   let here = "";
+  const newest = L.latest();
   const path = el("input", { class: "lor-input", "aria-label": "Path", spellcheck: "false", autofocus: true,
     onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); open(path.value); } } });
   const list = el("div", { class: "lor-entries", role: "listbox", "aria-label": "Folders and files", tabindex: "0" });
@@ -14,7 +15,7 @@ Loratory.browse = (kind, start, label) => Loratory.dialog(label || "Choose a fol
 
   const open = async (wanted) => {
     try {
-      const found = await L.post("/api/browse", { path: wanted, kind });
+      const found = await newest(L.post("/api/browse", { path: wanted, kind }));
       here = found.path;
       path.value = found.path;
       L.fill(places, found.places.map((place) => L.button(place.name, () => open(place.path), "quiet")));

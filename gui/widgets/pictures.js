@@ -3,6 +3,7 @@
 Loratory.pictures = (root, { about, trigger }) => {
   const L = Loratory, { el } = L;
   let data = null, shown = [];
+  const newest = L.latest();
   const path = el("input", { class: "lor-input", id: "dataset-path", type: "text", spellcheck: "false", placeholder: "/home/me/pictures/my subject",
     onkeydown: (event) => { if (event.key === "Enter") open(path.value); } });
   const summary = el("div", { class: "lor-summary" });
@@ -32,7 +33,7 @@ Loratory.pictures = (root, { about, trigger }) => {
   const open = async (wanted) => {
     path.value = wanted;
     L.fill(summary, el("p", { class: "lor-note", role: "status" }, "Looking through the folder…"));
-    const found = await L.attempt(() => L.post("/api/dataset", { path: wanted }));
+    const found = await L.attempt(() => newest(L.post("/api/dataset", { path: wanted })));
     if (found) show(found); else L.fill(summary);
     if (found?.pictures) {  // the nearest guess for what will be prepared
       const source = document.querySelector("#prepare-source input, #prepare-source textarea");
@@ -106,7 +107,7 @@ Loratory.pictures = (root, { about, trigger }) => {
     return [image, text, el("div", { class: "lor-row end" }, L.button("Previous", () => turn(-1)), L.button("Next", () => turn(1)), L.button("Close", () => close(), "", { autofocus: true }))];
   });
 
-  L.attempt(async () => { const found = await L.get("/api/dataset"); if (found.path) show(found); });
+  L.attempt(async () => { const found = await newest(L.get("/api/dataset")); if (found.path) show(found); });
 };
 
 Loratory.problemList = (problems) => Loratory.el("ul", { class: "lor-problem-list" }, problems.map((problem) => Loratory.el("li", {},

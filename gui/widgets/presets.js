@@ -3,6 +3,7 @@
 Loratory.presets = (root, { props, watch, trigger }) => {
   const L = Loratory, { el } = L;
   let presets = [];
+  const newest = L.latest();
   const select = el("select", { class: "lor-input", id: "preset-choice", onchange: () => describe() });
   const about = el("p", { class: "lor-help", role: "status" });
   const remove = L.button("Delete", async () => {
@@ -24,7 +25,7 @@ Loratory.presets = (root, { props, watch, trigger }) => {
     about.textContent = preset ? preset.description : "Complete settings for a purpose. Loading one keeps your pictures, names and folders.";
   };
   const list = async (wanted = select.value) => {
-    presets = await L.get("/api/presets");
+    presets = await newest(L.get("/api/presets"));
     const group = (name, members) => members.length > 0 && el("optgroup", { label: name }, members.map((preset) => el("option", { value: preset.key }, `${preset.family} · ${preset.name}`)));
     L.fill(select, el("option", { value: "" }, "Choose a preset…"), group("Built in", presets.filter((preset) => preset.builtin)), group("Yours", presets.filter((preset) => !preset.builtin)));
     select.value = presets.some((preset) => preset.key === wanted) ? wanted : "";

@@ -208,9 +208,11 @@ def test_presets(visit: Visit, filled: Server) -> None:
     look_at(visit, "LoRA training")
     page = visit.page
     page.locator("#train-name input").fill("kept")
+    page.locator("#train-lora-denoiser-rank input").fill("5")
     page.get_by_label("Preset", exact=True).select_option("ours/sd15/style")
     expect(page.locator("#presets")).to_contain_text("style")
     page.get_by_role("button", name="Load", exact=True).click()
+    expect(page.locator("#train-lora-denoiser-rank input")).to_have_value("32")
     expect(page.locator("#train-name input")).to_have_value("kept")
     page.locator("#train-lora-denoiser-rank input").fill("24")
     page.get_by_role("button", name="Save as…").click()
