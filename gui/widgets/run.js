@@ -23,6 +23,7 @@ Loratory.runView = (id, { changed, load }) => {
   const ask = (action, done) => async () => { if ((await L.attempt(() => L.post(`${base}/${action}`))) !== undefined && done) L.toast(done); changed(); await refresh(); };
   const refresh = async () => {
     const run = await L.get(base);
+    once("state", run.state, changed);  // the list beside says the same
     once("head", [run.name, run.state, run.created, run.device, run.sentence], () => drawHead(run));
     once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked, run.waits], () => drawNow(run));
     once("actions", [run.state, run.asked, run.kind, run.waits], () => drawActions(run));

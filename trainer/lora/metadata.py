@@ -10,6 +10,7 @@ import json
 import math
 import time
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dataset import stats
 from dataset.scan import Dataset
 from trainer.config import TrainSettings
+from trainer.plan import lay_out
 
 if TYPE_CHECKING:
     from trainer.families.base import Family
@@ -118,13 +120,14 @@ def _training(config: TrainSettings) -> dict[str, Any]:
 
 def _data(config: TrainSettings, dataset: Dataset) -> dict[str, Any]:
     settings, captions = config.dataset, config.captions
+    shown = [replace(dataset.items[entry.item], repeats=entry.repeats) for entry in lay_out(config, dataset.items)]
     return {
         "ss_resolution": f"{settings.resolution},{settings.resolution}",
         "ss_enable_bucket": settings.buckets,
         "ss_bucket_no_upscale": not settings.upscale,
         "ss_min_bucket_reso": settings.bucket_min,
         "ss_max_bucket_reso": settings.bucket_max,
-        "ss_bucket_info": json.dumps(stats.bucket_info(dataset.items, settings)),
+        "ss_bucket_info": json.dumps(stats.bucket_info(shown, settings)),
         "ss_flip_aug": settings.flip,
         "ss_color_aug": False,
         "ss_random_crop": False,
