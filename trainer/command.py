@@ -9,15 +9,13 @@ import argparse
 import json
 import os
 import sys
-import time
 import tomllib
 from pathlib import Path
 
-from jobs import folder, process, requests
-from jobs.events import EventWriter
+import jobs.follow
+from jobs import folder
 from jobs.folder import Job
 from jobs.process import JobError
-from jobs.verdict import verdict
 from settings import flags, toml
 from settings.errors import SettingsError, check
 from trainer.config import TrainSettings
@@ -109,11 +107,10 @@ def prepared(config: TrainSettings, at: Path | None) -> Job:
     same command again goes on with its job. A new one where there is none. Raises SettingsError."""
     wanted = with_absolute_paths(config)
     if at is None:
-        begun = (job for job in folder.jobs() if job.kind == "train" and not differences(job, wanted))
-        return next((job for job in begun if job.state() != "finished"), None) or create(config)
-    if not (at / "job.json").exists():
+        return jobs.follow.begun("train", lambda job: not differences(job, wanted)) or create(config)
+    job = jobs.follow.at(at)
+    if job is None:
         return create(config, at)
-    job = Job(at.absolute())
     if changed := differences(job, wanted):
         problems = {
             path: f"the run in {at} was started with {old}, not {new}: use another folder, or change it back"
@@ -132,53 +129,8 @@ def differences(job: Job, config: TrainSettings) -> dict[str, tuple[str, str]]:
 
 
 def follow(job: Job) -> int:
-    """Start the job, unless it runs or is done, and tell what happens until it ends. Ctrl+C asks it to stop and save.
-
-    Returns the exit code: 0 when it finished or was stopped, 1 when it failed.
-    """
-    if job.state() == "finished":
-        print(f"{job.folder} is finished already", flush=True)
-        return 0
-    log = job.log_path.stat().st_size if job.log_path.exists() else 0
-    if job.state() != "running":
-        begin(job)
-    print(f"job: {job.folder}", flush=True)
-    while True:
-        try:
-            running = job.state() == "running"
-            log = echo(job, log)
-            if not running:
-                break
-            time.sleep(0.3)
-        except KeyboardInterrupt:
-            print("\nstopping after this step; what is learnt is saved", flush=True)
-            requests.ask(job.folder, "stop")
-    if job.state() == "interrupted":
-        EventWriter(job.events_path).write("failed", **verdict(1, job.log_path))
-    last = job.last_event
-    if last["kind"] == "failed":
-        print(f"\n{last['cause']}\n{last['fix']}", file=sys.stderr, flush=True)
-    return 0 if last["kind"] in ("finished", "stopped") else 1
-
-
-def begin(job: Job) -> None:
-    """Start a job, or start it again: what it said or was asked last time counts no more."""
-    requests.take(job.folder)
-    if job.last_event:
-        EventWriter(job.events_path).write("resumed")
-    process.start(job)
-
-
-def echo(job: Job, offset: int) -> int:
-    """Print what the log has got since, whole lines only; returns where to go on."""
-    if not job.log_path.exists():
-        return offset
-    with job.log_path.open("rb") as file:
-        file.seek(offset)
-        whole, newline, _ = file.read().rpartition(b"\n")
-    if newline:
-        print(whole.decode("utf-8", "replace"), flush=True)
-    return offset + len(whole) + len(newline)
+    """Run the job to its end and tell what happens; the exit code, as jobs.follow has it."""
+    return jobs.follow.follow(job, "stopping after this step; what is learnt is saved")
 
 
 if __name__ == "__main__":
