@@ -50,6 +50,7 @@ class Picture:
     image: Image.Image  # RGB, upright, transparency on white
     existing: str = ""  # the caption that it had before this run
     tags: str = ""  # what the taggers before this one in the same run said
+    caption: str = ""  # and what the others before it said
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,11 @@ class Captioner(ABC):
         from captioners.weights import find
 
         return find(settings.model, cls.published)
+
+    @classmethod
+    def further(cls, settings: Section) -> list[Weights]:
+        """Other models that these settings need beside it. They are on this machine, too, when `load` is called."""
+        return []
 
     @abstractmethod
     def load(self, weights: Weights | None, progress: Progress) -> None:

@@ -149,7 +149,8 @@ def refusal(model: str, error: Exception) -> str:
         return f"the hub has no model {model!r}, or it is private: check the name"
     if "RevisionNotFoundError" in kinds:
         return f"the hub no longer has the version of {model} that is known to work"
-    return f"{model} could not be downloaded, check the connection; what is here already is kept ({error})"
+    why = str(error.__cause__ or error).partition("\n")[0]
+    return f"{model} could not be downloaded, check the connection; what is here already is kept ({why})"
 
 
 def counting(progress: Progress) -> type[Any]:
