@@ -22,9 +22,9 @@ ALLOWED = {
     "jobs": set(),
     "setup": {"jobs"},
     "dataset": {"settings"},
-    "trainer": {"dataset", "settings", "jobs", "toy"},  # toy: the demo's score
+    "trainer": {"dataset", "settings", "jobs"},
     "captioners": {"dataset", "settings", "jobs"},
-    "toy": {"dataset", "settings", "trainer"},
+    "toy": {"dataset", "settings", "jobs", "trainer", "captioners"},
     "gui": {"trainer", "captioners", "dataset", "jobs", "settings", "setup"},
 }
 # package -> the only packages of others that importing all of it may load, beside what those load themselves

@@ -18,6 +18,7 @@ from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
+from toy.score import character_score
 from trainer import command
 from trainer.config import TrainSettings
 from trainer.models import ROOT
@@ -52,8 +53,6 @@ def main(arguments: list[str]) -> int:
 def result(job: Job, config: TrainSettings, began: float) -> dict:
     """What the demo is judged by. A score is how much the samples that asked for the character show it:
     toy/score.py."""
-    from toy.score import character_score
-
     events, _ = read_events(job.events_path)
     done = job.last_event
     samples = {

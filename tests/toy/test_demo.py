@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainer import demo
+from toy import demo
 
 
 def test_the_demo_improves_its_score(tmp_path, capsys):
