@@ -8,7 +8,7 @@ from functools import cache
 
 from captioners.base import Captioner
 
-NOT_CAPTIONERS = {"__main__", "base", "command", "config", "gate", "join", "run", "source", "weights"}
+NOT_CAPTIONERS = {"__main__", "base", "command", "config", "failures", "gate", "join", "run", "source", "weights"}
 
 
 @cache
