@@ -14,7 +14,7 @@ def test_the_demo_improves_its_score(tmp_path, capsys):
     assert demo.main(["--job", str(tmp_path / "job"), *shorter]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["ok"] is True and result["job"] == str(tmp_path / "job")
-    assert result["score_before"] < 0.02 and result["score_after"] > result["score_before"] + 0.03
+    assert result["score_before"] < 0.02 and result["score_after"] > result["score_before"] + 0.1
     assert Path(result["lora"]).stat().st_size > 100_000
     with Image.open(result["before_after"]) as sheet:
         assert sheet.width > 400 and sheet.height > 400
