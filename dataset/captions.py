@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dataset.problem import Problem, counted
 from dataset.settings import CaptionSettings
@@ -62,6 +63,36 @@ def decode(data: bytes) -> tuple[str, str]:
     return data.decode("latin-1"), "latin-1"
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a caption file that say something; the first is the caption."""
+    return [line.strip() for line in re.split(r"[\r\n]+", text.replace("\0", "")) if line.strip()]
+
+
+def jsonl_text(entry: dict[str, Any]) -> tuple[str, str]:
+    """(key, text) of the caption in a row of `metadata.jsonl`; ("text", "") where it has none."""
+    found = ((key, entry.get(key)) for key in ("text", "caption"))
+    return next(((key, text) for key, text in found if isinstance(text, str) and text.strip()), ("text", ""))
+
+
+def meta_cap_parts(entry: object) -> dict[str, str]:
+    """What a row of `meta_cap.json` says, by key, in the order in which it makes the caption. Some programs write tags
+    as a list."""
+    parts = {}
+    for key in ("caption", "tags") if isinstance(entry, dict) else ():
+        value = entry.get(key)
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            value = ", ".join(item.strip() for item in value if item.strip())
+        if isinstance(value, str) and value.strip():
+            parts[key] = value.strip()
+    return parts
+
+
+def row_keys(picture: Path, folder: Path) -> list[str]:
+    """What a picture may be called in a table of this folder; the surest first."""
+    relative = picture.relative_to(folder)
+    return [relative.as_posix(), relative.with_suffix("").as_posix(), picture.absolute().as_posix(), picture.stem]
+
+
 def sidecar(picture: Path, extension: str = ".txt") -> Path:
     """Where the caption of a picture is written: beside it, with its own name and this extension."""
     return picture.with_name(f"{picture.stem}{dotted(extension)}")
@@ -93,8 +124,7 @@ class CaptionFinder:
                 return Caption(text, path)
         for folder in self._folders(picture):
             table = self._table(folder)
-            relative = picture.relative_to(folder)
-            for key in (relative.as_posix(), relative.with_suffix("").as_posix(), picture.as_posix(), picture.stem):
+            for key in row_keys(picture, folder):
                 if caption := table.get(key):
                     return caption
         return None
@@ -125,6 +155,9 @@ class CaptionFinder:
 
     def _text_of(self, path: Path) -> str:
         try:
+            if path.exists() and not path.is_file():
+                self._say(path, "this isn't a file", "move it away")
+                return ""  # opening a pipe would wait for ever
             with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
@@ -139,7 +172,7 @@ class CaptionFinder:
         return self._line(path, text, EMPTY)
 
     def _line(self, path: Path, text: str, empty: tuple[str, str] | None = None) -> str:
-        lines = [line.strip() for line in re.split(r"[\r\n]+", text.replace("\0", "")) if line.strip()]
+        lines = lines_of(text)
         if len(lines) > 1:
             self._say(path, f"the caption has {len(lines)} lines; only the first is used", "put it on one line")
         if not lines and empty:
@@ -167,9 +200,7 @@ class CaptionFinder:
             if not isinstance(name, str):
                 wrong.append(str(number))
                 continue
-            texts = (entry.get(key) for key in ("text", "caption"))
-            text = next((text for text in texts if isinstance(text, str) and text.strip()), "")
-            if line := self._line(path, text):
+            if line := self._line(path, jsonl_text(entry)[1]):
                 yield name.replace("\\", "/").removeprefix("./"), Caption(line, path)
         if wrong:
             lines = ", ".join(wrong[:5]) + (", …" if len(wrong) > 5 else "")
@@ -184,9 +215,7 @@ class CaptionFinder:
             return
         by_stem: dict[str, Caption | None] = {}
         for key, entry in entries.items():
-            texts = [entry.get(part) for part in ("caption", "tags")] if isinstance(entry, dict) else []
-            text = ", ".join(text.strip() for text in texts if isinstance(text, str) and text.strip())
-            if not (text := self._line(path, text)):
+            if not (text := self._line(path, ", ".join(meta_cap_parts(entry).values()))):
                 continue
             key, caption = key.replace("\\", "/"), Caption(text, path)
             yield key, caption

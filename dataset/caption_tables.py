@@ -1,0 +1,194 @@
+"""Tables of captions as they are changed: a row gets a new text, and everything else in the file stays as it is.
+
+Which row is a picture's is decided as `captions.CaptionFinder` decides when it reads; a new row comes last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dataset.captions import decode, jsonl_text, lines_of, meta_cap_parts, row_keys
+from dataset.files import FileError
+
+
+def replaced(old: str, text: str, expected: str) -> str:
+    """What becomes of an old text of which `expected` was read as the caption. A caption that was only added to leaves
+    the lines below it, which a person wrote for whatever reason; another caption replaces them all."""
+    old = old.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    if not expected or expected not in text or len(lines_of(old)) < 2:
+        return text
+    lines = old.split("\n")
+    first = next(number for number, line in enumerate(lines) if line.strip())
+    return "\n".join([text, *lines[first + 1 :]]).rstrip("\n")
+
+
+@dataclass
+class JsonLines:
+    """Hugging Face's `metadata.jsonl`: {"file_name": …, "text": …} a line. Lines that aren't changed keep each byte
+    of their text, also those that nobody can read."""
+
+    path: Path
+    data: bytes | None  # as it was read; None: there is no such file
+    _lines: list[str] = field(default_factory=list)
+    _rows: dict[str, int] = field(default_factory=dict)  # name -> line that says something
+    _bare: dict[str, int] = field(default_factory=dict)  # name -> line without a caption
+
+    def __post_init__(self) -> None:
+        self._lines = decode(self.data or b"")[0].split("\n")
+        for number, line in enumerate(self._lines):
+            entry = _parsed(line)
+            name = entry.get("file_name") if isinstance(entry, dict) else None
+            if isinstance(name, str):
+                rows = self._rows if jsonl_text(entry)[1] else self._bare
+                rows.setdefault(name.replace("\\", "/").removeprefix("./"), number)
+
+    def row(self, picture: Path) -> int | None:
+        """Which row is the picture's, if it says something."""
+        return next((self._rows[key] for key in row_keys(picture, self.path.parent) if key in self._rows), None)
+
+    def text(self, picture: Path) -> str:
+        """The picture's caption; "" if it has none."""
+        row = self.row(picture)
+        return "" if row is None else _first_line(jsonl_text(json.loads(self._lines[row]))[1])
+
+    def put(self, picture: Path, text: str) -> None:
+        name = picture.relative_to(self.path.parent).as_posix()
+        if "\\" in name:
+            raise FileError(picture, "a name with a backslash can't stand in a table", "rename it, or write text files")
+        row = self.row(picture)
+        if row is None:
+            row = next((self._bare[key] for key in row_keys(picture, self.path.parent) if key in self._bare), None)
+        if row is None:
+            row = len(self._lines) - (not self._lines[-1].strip())
+            self._lines[row:] = ["{}", ""]
+            entry: dict[str, Any] = {"file_name": name}
+        else:
+            entry = json.loads(self._lines[row])
+        key, old = jsonl_text(entry)
+        entry[key] = replaced(old, text, _first_line(old))
+        end = "\r" if self._lines[row].endswith("\r") else ""
+        self._lines[row] = json.dumps(entry, ensure_ascii=not _encodable(entry)) + end
+        self._rows.setdefault(name, row)
+
+    def bytes(self) -> bytes:
+        """The whole table as it should be."""
+        text = "\n".join(self._lines)
+        return (text if text.endswith("\n") else text + "\n").encode()
+
+
+@dataclass
+class MetaCap:
+    """kohya's `meta_cap.json`: {picture: {"caption": …, "tags": …, …}}, where a picture is its name without extension,
+    or its whole path where names are not enough."""
+
+    path: Path
+    data: bytes | None
+    _entries: dict[str, Any] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)  # name with slashes -> the key as it stands there
+    _stems: Counter[str] = field(default_factory=Counter)
+    _by_stem: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        entries = _parsed(decode(self.data or b"{}")[0])
+        if not isinstance(entries, dict):
+            raise FileError(self.path, "this isn't a table of captions", "mend it, or move it away")
+        self._entries = entries
+        for key in entries:
+            self._name(key)
+
+    def row(self, picture: Path) -> str | None:
+        key = self._key(picture)
+        return key if key is not None and meta_cap_parts(self._entries[key]) else None
+
+    def text(self, picture: Path) -> str:
+        key = self._key(picture)
+        return "" if key is None else _first_line(", ".join(meta_cap_parts(self._entries[key]).values()))
+
+    def put(self, picture: Path, text: str) -> None:
+        key = self._key(picture)
+        if key is None:
+            key = self._new_key(picture)
+            if "\\" in key:
+                raise FileError(picture, "a name with a backslash can't stand in a table",
+                                "rename it, or write text files")
+            self._entries[key] = {}
+            self._name(key)
+        entry = self._entries[key]
+        self._entries[key] = _with_text(entry if isinstance(entry, dict) else {}, text)
+
+    def bytes(self) -> bytes:
+        plain = _encodable(self._entries)
+        return (json.dumps(self._entries, indent=2, ensure_ascii=not plain) + "\n").encode()
+
+    def _name(self, key: str) -> None:
+        name = key.replace("\\", "/")
+        self._names.setdefault(name, key)
+        stem = Path(name).stem if Path(name).suffix else Path(name).name
+        self._stems[stem] += 1
+        self._by_stem.setdefault(stem, key)
+
+    def _key(self, picture: Path) -> str | None:
+        for name in row_keys(picture, self.path.parent):
+            if name in self._names:
+                return self._names[name]
+        return self._by_stem[picture.stem] if self._stems[picture.stem] == 1 else None
+
+    def _new_key(self, picture: Path) -> str:
+        alike = [path for path in picture.parent.glob(f"{_literal(picture.stem)}.*") if path.stem == picture.stem]
+        pictures_alike = {path.suffix.lower() for path in alike} - {".txt", ".caption"}
+        if picture.parent == self.path.parent and len(pictures_alike) < 2 and self._stems[picture.stem] == 0:
+            return picture.stem
+        return picture.absolute().as_posix()
+
+
+Table = JsonLines | MetaCap
+TABLES_BY_NAME: dict[str, type[Table]] = {"metadata.jsonl": JsonLines, "meta_cap.json": MetaCap}
+
+
+def _with_text(entry: dict[str, Any], text: str) -> dict[str, Any]:
+    """The row with another caption: in its caption, in its tags, or in both if the caption's part stays the same."""
+    parts = meta_cap_parts(entry)
+    caption, now = parts.get("caption", ""), ", ".join(parts.values())
+    text = replaced(now, text, _first_line(now))
+    entry = dict(entry)
+    if "tags" in parts and not caption:
+        entry["tags"] = _like(entry["tags"], text)
+    elif "tags" in parts and text.startswith(f"{caption}, "):
+        entry["tags"] = _like(entry["tags"], text.removeprefix(f"{caption}, "))
+    else:
+        entry["caption"] = text
+        if "tags" in parts:
+            del entry["tags"]  # or they would be read behind the caption that replaces them
+    return entry
+
+
+def _like(old: object, text: str) -> str | list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(old, list) else text
+
+
+def _first_line(text: str) -> str:
+    return next(iter(lines_of(text)), "")
+
+
+def _encodable(value: object) -> bool:
+    """Half characters, which JSON can escape, have no place in UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _literal(text: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in text)

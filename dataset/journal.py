@@ -1,0 +1,459 @@
+"""What was changed in a data set's captions, kept beside it, so that any bulk change can be undone, also after a crash.
+
+An action is one file, `.loratory/journal/<id>.jsonl`: who it is, then each change, on the disk before the caption is
+changed, then how it ended. Undoing trusts the journal never and the captions always: a file is put back only while it
+holds what the action wrote, so it doesn't matter where a killed action, undo or redo broke off.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from dataset.captions import EXTENSIONS, TABLES
+from dataset.files import FileError, alone, content, named, swap, sweep, synced
+from dataset.problem import Problem
+
+FOLDER = ".loratory"
+VERSION = 1
+INLINE = 8192  # bytes; longer contents, which are tables, are kept as files, once each and not for every change
+
+State = Literal["running", "done", "undone", "interrupted"]
+
+
+class JournalError(OSError):
+    """Nothing can be noted here, or this action can't be undone now; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One bulk change, for a list of them."""
+
+    id: str
+    label: str
+    time: float  # seconds since 1970
+    files: int  # how many it changed
+    state: State  # interrupted: it was killed; what it did is known and can be undone
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What undoing or redoing did. `kept` are files that were changed outside since and stay as they are."""
+
+    changed: int = 0
+    kept: list[Problem] = field(default_factory=list)
+    id: str | None = None  # None: there was nothing to undo or redo
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a file holds, known by its digest; the bytes may be in the journal, or only in the file itself."""
+
+    digest: str  # "" : there is no file
+    data: bytes | None = None
+
+
+@dataclass
+class _Span:
+    """All that one action did to one file, as one step."""
+
+    file: str
+    before: _Content
+    afters: list[_Content]
+
+
+class Journal:
+    """The journal of the data set in `root`. Making one touches nothing."""
+
+    def __init__(self, root: Path | str):
+        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+        self.folder = self.root / FOLDER / "journal"
+
+    def begin(self, label: str) -> Action:
+        """A new action, to be used in a `with` block. JournalError if the folder can't be written."""
+        moment = time.time()
+        name = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(moment))}-{secrets.token_hex(4)}"
+        try:
+            if not self.root.is_dir():
+                raise JournalError(f"there is no folder {self.root}")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return Action(self, name, label, moment)
+        except OSError as error:
+            if isinstance(error, JournalError):
+                raise
+            raise JournalError(f"nothing can be written in {self.folder} ({error.strerror}), so nothing could be "
+                               "undone; allow writing there, or work on a copy of the data set") from error
+
+    def history(self) -> list[Entry]:
+        """Every action that changed something, newest first."""
+        return [record.entry() for record in self._records()]
+
+    def undo(self, id: str | None = None) -> Outcome:
+        """Put back what was there before an action; None: the newest one that isn't undone."""
+        return self._move(id, "undone", lambda states: next((r for r, state in states if state != "undone"), None))
+
+    def redo(self, id: str | None = None) -> Outcome:
+        """Do again what was undone; None: what was undone last."""
+        return self._move(id, "done", lambda states: max(
+            (r for r, state in states if state == "undone"), key=lambda record: record.moved, default=None))
+
+    def _move(self, id: str | None, to: Literal["done", "undone"],
+              choose: Callable[[list[tuple[_Record, State]]], _Record | None]) -> Outcome:
+        records = self._records()
+        if id is None:
+            record = choose([(record, record.state()) for record in records])
+            if record is None:
+                return Outcome()
+        else:
+            record = next((record for record in records if record.id == id), None)
+            if record is None:
+                raise JournalError(f"{self.folder} knows no action {id!r}")
+        try:
+            with alone(record.path, patience=0.2) as mine:
+                if not mine:
+                    raise JournalError("this action is still going on; stop it first")
+                return _Move(self, record, to).run()
+        except PermissionError as error:
+            raise JournalError(f"{error.filename} can't be written ({error.strerror}); allow it and try again") \
+                from error
+
+    def _records(self) -> list[_Record]:
+        try:
+            names = sorted(os.listdir(self.folder), reverse=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = (_Record.read(self.folder / name) for name in names if name.endswith(".jsonl"))
+        return sorted((record for record in found if record and record.spans), key=lambda r: (r.time, r.id),
+                      reverse=True)
+
+
+class Action:
+    """One bulk change as it happens. Leaving the `with` block by an exception leaves it "interrupted"."""
+
+    def __init__(self, journal: Journal, id: str, label: str, moment: float):
+        self.id = id
+        self._journal = journal
+        self._path = journal.folder / f"{id}.jsonl"
+        self._files: set[str] = set()
+        self._written: dict[str, set[str]] = {}  # of tables: what this action made of them
+        self._swept: set[Path] = set()
+        self._file = self._path.open("xb", buffering=0)
+        self._lock = alone(self._path, patience=0)
+        self._lock.__enter__()
+        self._append({"version": VERSION, "id": id, "label": label, "time": moment})
+        _sync_folder(journal.folder)
+
+    @property
+    def files(self) -> int:
+        """How many files it has changed."""
+        return len(self._files)
+
+    def change(self, file: Path, before: str | bytes | None, after: str | bytes | None) -> bool:
+        """Make `after` of a file that holds `before`; None: no such file. The change is in the journal before it is
+        made. False: the file holds something else by now and stays as it is.
+
+        FileError where this file can't be changed, and OSError where no file could (the disk is full)."""
+        old, new = _bytes(before), _bytes(after)
+        name, real = self._journal_name(file), real_file(file, self._journal.root)
+        if real.parent not in self._swept:
+            with named(real):
+                sweep(real.parent)
+            self._swept.add(real.parent)
+        start = self._file.tell()
+
+        def note() -> None:
+            self._append({"file": name, "before": self._kept(name, old), "after": self._described(name, new)})
+
+        done = False
+        try:
+            done = swap(real, old, new, note)
+        finally:
+            if not done:
+                self._take_back(start)
+        if old != new and done:
+            self._files.add(name)
+        return done
+
+    def close(self) -> None:
+        """End it well. One that changed nothing leaves no trace."""
+        if self._file.closed:
+            return
+        try:
+            if self._files:
+                self._append({"done": time.time()})
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._file.close()
+        self._lock.__exit__(None, None, None)
+        if not self._files:
+            self._path.unlink(missing_ok=True)
+            shutil.rmtree(self._path.with_suffix(""), ignore_errors=True)
+
+    def __enter__(self) -> Action:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+        elif not self._file.closed:
+            self._leave()
+
+    def _journal_name(self, file: Path) -> str:
+        root, path = self._journal.root, Path(os.path.abspath(file))
+        if not path.is_relative_to(root):  # one of them may be written by way of a link
+            root, path = Path(os.path.realpath(root)), Path(os.path.realpath(path.parent)) / path.name
+        if not path.is_relative_to(root):
+            raise FileError(file, f"it isn't in {self._journal.root}", "choose the folder that it is in")
+        return path.relative_to(root).as_posix()
+
+    def _kept(self, name: str, data: bytes | None) -> Any:
+        """A content in a form that brings it back: long ones as a file of their own, unless this action made them."""
+        if data is None or len(data) <= INLINE:
+            return _written(data)
+        digest = _digest(data)
+        if digest not in self._written.get(name, ()):
+            _keep(self._path.with_suffix(""), digest, data)
+        return {"sha256": digest}
+
+    def _described(self, name: str, data: bytes | None) -> Any:
+        """A content in a form that recognises it: long ones are in the file itself, as long as they matter."""
+        if data is None or len(data) <= INLINE:
+            return _written(data)
+        self._written.setdefault(name, set()).add(_digest(data))
+        return {"sha256": _digest(data)}
+
+    def _append(self, values: dict[str, Any]) -> None:
+        _append(self._file, values)
+
+    def _take_back(self, start: int) -> None:
+        """Forget a change that was not made, or half a line that the disk had no room for."""
+        if os.fstat(self._file.fileno()).st_size > start:
+            self._file.seek(start)
+            self._file.truncate()
+
+
+@dataclass
+class _Record:
+    """An action as its file tells it."""
+
+    path: Path
+    id: str
+    label: str
+    time: float
+    spans: dict[str, _Span]
+    last: Literal["done", "undone", ""] = ""  # "": it was killed, or an undo of it was
+    moved: float = 0.0  # when that was
+
+    def entry(self) -> Entry:
+        return Entry(self.id, self.label, self.time, len(self.spans), self.state())
+
+    def state(self) -> State:
+        if self.last:
+            return self.last
+        with alone(self.path, patience=0) as free:
+            return "interrupted" if free else "running"
+
+    @classmethod
+    def read(cls, path: Path) -> _Record | None:
+        """None for a file that is no action of ours. A torn last line is one that was never acted upon."""
+        try:
+            lines = [_parsed(line) for line in path.read_bytes().split(b"\n")]
+        except OSError:
+            return None  # taken away in the meantime, or another person's
+        head = lines[0]
+        known = head.get("version") == VERSION and isinstance(head.get("label"), str)
+        if not known or not isinstance(head.get("time"), int | float):
+            return None
+        record = cls(path, path.stem, head["label"], float(head["time"]), {})
+        for line in lines[1:]:
+            record._add(line)
+        return record
+
+    def _add(self, line: dict[str, Any]) -> None:
+        for word in ("done", "undone", "moving"):
+            if isinstance(line.get(word), int | float):
+                self.last, self.moved = "" if word == "moving" else word, float(line[word])
+        name = line.get("file")
+        if not isinstance(name, str) or "before" not in line or "after" not in line:
+            return
+        before, after = _read(line["before"]), _read(line["after"])
+        if before is None or after is None:
+            return
+        span = self.spans.get(name)
+        if span and before.digest == span.afters[-1].digest:
+            span.afters.append(after)
+        elif before.digest != after.digest:  # first change, or someone else changed it in between: theirs counts
+            self.spans[name] = _Span(name, before, [after])
+
+
+@dataclass
+class _Move:
+    """An undo or a redo of one action."""
+
+    journal: Journal
+    record: _Record
+    to: Literal["done", "undone"]
+
+    def run(self) -> Outcome:
+        changed, kept = 0, []
+        spans = list(self.record.spans.values())
+        with self.record.path.open("r+b", buffering=0) as file:
+            _whole_lines(file)
+            _append(file, {"moving": time.time()})
+            for span in reversed(spans) if self.to == "undone" else spans:
+                try:
+                    changed += self._file(span)
+                except FileError as error:
+                    kept.append(Problem(error.path, error.reason, error.fix))
+            end = self.to if changed or not kept else self.record.last  # nothing could be done: it is what it was
+            if end:
+                _append(file, {end: time.time()})
+        return Outcome(changed, kept, self.record.id)
+
+    def _file(self, span: _Span) -> bool:
+        file = self.journal.root / span.file
+        real = self._allowed(file)
+        if not real.parent.is_dir():
+            raise FileError(file, "its folder isn't there any more", "put it back and try again")
+        sweep(real.parent)
+        now = content(real)
+        there = _digest(now)
+        goal, from_ = (span.before, span.afters) if self.to == "undone" else (span.afters[-1], [span.before])
+        if there == goal.digest:
+            return False
+        if there not in {state.digest for state in from_}:
+            raise FileError(file, _changed(now), "look at it; it was left as it is")
+        if now is not None and len(now) > INLINE:
+            _keep(self.record.path.with_suffix(""), there, now)  # for going back again
+        if not swap(real, now, self._data(file, goal)):
+            raise FileError(file, _changed(now), "look at it; it was left as it is")
+        return True
+
+    def _data(self, file: Path, state: _Content) -> bytes | None:
+        if not state.digest or state.data is not None:
+            return state.data
+        data = content(self.record.path.with_suffix("") / state.digest)
+        if data is None or _digest(data) != state.digest:
+            raise FileError(file, "what it was is missing in the journal", "restore it from a backup of your own")
+        return data
+
+    def _allowed(self, file: Path) -> Path:
+        """A journal may have come with a data set from anywhere: it must not reach files outside, or programs."""
+        inner = PurePosixPath(file.relative_to(self.journal.root).as_posix())
+        real = real_file(file, self.journal.root)
+        inside = real.is_relative_to(os.path.realpath(self.journal.root))
+        if ".." in inner.parts or FOLDER in inner.parts or not (inside or _is_caption(file)):
+            raise FileError(file, "it isn't a caption of this data set", "undo it by hand if it should be")
+        return real
+
+
+def real_file(file: Path, root: Path) -> Path:
+    """The file that a path means. A link is followed inside the data set; FileError for one that leads elsewhere."""
+    file = Path(os.path.abspath(file))
+    if not file.is_symlink():
+        return file
+    real = Path(os.path.realpath(file))
+    if not real.is_relative_to(os.path.realpath(root)):
+        raise FileError(file, f"it is a link to {real}, outside of the data set",
+                        "open that folder instead, or put the file itself here")
+    if not real.is_file():
+        raise FileError(file, f"it is a link to {real}, which isn't there", "put the file back, or delete the link")
+    return real
+
+
+def _is_caption(file: Path) -> bool:
+    return file.suffix.lower() in EXTENSIONS or file.name in TABLES
+
+
+def _changed(now: bytes | None) -> str:
+    return "it was deleted or renamed since" if now is None else "it was changed outside since"
+
+
+def _bytes(text: str | bytes | None) -> bytes | None:
+    return text.encode() if isinstance(text, str) else text
+
+
+def _digest(data: bytes | None) -> str:
+    return "" if data is None else hashlib.sha256(data).hexdigest()
+
+
+def _written(data: bytes | None) -> Any:
+    """As JSON: text as it is, whatever its line ends and marks, and other bytes so that they come back exactly."""
+    try:
+        return data if data is None else data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def _read(value: Any) -> _Content | None:
+    """None for what no journal of ours says."""
+    if value is None:
+        return _Content("")
+    try:
+        if isinstance(value, str):
+            data = value.encode()
+        elif "base64" in value:
+            data = base64.b64decode(value["base64"], validate=True)
+        else:
+            digest = value["sha256"]
+            return _Content(digest) if len(bytes.fromhex(digest)) == 32 and digest.isalnum() else None
+    except (TypeError, ValueError, KeyError):
+        return None
+    return _Content(_digest(data), data)
+
+
+def _keep(folder: Path, digest: str, data: bytes) -> None:
+    """Keep a long content as a file that is named after it."""
+    if content(folder / digest) == data:
+        return
+    folder.mkdir(exist_ok=True)
+    sweep(folder)
+    swap(folder / digest, content(folder / digest), data)
+    _sync_folder(folder)
+
+
+def _append(file: FileIO, values: dict[str, Any]) -> None:
+    data = memoryview(json.dumps(values).encode() + b"\n")
+    while data:  # unbuffered: nothing is left in a buffer to come out later when the disk is full
+        data = data[file.write(data):]
+    synced(file.fileno())
+
+
+def _whole_lines(file: FileIO) -> None:
+    """Go to the end for writing, behind half a line that a killed program left."""
+    size = file.seek(0, os.SEEK_END)
+    if size:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that a new file is still in its folder after a power failure."""
+    if os.name != "posix":
+        return  # Windows sees to that itself, and opens no folders
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        synced(handle)
+    finally:
+        os.close(handle)
