@@ -8,7 +8,10 @@ from functools import cache
 
 from captioners.base import Captioner
 
-NOT_CAPTIONERS = {"__main__", "base", "command", "config", "failures", "gate", "join", "run", "source", "weights"}
+NOT_CAPTIONERS = {
+    "__main__", "answers", "asking", "base", "command", "config", "device", "failures", "gate", "join", "run",
+    "scribe", "source", "weights",
+}
 
 
 @cache

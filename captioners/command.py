@@ -21,7 +21,7 @@ from captioners import captioners, source
 from captioners.base import Captioner, CaptionerError
 from captioners.config import CaptionConfig, Captioning
 from captioners.weights import ROOT, fetch, located
-from dataset.prepare import PrepareError
+from dataset.journal import Journal, JournalError
 from dataset.problem import counted
 from jobs import folder
 from jobs.folder import Job
@@ -44,6 +44,8 @@ def create(config: Captioning, at: Path | None = None) -> Job:
 def problems(config: Captioning) -> Iterator[tuple[str, str]]:
     """What would keep the job from beginning: (setting, what to do). Nothing is loaded for it."""
     yield from folder_problems(config)
+    if "existing" in config.captioners and config.write.mode == "missing":
+        yield "write.mode", "a picture without a caption has no existing one: choose append, prepend or overwrite"
     for name in config.captioners:
         kind = captioners()[name]
         if reason := "; ".join(missing_packages(kind)):
@@ -126,7 +128,7 @@ def main(arguments: list[str]) -> int:
             return look_back(options.past, options.folders)
         job = prepared(config, options.job)
         code = jobs.follow.follow(job, "stopping after these pictures; what was written stays, and can be undone")
-    except (SettingsError, JobError, PrepareError) as error:
+    except (SettingsError, JobError, JournalError) as error:
         print(error, file=sys.stderr)
         return 2
     print(json.dumps(result(job)), flush=True)
@@ -179,8 +181,6 @@ def result(job: Job) -> dict[str, Any]:
 
 def look_back(what: str, folders: list[str]) -> int:
     """List, take back or do again what was done to the captions of folders. Exit code 1 where something was kept."""
-    from dataset.journal import Journal
-
     kept = 0
     for place in (Path(folder_meant(path)) for path in folders):
         if not place.is_dir():

@@ -92,6 +92,8 @@ class Captioning(Section):
             yield "captioners", f"choose at least one of {', '.join(known)}"
         for unknown in (name for name in self.captioners if name not in known):
             yield "captioners", f"there is no captioner {unknown!r}; known are {', '.join(known)}"
+        if len(set(self.captioners)) < len(self.captioners):
+            yield "captioners", "the same one is there twice"
         yield from self._template_conflicts()
 
     def _template_conflicts(self) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from captioners.base import CaptionerError
-from dataset.prepare import PrepareError
+from dataset.files import FileError
+from dataset.journal import JournalError
 from jobs import failures
 from jobs.failures import Failure, Judgement, out_of_memory
 from settings.errors import SettingsError
@@ -18,7 +19,7 @@ def _judge(error: BaseException) -> Judgement | None:
     said = str(error)
     if isinstance(error, SettingsError):
         return "Some settings are wrong: " + said, "Change them and start again."
-    if isinstance(error, (CaptionerError, PrepareError)):
+    if isinstance(error, (CaptionerError, FileError, JournalError)):
         return said[:1].upper() + said[1:] + ".", "Put that right, then press Resume: what was said so far is kept."
     if out_of_memory(error):
         return "There was not enough memory for the model.", (

@@ -9,10 +9,12 @@ ROOT = Path(__file__).resolve().parents[1]
 def pages() -> dict[str, str]:
     """File name in docs/ -> its text."""
     sys.path.insert(0, str(ROOT))
+    from captioners.config import CaptionConfig
     from settings.reference import markdown
     from trainer.config import TrainSettings
 
-    return {"options.md": markdown(TrainSettings, "Training options")}
+    parts = [markdown(TrainSettings, "Training options"), markdown(CaptionConfig, "Captioning options")]
+    return {"options.md": "\n".join(parts)}
 
 
 if __name__ == "__main__":

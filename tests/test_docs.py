@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import launch
-from settings import flags
+from captioners.config import CaptionConfig
+from settings.section import settings
 from trainer.config import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,4 +115,5 @@ def test_made_pages_are_as_made():
 
 def test_the_options_page_has_every_setting():
     page = text("docs/options.md")
-    assert all(f"| `{path}` |" in page for path in flags.flat(TrainSettings().model_dump()))
+    paths = [setting.path for section in (TrainSettings, CaptionConfig) for setting in settings(section)]
+    assert all(f"| `{path}` |" in page for path in paths)
