@@ -16,7 +16,7 @@ from typing import Literal
 
 from dataset.caption_tables import TABLES_BY_NAME, Table, replaced
 from dataset.captions import EXTENSIONS, MAX_BYTES, MAX_TABLE_BYTES, CaptionFinder, decode, dotted, lines_of, sidecar
-from dataset.files import FileError, content, named, swap, sweep
+from dataset.files import FileError, content, named, swap, sweep, writable
 from dataset.journal import Action, Journal, real_file
 from dataset.problem import Problem
 
@@ -78,22 +78,29 @@ class CaptionStore:
         return self._action.id if self._action and self._action.files else None
 
     def own(self, picture: Path) -> str:
-        """The caption in this format's own place; "" for none."""
+        """The caption in this format's own place; "" for none. FileError where that can't be read."""
         return self._place.own(self._absolute(picture))
 
     def before(self, picture: Path) -> str:
         """The caption that is there: in this format's place, else in any other; "" for none."""
         picture = self._absolute(picture)
         self._folders.add(picture.parent)
-        self._place.claim(picture)
+        try:
+            self._place.claim(picture)
+            own = self._place.own(picture)
+        except FileError:
+            own = ""  # `put` will say so, and leave it
+        if own:
+            return own
         caption = self._finder.find(picture)
-        return self._place.own(picture) or (caption.text if caption else "")
+        return caption.text if caption else ""
 
     def put(self, picture: Path, text: str, expected: str) -> Put:
         """Give a picture a caption, if it still has the one that `before` told. "same": it has this one already.
         "kept": it was changed outside since, and nothing is touched. An empty text is never written.
 
-        FileError where this picture's caption can't be written, OSError where none can (the disk is full)."""
+        FileError where this picture's caption can't be written, OSError where none can (the disk is full). Waits for
+        the disk, some milliseconds."""
         picture, text = self._absolute(picture), one_line(text)
         if not text:
             return "kept" if expected else "same"
@@ -156,8 +163,8 @@ class _Sidecars:
         self.owners: dict[Path, Path] = {}
 
     def own(self, picture: Path) -> str:
-        data = content(self.file(picture))
-        return "" if data is None or len(data) > MAX_BYTES else next(iter(lines_of(decode(data)[0])), "")
+        data = content(self.file(picture), limit=MAX_BYTES)
+        return next(iter(lines_of(decode(data or b"")[0])), "")
 
     def file(self, picture: Path) -> Path:
         """The one that is there, however its extension is written, else the one to be."""
@@ -223,6 +230,8 @@ class _Tables:
             raise FileError(picture, f"it shares its row in {self.name} with {owner.name}",
                             "give each its own row, or rename one of the two")
         found = self._row(picture) or self._nearest(picture)
+        if found.stamp:  # told now for this picture, rather than later for all that wait
+            writable(real_file(found.table.path, self.store.root))
         there = found.table.text(picture)
         if there == text:
             return "same"
@@ -232,7 +241,7 @@ class _Tables:
         self.claim(picture)
         _, before = found.waiting.get(picture, ("", there))
         found.waiting[picture] = (text, before)
-        self.store._hidden += self.store._finder.sidecars(picture)[:1]
+        self.store._hidden += [path for path in self.store._finder.sidecars(picture) if path.stat().st_size][:1]
         if time.monotonic() - self.flushed > EVERY:
             self.flush()
         return "written"

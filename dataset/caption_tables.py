@@ -6,6 +6,7 @@ Which row is a picture's is decided as `captions.CaptionFinder` decides when it 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from dataset.captions import decode, jsonl_text, lines_of, meta_cap_parts, row_keys
 from dataset.files import FileError
+from dataset.pictures import EXTENSIONS as PICTURES
 
 
 def replaced(old: str, text: str, expected: str) -> str:
@@ -91,6 +93,7 @@ class MetaCap:
     _names: dict[str, str] = field(default_factory=dict)  # name with slashes -> the key as it stands there
     _stems: Counter[str] = field(default_factory=Counter)
     _by_stem: dict[str, str] = field(default_factory=dict)
+    _pictures: Counter[str] | None = None  # how many pictures of the folder have a stem; None: not counted yet
 
     def __post_init__(self) -> None:
         entries = _parsed(decode(self.data or b"{}")[0])
@@ -138,9 +141,11 @@ class MetaCap:
         return self._by_stem[picture.stem] if self._stems[picture.stem] == 1 else None
 
     def _new_key(self, picture: Path) -> str:
-        alike = [path for path in picture.parent.glob(f"{_literal(picture.stem)}.*") if path.stem == picture.stem]
-        pictures_alike = {path.suffix.lower() for path in alike} - {".txt", ".caption"}
-        if picture.parent == self.path.parent and len(pictures_alike) < 2 and self._stems[picture.stem] == 0:
+        if self._pictures is None:
+            paths = map(Path, os.listdir(self.path.parent))
+            self._pictures = Counter(path.stem for path in paths if path.suffix.lower() in PICTURES)
+        alone = self._pictures[picture.stem] < 2 and not self._stems[picture.stem]
+        if picture.parent == self.path.parent and alone:
             return picture.stem
         return picture.absolute().as_posix()
 
@@ -188,7 +193,3 @@ def _parsed(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _literal(text: str) -> str:
-    return "".join(f"[{char}]" if char in "*?[" else char for char in text)

@@ -78,7 +78,7 @@ def swap(path: Path, before: bytes | None, after: bytes | None, note: Callable[[
             return False
         if before == after:
             return True
-        facts = _writable(path) if before is not None else None
+        facts = writable(path) if before is not None else None
         note()
         if after is None:
             os.unlink(path)
@@ -150,7 +150,8 @@ def _rename(aside: Path, path: Path, new: bool) -> None:
     os.replace(aside, path)
 
 
-def _writable(path: Path) -> os.stat_result:
+def writable(path: Path) -> os.stat_result:
+    """What the system knows of a file that may be changed; FileError if it is write-protected."""
     facts = path.stat()
     if not facts.st_mode & 0o222 or not os.access(path, os.W_OK):  # the folder alone would allow to replace it
         raise FileError(path, "the file is write-protected", "allow writing to it if it may be changed")

@@ -305,6 +305,7 @@ class _Move:
     journal: Journal
     record: _Record
     to: Literal["done", "undone"]
+    swept: set[Path] = field(default_factory=set)
 
     def run(self) -> Outcome:
         changed, kept = 0, []
@@ -327,7 +328,7 @@ class _Move:
         real = self._allowed(file)
         if not real.parent.is_dir():
             raise FileError(file, "its folder isn't there any more", "put it back and try again")
-        sweep(real.parent)
+        self._sweep(real.parent)
         now = content(real)
         there = _digest(now)
         goal, from_ = (span.before, span.afters) if self.to == "undone" else (span.afters[-1], [span.before])
@@ -340,6 +341,12 @@ class _Move:
         if not swap(real, now, self._data(file, goal)):
             raise FileError(file, _changed(now), "look at it; it was left as it is")
         return True
+
+    def _sweep(self, folder: Path) -> None:
+        if folder not in self.swept:
+            with named(folder):
+                sweep(folder)
+            self.swept.add(folder)
 
     def _data(self, file: Path, state: _Content) -> bytes | None:
         if not state.digest or state.data is not None:
