@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import FileIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from dataset.captions import EXTENSIONS, TABLES
@@ -358,11 +358,13 @@ class _Move:
 
     def _allowed(self, file: Path) -> Path:
         """A journal may have come with a data set from anywhere: it must not reach files outside, or programs."""
-        inner = PurePosixPath(file.relative_to(self.journal.root).as_posix())
-        real = real_file(file, self.journal.root)
-        inside = real.is_relative_to(os.path.realpath(self.journal.root))
-        if ".." in inner.parts or FOLDER in inner.parts or not (inside or _is_caption(file)):
-            raise FileError(file, "it isn't a caption of this data set", "undo it by hand if it should be")
+        root = self.journal.root
+        stranger = FileError(file, "it isn't a caption of this data set", "undo it by hand if it should be")
+        if not file.is_relative_to(root) or {"..", FOLDER} & set(file.parts[len(root.parts) :]) or "\0" in str(file):
+            raise stranger
+        real = real_file(file, root)
+        if not (real.is_relative_to(os.path.realpath(root)) or _is_caption(file)):
+            raise stranger
         return real
 
 
