@@ -123,10 +123,11 @@ def main(arguments: list[str]) -> int:
                        ("redo", "do again what was taken back last")):
         past.add_argument(f"--{name}", dest="past", action="store_const", const=name, help=what)
     try:
-        options, config = read(parser, arguments)
+        flags.add_flags(parser, CaptionConfig)
+        options, given = flags.parse(parser, CaptionConfig, arguments)
         if options.past:
             return look_back(options.past, options.folders)
-        job = prepared(config, options.job)
+        job = prepared(settings_of(options, given), options.job)
         code = jobs.follow.follow(job, "stopping after these pictures; what was written stays, and can be undone")
     except (SettingsError, JobError, JournalError) as error:
         print(error, file=sys.stderr)
@@ -135,10 +136,8 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def read(parser: argparse.ArgumentParser, arguments: list[str]) -> tuple[argparse.Namespace, Captioning]:
-    """The options, and the settings that they and the flags make."""
-    flags.add_flags(parser, CaptionConfig)
-    options, given = flags.parse(parser, CaptionConfig, arguments)
+def settings_of(options: argparse.Namespace, given: dict[str, Any]) -> Captioning:
+    """What the short options and the flags say together. Raises SettingsError."""
     values = flags.flat(given)
     values["source.folders"] = [*options.folders, *values.get("source.folders", [])]
     if options.captioner:
@@ -147,7 +146,7 @@ def read(parser: argparse.ArgumentParser, arguments: list[str]) -> tuple[argpars
         values["write.mode"] = options.mode
     if options.dry_run:
         values["write.dry_run"] = True
-    return options, check(CaptionConfig, flags.nested(values))
+    return check(CaptionConfig, flags.nested(values))
 
 
 def prepared(config: Captioning, place: Path | None) -> Job:

@@ -101,6 +101,11 @@ class Job:
         return "running" if is_running(self.folder) else "interrupted"
 
 
+def something_left(job: Job) -> bool:
+    """Whether going on makes sense: it never came to its end, or its last word counts parts of the work that failed."""
+    return job.state() != "finished" or bool((job.last_event or {}).get("failed"))
+
+
 def create(kind: str, name: str, config_text: str, argv: list[str], at: Path | None = None) -> Job:
     """A new folder with a job in it, under home() or, if given, `at` (which must be new or empty).
 

@@ -31,7 +31,7 @@ def follow(job: Job, stopping: str) -> int:
 
     Returns the exit code: 0 when it finished or was stopped, 1 when it failed.
     """
-    if job.state() == "finished":
+    if not folder.something_left(job):
         print(f"{job.folder} is finished already", flush=True)
         return 0
     log = job.log_path.stat().st_size if job.log_path.exists() else 0

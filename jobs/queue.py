@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobs.events import FINAL, EventWriter
 from jobs.files import read_json, replace
-from jobs.folder import Job, home, jobs
+from jobs.folder import Job, home, jobs, something_left
 from jobs.lock import locked
 from jobs.process import JobError, detached, is_running, job_environment, spawn, was_killed
 from jobs.requests import take
@@ -34,8 +34,8 @@ def submit(job: Job) -> None:
 
 
 def resume(job: Job) -> None:
-    """Put a job that was interrupted, was stopped or failed at the end of the queue again."""
-    if (state := job.state()) not in ("interrupted", "stopped", "failed"):
+    """Put a job of which there is something left to do at the end of the queue again."""
+    if (state := job.state()) in ("queued", "running") or not something_left(job):
         raise JobError(f"{job.id} is {state}; there is nothing to resume")
     take(job.folder)  # a wish to stop that came too late for the last time is not meant for this time
     _enqueue(job)

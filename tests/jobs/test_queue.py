@@ -131,6 +131,17 @@ def test_resume_queues_what_ended_too_early(make: Make, wait: Wait) -> None:
     assert [event["kind"] for event in read_events(job.events_path)[0]] == ["failed", "resumed", "failed"]
 
 
+def test_resume_of_a_job_that_is_finished_but_for_a_part(make: Make, wait: Wait) -> None:
+    job = make("finish_in_part")
+    submit(job)
+    wait(lambda: job.state() == "finished" and not runners())
+    resume(job)
+    wait(lambda: job.state() == "finished" and not runners())
+    assert [event["kind"] for event in read_events(job.events_path)[0]] == ["finished", "resumed", "finished"]
+    with pytest.raises(JobError, match="nothing to resume"):
+        resume(job)
+
+
 def test_resume_of_an_interrupted_job(make: Make, wait: Wait) -> None:
     job = make()
     pid = start(job)
