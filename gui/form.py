@@ -10,6 +10,7 @@ import html
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, get_origin
 
 import gradio as gr
@@ -33,23 +34,38 @@ TITLES = {
 }
 
 
+@dataclass(frozen=True)
+class Choice:
+    """One of the values that a field may have, where these are known only at run time."""
+
+    label: str
+    value: str
+    help: str = ""
+    hint: str = ""  # a word beside the label
+
+
 class Form:
     """The fields of a section, drawn where it is created.
 
-    `choices`: {path: [(label, value), ...]} for fields whose choices are known only at run time. `whole`: with the bar
-    of levels and search and with groups that fold; a small form has neither."""
+    `choices`: {path: ...} for fields whose choices are known only at run time; a list with choices is chosen from tiles
+    that show each one's help. `titles`: {group's path: title} where this form has others than usual; these groups come
+    first, in this order. `without`: settings that are not on it, and keep their defaults. `whole`: with the bar of
+    levels and search and with groups that fold; a small form has neither."""
 
     def __init__(
         self,
         section: type[Section],
         name: str,
-        choices: dict[str, list[tuple[str, str]]] | None = None,
+        choices: dict[str, list[Choice]] | None = None,
+        titles: dict[str, str] | None = None,
+        without: Iterable[str] = (),
         whole: bool = True,
     ):
         self.section = section
         self.name = name
         self._choices = choices or {}
-        self._settings = list(settings(section))
+        self._titles = titles or {}
+        self._settings = [setting for setting in settings(section) if setting.path not in set(without)]
         self._fields: dict[str, Component] = {}
         groups = self._groups()
         self.guide = widget(
@@ -71,7 +87,10 @@ class Form:
     def typed(self, values: dict[Component, Any]) -> dict[str, Any]:
         """What stands in the fields, by path, nested and unchecked."""
         return nested(
-            {setting.path: from_field(setting, values[self._fields[setting.path]]) for setting in self._settings}
+            {
+                setting.path: from_field(values[self._fields[setting.path]], self._own(setting))
+                for setting in self._settings
+            }
         )
 
     def read(self, values: dict[Component, Any]) -> Section:
@@ -95,29 +114,48 @@ class Form:
             if (setting.ui.needs and setting.ui.needs not in traits) or not holds(setting.ui.when, given)
         ]
 
+    def one(self, path: str) -> Component:
+        """The field of one setting."""
+        return self._fields[path]
+
     def _update(self, setting: Setting, value: Any) -> dict[str, Any]:
         choices = [choice for _, choice in self._choices_of(setting)]
-        if choices and value not in choices:  # from an older draft; Gradio would refuse the whole form for it
+        if is_list(setting):
+            kept = value if isinstance(value, list) and choices else []
+            value = [item for item in kept if item in choices] if kept else value
+        elif choices and value not in choices:  # from an older draft; Gradio would refuse the whole form for it
             value = setting.default if setting.default in choices else choices[0]
-        return gr.update(value=for_field(setting, value), **({} if setting.item else {"interactive": True}))
+        own = self._own(setting)
+        return gr.update(value=for_field(setting, value, own), **({} if own else {"interactive": True}))
+
+    def _own(self, setting: Setting) -> str:
+        """The widget of ours that is this setting's field; "" where it is one of Gradio's."""
+        if setting.item:
+            return "rows"
+        if not is_list(setting):
+            return ""
+        return "tiles" if setting.path in self._choices else "paths" if setting.ui.kind == "folder" else ""
 
     def _choices_of(self, setting: Setting) -> list[tuple[str, Any]]:
-        return self._choices.get(setting.path) or [(str(choice), choice) for choice in setting.choices]
+        if known := self._choices.get(setting.path):
+            return [(choice.label, choice.value) for choice in known]
+        return [(str(choice), choice) for choice in setting.choices]
 
     def _groups(self) -> dict[str, list[Setting]]:
-        groups: dict[str, list[Setting]] = {}
+        groups: dict[str, list[Setting]] = {path: [] for path in self._titles}
         for setting in self._settings:
             groups.setdefault(setting.path.rpartition(".")[0], []).append(setting)
-        return groups
+        return {path: members for path, members in groups.items() if members}
+
+    def _title(self, path: str) -> str:
+        return self._titles.get(path) or title(path)
 
     def _draw_group(self, path: str, members: list[Setting], whole: bool) -> None:
         with gr.Column(elem_id=self._group_id(path), elem_classes=["lor-group"]):
             if whole:
-                gr.HTML(
-                    group_head(self._group_id(path), title(path), section_help(self.section, path) if path else ""),
-                    apply_default_css=False,
-                    js_on_load=None,
-                )
+                about = section_help(self.section, path) if path else ""
+                head = group_head(self._group_id(path), self._title(path), about)
+                gr.HTML(head, apply_default_css=False, js_on_load=None)
             with gr.Column(elem_classes=["lor-fields"]):
                 for setting in members:
                     self._fields[setting.path] = self._field(setting)
@@ -127,15 +165,8 @@ class Form:
             "elem_id": self._field_id(setting.path),
             "elem_classes": ["lor-field", *width(setting)],
         }
-        if setting.item:
-            return widget(
-                "rows",
-                elem_id=about["elem_id"],
-                classes="lor-field wide",
-                label=label(setting),
-                help=setting.help,
-                columns=[column(inner) for inner in settings(setting.item)],
-            )
+        if own := self._own(setting):
+            return self._drawn_by_us(own, setting)
         about |= {"label": label(setting), "info": setting.help or None, "interactive": False}
         value = for_field(setting, setting.default)
         if choices := self._choices_of(setting):
@@ -144,20 +175,33 @@ class Form:
             return gr.Checkbox(value=value, **about)
         if setting.type in (int, float):
             return gr.Number(value, step=step(setting), placeholder="automatic" if setting.optional else None, **about)
-        several = setting.ui.kind == "text" or get_origin(setting.type) is list
+        several = setting.ui.kind == "text" or is_list(setting)
         return gr.Textbox(value, lines=3 if several else 1, max_lines=12 if several else 1, **about)
+
+    def _drawn_by_us(self, own: str, setting: Setting) -> Component:
+        return widget(
+            own,
+            elem_id=self._field_id(setting.path),
+            classes="lor-field wide",
+            label=label(setting),
+            help=setting.help,
+            pick=setting.ui.kind,
+            columns=[column(inner) for inner in settings(setting.item)] if setting.item else [],
+            choices=[vars(choice) for choice in self._choices.get(setting.path, [])],
+        )
 
     def _described(self, setting: Setting) -> dict[str, Any]:
         """What the script needs to know of a field: to find, to hide and to link to it."""
         group = setting.path.rpartition(".")[0]
+        words = [label(setting), setting.path, setting.ui.kohya, setting.help, self._title(group)]
         return {
             "id": self._field_id(setting.path),
             "path": setting.path,
             "label": label(setting),
             "level": setting.ui.level,
             "group": self._group_id(group),
-            "kind": setting.ui.kind,
-            "words": " ".join([label(setting), setting.path, setting.ui.kohya, setting.help, title(group)]).lower(),
+            "kind": "" if self._own(setting) else setting.ui.kind,
+            "words": " ".join(words).lower(),
         }
 
     def _field_id(self, path: str) -> str:
@@ -195,12 +239,17 @@ def column(setting: Setting) -> dict[str, Any]:
     }
 
 
-def for_field(setting: Setting, value: Any) -> Any:
-    """A setting's value as its field holds it."""
-    if setting.item:
+def is_list(setting: Setting) -> bool:
+    return get_origin(setting.type) is list
+
+
+def for_field(setting: Setting, value: Any, own: str = "") -> Any:
+    """A setting's value as its field holds it; `own`: the widget of ours that it is."""
+    if setting.item or own:
         # As text: Gradio takes any {"path": ...} that passes through it for an uploaded file, and refuses it.
-        return json.dumps([item.model_dump(mode="json") if isinstance(item, Section) else item for item in value or []])
-    if get_origin(setting.type) is list:
+        items = value if isinstance(value, list) else str(value or "").splitlines()
+        return json.dumps([item.model_dump(mode="json") if isinstance(item, Section) else item for item in items])
+    if is_list(setting):
         return value if isinstance(value, str) else "\n".join(map(str, value or []))
     if setting.type in (int, float) and not setting.choices:
         return value if isinstance(value, (int, float)) else None
@@ -209,9 +258,9 @@ def for_field(setting: Setting, value: Any) -> Any:
     return "" if value is None else value if setting.choices else str(value)
 
 
-def from_field(setting: Setting, value: Any) -> Any:
+def from_field(value: Any, own: str) -> Any:
     """The other way round, unchecked."""
-    return json.loads(value or "[]") if setting.item else value
+    return json.loads(value or "[]") if own else value
 
 
 def step(setting: Setting) -> float:
@@ -224,7 +273,7 @@ def step(setting: Setting) -> float:
 
 
 def width(setting: Setting) -> list[str]:
-    several = setting.ui.kind == "text" or get_origin(setting.type) is list
+    several = setting.ui.kind == "text" or is_list(setting)
     path = setting.ui.kind in ("file", "folder", "model")
     return (
         (["wide"] if several or path else [])

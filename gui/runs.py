@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from jobs.process import JobError
 
 FRESH = 0.4  # seconds for which an answer is good enough: several browsers may ask at once
 ENDINGS = ("finished", "stopped", "failed")
+STRIP = 6  # captions that a page shows while they come
+COUNTS = ("written", "same", "kept", "failed")  # what became of a captioning job's pictures
 
 
 class Run:
@@ -96,6 +99,60 @@ class Run:
         return self.started.get("total_steps", 0)
 
 
+class CaptionRun(Run):
+    """A captioning job's story: its steps are pictures, and what it makes are captions."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.captions: dict[str, dict[str, Any]] = {}  # picture -> event, in the order in which they were said
+        self.problems: dict[str, dict[str, Any]] = {}  # picture -> event
+        self.newest: deque[dict[str, Any]] = deque(maxlen=STRIP)  # what was said last, by whatever captioner
+
+    def _take(self, event: dict[str, Any]) -> None:
+        kind, picture = event["kind"], str(event.get("picture", ""))
+        if kind == "progress":
+            self.last, self.phase = event, {}
+        elif kind == "caption":
+            self.captions.pop(picture, None)  # said again by a resumed run: it comes last
+            self.captions[picture] = event
+            self.problems.pop(picture, None)
+            self.newest.append(event)
+        elif kind == "said":  # by one of several captioners, the caption is not made yet
+            self.newest.append(event)
+        elif kind == "problem":
+            if self.captions.get(picture, {}).get("outcome") != "kept":  # that is told with the caption
+                self.problems[picture] = event
+        else:
+            super()._take(event)
+
+    def _forget_after(self, step: int) -> None:
+        self.last = {}
+        self.problems.clear()  # what failed is tried again
+        self.newest.clear()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many captions were written, were right already, were kept because of a change, and failed."""
+        known = self.end if "written" in self.end else self.last
+        return {name: int(known.get(name) or 0) for name in COUNTS}
+
+    @property
+    def step(self) -> int:
+        """Pictures done; of several captioners, each does its part of every picture."""
+        if self.end.get("kind") == "finished":
+            return self.total
+        passes = int(self.last.get("passes") or 1)
+        done = (int(self.last.get("pass") or 1) - 1) * self.total + int(self.last.get("done") or 0)
+        return done // max(passes, 1)
+
+    @property
+    def total(self) -> int:
+        return int(self.last.get("total") or self.started.get("total") or 0)
+
+
+KINDS: dict[str, type[Run]] = {"captions": CaptionRun}  # by the job's kind; any other is a training's
+
+
 class Runs:
     """All runs of a workspace."""
 
@@ -122,7 +179,7 @@ class Runs:
         if job is None:
             return None
         with self._lock:
-            return self._runs.setdefault(job.id, Run(job))
+            return self._runs.setdefault(job.id, KINDS.get(job.kind, Run)(job))
 
     def changed(self) -> None:
         """Look again at once: a job was just made or asked for something."""
@@ -164,7 +221,7 @@ class Runs:
                     "phase": run.phase.get("name", ""),
                 }
         elif last := last_word(job):
-            line["step"] = last.get("steps") or last.get("step") or 0
+            line["step"] = last.get("steps") or last.get("step") or sum(int(last.get(name) or 0) for name in COUNTS)
         return line
 
 

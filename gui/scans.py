@@ -1,37 +1,70 @@
-"""Data sets, scanned anew only after something has changed on disk: a plan is made at every key press."""
+"""Data sets and the captions in them, looked at anew only after something has changed on disk: a plan is made at every
+key press."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from captioners.source import look
+from dataset.captions import CaptionFinder
+from dataset.problem import Problem
 from dataset.scan import Dataset, scan
 from dataset.settings import Folder
 
 KEPT = 4  # data sets; a person goes back and forth between few
 
 
+@dataclass(frozen=True)
+class Pictured:
+    """The pictures that a captioning run would be about, and what they are called now."""
+
+    captions: dict[Path, str]  # picture -> its caption, "" for none
+    roots: dict[Path, Path]  # picture -> the folder that was chosen
+    problems: list[Problem]
+
+
 class Scans:
-    """A cache of `dataset.scan`. What counts as a change: names, sizes and times of all files below the folders."""
+    """A cache of `dataset.scan`, and of the captions of folders. What counts as a change: names, sizes and times of all
+    files below the folders."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[int, Dataset]] = {}
+        self._kept: dict[str, tuple[int, Any]] = {}
 
     def scan(self, folders: Iterable[Folder], caption_extension: str = ".txt") -> Dataset:
         folders = list(folders)
         key = repr([caption_extension, *(folder.model_dump_json() for folder in folders)])
+        roots = [Path(os.path.expanduser(folder.path)) for folder in folders if folder.path.strip()]
+        return self._cached(key, roots, lambda: scan(folders, caption_extension))
+
+    def captions(self, folders: list[str], recursive: bool, only: list[str]) -> Pictured:
+        roots = [Path(folder) for folder in folders]
+        key = repr(["captions", recursive, only, *map(str, roots)])
+        return self._cached(key, roots, lambda: pictured(roots, recursive, only))
+
+    def _cached(self, key: str, roots: list[Path], make: Callable[[], Any]) -> Any:
         with self._lock:
-            now = fingerprint([Path(os.path.expanduser(folder.path)) for folder in folders if folder.path.strip()])
+            now = fingerprint(roots)
             if key in self._kept and self._kept[key][0] == now:
                 return self._kept[key][1]
-            found = scan(folders, caption_extension)
+            found = make()
             self._kept[key] = (now, found)
             while len(self._kept) > KEPT:
                 del self._kept[next(iter(self._kept))]
             return found
+
+
+def pictured(roots: list[Path], recursive: bool, only: list[str]) -> Pictured:
+    found = look([str(root) for root in roots], recursive, only)
+    finders = {root: CaptionFinder(root) for root in dict.fromkeys(found.pictures.values())}
+    captions = {path: finders[root].find(path) for path, root in found.pictures.items()}
+    texts = {path: caption.text if caption else "" for path, caption in captions.items()}
+    return Pictured(texts, found.pictures, found.problems)
 
 
 def fingerprint(roots: Iterable[Path]) -> int:

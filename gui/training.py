@@ -79,7 +79,8 @@ class Training:
         return {self._parts["runs"]: {"run": job.id} | stamp(), self._window.tabs: gr.Tabs(selected="runs")}
 
     def stop(self) -> Updates:
-        running = [job for job in self._window.runs.jobs() if self._window.runs.state(job) == "running"]
+        mine = (job for job in self._window.runs.jobs() if job.kind == "train")
+        running = [job for job in mine if self._window.runs.state(job) == "running"]
         for job in running:
             requests.ask(job.folder, "stop")
         names = ", ".join(job.name for job in running)

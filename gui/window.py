@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui.drafts import Drafts
+from gui.histories import Histories
 from gui.preparation import Preparing
 from gui.runs import Runs
 from gui.scans import Scans
@@ -31,6 +32,7 @@ class Window:
     def __post_init__(self) -> None:
         self.drafts = Drafts(self.home / "drafts")
         self.scans = Scans()
+        self.histories = Histories()
         self.runs = Runs(self.home)
         self.thumbnails = Thumbnails(self.home / "cache" / "thumbnails")
         self.preparing = Preparing()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from gui.routes import about, browse, dataset, presets, runs, static
+from gui.routes import about, browse, captions, dataset, presets, runs, static
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
 def router(window: Window) -> APIRouter:
     routes = APIRouter()
-    for module in (about, browse, dataset, presets, runs, static):
+    for module in (about, browse, captions, dataset, presets, runs, static):
         routes.include_router(module.router(window))
     return routes

@@ -13,7 +13,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 
 from dataset.pictures import PictureError
-from gui.runs import Run
+from gui.runs import CaptionRun, Run
 from jobs import process, queue, requests
 from jobs.events import tail_log
 from jobs.process import JobError
@@ -42,7 +42,8 @@ def router(window: Window) -> APIRouter:
     @routes.get("/api/runs/{run}")
     def detail(run: str) -> dict[str, Any]:
         known = found(run)
-        return described(known, window.runs.state(known.job))
+        told = described(known, window.runs.state(known.job))
+        return told | {"captions": captioned(window, known) if isinstance(known, CaptionRun) else None}
 
     @routes.get("/api/runs/{run}/curves")
     def curves(run: str, points: int = POINTS) -> dict[str, Any]:
@@ -137,6 +138,24 @@ def described(run: Run, state: str) -> dict[str, Any]:
         ],
         "waits": state == "queued" and (job.folder / "queued.json").exists(),
         "asked": [wish for wish in requests.WISHES if (job.folder / "requests" / wish).exists()],
+    }
+
+
+def captioned(window: Window, run: CaptionRun) -> dict[str, Any]:
+    """What only a captioning job has to tell. The captions themselves are asked for in parts: `routes/captions.py`."""
+    written = window.histories.states(run.end.get("actions") or {})
+    return run.counts | {
+        "captioners": run.started.get("captioners", []),
+        "captioner": run.last.get("captioner", ""),
+        "pass": run.last.get("pass", 1),
+        "passes": run.last.get("passes", 1),
+        "mode": run.started.get("mode", ""),
+        "dry_run": bool(run.started.get("dry_run")),
+        "skipped": run.started.get("skipped", 0),
+        "said": len(run.captions),
+        "newest": run.newest[-1].get("time", 0) if run.newest else 0,
+        "problems": len(run.problems),
+        "move": "" if not written else "redo" if written == {"undone"} else "undo",
     }
 
 

@@ -1,4 +1,4 @@
-"""The Runs room: what was, is and will be trained. The page reads it by polling; nothing has to stay connected."""
+"""The Runs room: what was, is and will be captioned or trained, read by polling: nothing has to stay connected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from gui.captioning import Captioning
 from gui.events import QUIET, notice
 from gui.training import Training
 from gui.widgets import widget
@@ -22,14 +23,15 @@ def build(window: Window) -> None:
 
 
 def wire(window: Window, page: gr.Blocks) -> None:
-    training = Training(window)
+    training, captioning = Training(window), Captioning(window)
 
     def load(event: gr.EventData) -> dict[Any, Any]:
-        """Put a run's settings on the training form."""
+        """Put a run's settings on the form that they are from."""
         run = window.runs.find(str(event._data.get("run")))
         if run is None:
             return {window.parts["notice"]: notice("There is no such run any more.", bad=True)}
-        filled = training.load(run.job.config_path)
-        return filled | ({window.tabs: gr.Tabs(selected="train")} if len(filled) > 1 else {})
+        room, form = ("captions", captioning) if run.job.kind == "captions" else ("train", training)
+        filled = form.load(run.job.config_path)
+        return filled | ({window.tabs: gr.Tabs(selected=room)} if len(filled) > 1 else {})
 
-    window.parts["runs"].choose(load, None, training.outputs | {window.tabs}, **QUIET)
+    window.parts["runs"].choose(load, None, training.outputs | captioning.outputs | {window.tabs}, **QUIET)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from gui.events import QUIET, inputs_of
-from gui.form import Form
+from gui.form import Choice, Form
 from gui.training import Training
 from gui.widgets import widget
 from trainer.config import TrainSettings
@@ -21,7 +21,7 @@ order = 30
 
 
 def build(window: Window) -> None:
-    labels = [(family.label, name) for name, family in families().items()]
+    labels = [Choice(family.label, name) for name, family in families().items()]
     with gr.Row(elem_classes=["lor-split"]):
         with gr.Column(elem_classes=["lor-main"]):
             window.parts["presets"] = widget("presets", elem_id="presets")

@@ -14,6 +14,9 @@ Loratory.pictures = (root, { about, trigger }) => {
   const filterNote = el("span", { class: "lor-note", role: "status" });
   const filterRow = el("div", { class: "lor-row", hidden: true }, filter, filterNote);
   const repeats = el("input", { class: "lor-input short", type: "number", min: 1, id: "dataset-repeats", placeholder: "auto" });
+  const wordless = el("p", { class: "lor-help" });
+  const describe = el("div", { class: "lor-card", hidden: true }, el("h3", {}, "Captions"), wordless,
+    L.button("Caption these pictures", () => trigger("keep", { folder: data.path })));
   const use = el("div", { class: "lor-card", hidden: true }, el("h3", {}, "Use this folder in place"),
     el("p", { class: "lor-help" }, "Trains from here; nothing is copied. Empty repeats: the number that a folder's name begins with, else 1."),
     el("div", { class: "lor-row" }, el("label", { class: "lor-row tight", for: "dataset-repeats" }, "Repeats", repeats),
@@ -28,7 +31,7 @@ Loratory.pictures = (root, { about, trigger }) => {
         L.button("Browse…", async () => { const chosen = await L.browse("folder", path.value, "Folder with pictures"); if (chosen) open(chosen); }),
         L.button("Open", () => open(path.value), "primary"),
         about.demo && L.button("Use the demo pictures", () => open(about.demo)))),
-    summary, el("div", { class: "lor-dataset" }, el("div", {}, filterRow, grid), el("div", {}, use, sizes, issues)));
+    summary, el("div", { class: "lor-dataset" }, el("div", {}, filterRow, grid), el("div", {}, describe, use, sizes, issues)));
 
   const open = async (wanted) => {
     path.value = wanted;
@@ -63,7 +66,8 @@ Loratory.pictures = (root, { about, trigger }) => {
           el("td", {}, String(group.repeats)), el("td", {}, String(group.captioned))))))));
     L.fill(issues, found.problems.length > 0 && el("details", { class: "lor-details", open: found.left_out > 0 && found.problems.length < 12 },
       el("summary", {}, `${found.problems.length} thing${found.problems.length === 1 ? "" : "s"} to look at`), L.problemList(found.problems)));
-    use.hidden = filterRow.hidden = !found.pictures;
+    use.hidden = describe.hidden = filterRow.hidden = !found.pictures;
+    wordless.textContent = without ? `${L.counted(without, "picture")} ${without === 1 ? "has" : "have"} no caption yet. Programs can write them for you.` : "All have one. Programs can add to them, or write new ones.";
     draw();
   };
   const buckets = (rows) => {
@@ -107,7 +111,10 @@ Loratory.pictures = (root, { about, trigger }) => {
     return [image, text, el("div", { class: "lor-row end" }, L.button("Previous", () => turn(-1)), L.button("Next", () => turn(1)), L.button("Close", () => close(), "", { autofocus: true }))];
   });
 
-  L.attempt(async () => { const found = await newest(L.get("/api/dataset")); if (found.path) show(found); });
+  const load = async () => { const found = await newest(L.get("/api/dataset")); if (found.path) show(found); };
+  L.attempt(load);
+  const changed = L.captionsChanged;
+  L.captionsChanged = () => { changed?.(); if (data?.path) L.attempt(load); };
 };
 
 Loratory.problemList = (problems) => Loratory.el("ul", { class: "lor-problem-list" }, problems.map((problem) => Loratory.el("li", {},

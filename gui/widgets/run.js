@@ -15,8 +15,9 @@ Loratory.runView = (id, { changed, load }) => {
   } }, el("summary", {}, "Settings of this run"),
   el("div", { class: "lor-row" }, L.button("Load these settings into the form", load), el("a", { class: "lor-button", href: `${base}/files/config.toml`, download: "" }, "Download config.toml"),
     L.button("Copy", () => L.copy(config.textContent))), config);
+  const results = L.captionResults();
   const logBox = el("details", { class: "lor-details", open: true }, el("summary", {}, "Log"), log.node);
-  const node = el("div", {}, el("div", { class: "lor-card" }, head, progress, status, facts, actions), ending, charts, samples, files, settings, logBox);
+  const node = el("div", {}, el("div", { class: "lor-card" }, head, progress, status, facts, actions), ending, charts, samples, results.node, files, settings, logBox);
   const shown = {};  // what was drawn last, so that nothing is drawn twice (and no selection or focus is lost)
   const once = (name, value, draw) => { const now = JSON.stringify(value); if (shown[name] !== now) { shown[name] = now; draw(); } };
 
@@ -25,12 +26,13 @@ Loratory.runView = (id, { changed, load }) => {
     const run = await L.get(base);
     once("state", run.state, changed);  // the list beside says the same
     once("head", [run.name, run.state, run.created, run.device, run.sentence], () => drawHead(run));
-    once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked, run.waits], () => drawNow(run));
-    once("actions", [run.state, run.asked, run.kind, run.waits], () => drawActions(run));
+    once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked, run.waits, run.captions], () => drawNow(run));
+    once("actions", [run.state, run.asked, run.kind, run.waits, run.captions?.problems, run.captions?.move], () => drawActions(run));
     once("ending", [run.end, run.warnings, run.state], () => drawEnding(run));
     once("samples", run.samples, () => drawSamples(run));
     once("files", run.files.filter((file) => file.kind !== "record"), () => drawFiles(run));
-    if (shown.points !== run.points) {
+    if (run.captions) await results.refresh(run);
+    else if (shown.points !== run.points) {
       const curves = await L.get(`${base}/curves`);
       charts.hidden = !run.points;
       loss.show([{ ...curves.loss, name: "" }], curves.total);
@@ -52,11 +54,15 @@ Loratory.runView = (id, { changed, load }) => {
     else if (run.total) { progress.max = run.total; progress.value = run.step; }
     else progress.removeAttribute("value");
     const part = phase && `${phase[0].toUpperCase()}${phase.slice(1)}${run.phase.total > 1 ? `: ${run.phase.done} of ${run.phase.total}` : "…"}`;
+    if (run.captions) {
+      status.textContent = L.captionStatus(run);
+      return L.fill(facts, L.captionFacts(run), live && run.img_s > 0 && fact("pictures a second", L.number(run.img_s, 3)), live && run.eta > 0 && fact("left", L.duration(run.eta)));
+    }
     status.textContent = { queued: run.waits ? "Waits for its turn; it starts by itself." : "Not in the queue: it waits for you.", interrupted: `Interrupted at step ${run.step}. It can go on from the last saved state.`,
       running: run.asked.includes("stop") ? "Stopping after this step; what is learnt is saved." : part || (run.total ? `${Math.floor((100 * run.step) / run.total)} %${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : "Starting…"),
       stopped: run.end.killed ? `Ended at once at step ${run.step}, without saving.` : `Stopped at step ${run.step}; saved.`, failed: `Failed${run.step ? ` at step ${run.step}` : ""}.`,
       finished: `Finished${run.end.seconds ? ` in ${L.duration(run.end.seconds)}` : ""}.` }[run.state];
-    L.fill(facts, run.total > 0 && fact("step", `${run.step.toLocaleString("en")} / ${run.total.toLocaleString("en")}`),
+    return L.fill(facts, run.total > 0 && fact("step", `${run.step.toLocaleString("en")} / ${run.total.toLocaleString("en")}`),
       run.epoch !== null && run.epochs > 0 && fact("epoch", `${Math.min(run.epochs, Math.floor(run.epoch) + (live ? 1 : 0)) || 1} / ${run.epochs}`),
       live && run.eta !== null && fact("left", L.duration(run.eta)), run.it_s !== null && run.step > 0 && fact("steps a second", L.number(run.it_s, 3)),
       run.img_s !== null && run.step > 0 && fact("pictures a second", L.number(run.img_s, 3)),
@@ -64,8 +70,9 @@ Loratory.runView = (id, { changed, load }) => {
       run.memory_gb !== null && fact("GB at most", L.number(run.memory_gb, 3)));
   };
   const drawActions = (run) => {
+    if (run.captions) return L.fill(actions, L.captionActions(run, (other) => { changed(); if (other) L.openRun(other); else refresh(); }), run.state !== "queued" && L.button("Load these settings into the form", load, "quiet"));
     const training = run.kind === "train";
-    L.fill(actions, run.state === "running" && [
+    return L.fill(actions, run.state === "running" && [
       L.button("Stop and save", ask("stop", "It stops after this step, and saves."), "primary", { disabled: run.asked.includes("stop") }),
       training && L.button("Save now", ask("save", "It saves after this step.")), training && L.button("Sample now", ask("sample", "It draws samples after this step.")),
       L.button("End at once…", async () => { if (await L.confirm("End this run at once?", "What was learnt since the last saved state is lost. Stop and save is nearly always better.", "End at once")) await ask("kill")(); }, "quiet")],

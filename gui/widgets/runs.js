@@ -17,7 +17,7 @@ Loratory.runs = (root, { props, watch, trigger }) => {
     drawList();
     turnDetail();
   };
-  L.openRun = (id) => { L.openTab("runs"); choose(id); };
+  L.chooseRun = choose;
   const drawList = () => {
     if (!known.length) return L.fill(list, el("p", { class: "lor-note" }, "No runs yet."));
     return L.fill(list, known.map((run) => {
@@ -26,7 +26,7 @@ Loratory.runs = (root, { props, watch, trigger }) => {
       return el("button", { type: "button", class: "lor-run-line", "aria-current": run.id === chosen ? "true" : null, onclick: () => choose(run.id) },
         el("span", { class: "lor-row tight" }, el("b", {}, run.name), L.chip(run.state, WORDS[run.state])),
         run.state === "running" && bar,
-        el("span", { class: "lor-note" }, L.when(run.created), run.step ? ` · ${run.step.toLocaleString("en")}${run.total && run.state === "running" ? ` of ${run.total.toLocaleString("en")}` : ""} steps` : ""));
+        el("span", { class: "lor-note" }, L.when(run.created), run.step ? ` · ${run.step.toLocaleString("en")}${run.total && run.state === "running" ? ` of ${run.total.toLocaleString("en")}` : ""} ${run.kind === "captions" ? "pictures" : "steps"}` : ""));
     }));
   };
   let before = "";
@@ -35,10 +35,10 @@ Loratory.runs = (root, { props, watch, trigger }) => {
     if (!chosen && known.length) {
       let last = null;
       try { last = sessionStorage.getItem("loratory-run"); } catch { /* private window */ }
-      choose(props.value?.run || (known.some((run) => run.id === last) ? last : known[0].id));
+      choose(props.value?.run || L.runWanted || (known.some((run) => run.id === last) ? last : known[0].id));
     }
-    if (!known.length) L.fill(place, el("div", { class: "lor-card lor-nothing" }, el("h2", {}, "Nothing has been trained yet"),
-      el("p", {}, "A run appears here as soon as it is started, and stays here with its curve, samples and files."), L.button("Go to LoRA training", () => L.openTab("train"), "primary")));
+    if (!known.length) L.fill(place, el("div", { class: "lor-card lor-nothing" }, el("h2", {}, "Nothing has been captioned or trained yet"),
+      el("p", {}, "A run appears here as soon as it is started, and stays here with its captions, or its curve, samples and files."), L.button("Go to LoRA training", () => L.openTab("train"), "primary")));
     const now = JSON.stringify([known, chosen]);
     if (now !== before) drawList();
     before = now;
@@ -46,5 +46,8 @@ Loratory.runs = (root, { props, watch, trigger }) => {
   const turnDetail = L.poll(root, 1.2, async () => { if (view) await view.refresh(); });
   watch("value", () => { if (props.value?.run) { turnList(); choose(props.value.run); } });
 };
+
+// This room may not have been entered yet: then it begins with the run that is wanted.
+Loratory.openRun = (id) => { Loratory.runWanted = id; Loratory.openTab("runs"); Loratory.chooseRun?.(id); };
 
 Loratory.chip = (state, word) => Loratory.el("span", { class: `lor-chip ${state}` }, Loratory.el("span", { class: "lor-dot" }), word || state);

@@ -6,8 +6,8 @@
   const KEYS = [
     ["?", "This list", () => L.showShortcuts()],
     ["1 … 9", "The rooms, from left to right", null],
-    ["/", "Find a setting", () => { if (visible("train-search")) L.forms?.train?.search.focus(); else { L.openTab("train"); setTimeout(() => L.forms?.train?.search.focus(), 100); } }],
-    ["Ctrl + Enter", "Start training (in LoRA training)", () => visible("train-start")?.click()],
+    ["/", "Find a setting", () => { const here = ["train", "captions"].find((form) => visible(`${form}-search`)); if (here) L.forms?.[here]?.search.focus(); else { L.openTab("train"); setTimeout(() => L.forms?.train?.search.focus(), 100); } }],
+    ["Ctrl + Enter", "Start captioning or training (in Captions, in LoRA training)", null],
     ["Arrow keys", "Step through the pictures of a data set, and through samples", null],
     ["Esc", "Leave a dialog", null],
   ];
@@ -17,7 +17,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      const start = visible("train-start");
+      const start = visible("train-start") || visible("captions-start");
       if (start) { event.preventDefault(); document.activeElement?.blur(); setTimeout(() => start.click(), 50); }
       return;
     }

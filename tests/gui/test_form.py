@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 from pydantic import Field
 
-from gui.form import Form, for_field, holds, step, title
+from gui.form import Choice, Form, for_field, holds, step, title
 from settings.errors import SettingsError
 from settings.section import Section, Ui, settings
 from trainer.config import TrainSettings
@@ -76,7 +76,7 @@ def test_defaults_where_nothing_is_known(form):
 
 def test_every_training_setting_survives(workspace):
     with gr.Blocks(analytics_enabled=False):
-        form = Form(TrainSettings, "train", {"model.family": [("SD", "sd15")]})
+        form = Form(TrainSettings, "train", {"model.family": [Choice("SD", "sd15")]})
     complete = TrainSettings()
     assert form.typed(values_of(form.show(complete))).keys() == complete.model_dump().keys()
     assert len(form.fields) == len(list(settings(TrainSettings)))
