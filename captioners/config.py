@@ -105,7 +105,7 @@ class Captioning(Section):
         for field in fields:
             if field not in FIELDS and field not in captioners():
                 yield "template", f"does not know {{{field}}}; known are {', '.join(f'{{{name}}}' for name in FIELDS)}"
-            elif field in captioners() and field not in self.captioners:
+            elif field not in (*FIELDS, *self.captioners):
                 yield "template", f"has {{{field}}}, which is not among the captioners of this run"
 
 

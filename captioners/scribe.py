@@ -183,7 +183,7 @@ def parts(picture: Path, texts: dict[str, str], rating: str, before: str) -> dic
     together = {kind: ", ".join(text for name, text in texts.items() if text and kinds[name].says == kind)
                 for kind in ("tags", "caption")}
     place = {"existing": before, "name": picture.stem, "directory": picture.parent.name}
-    return texts | together | {"rating": rating} | place
+    return place | together | {"rating": rating} | texts  # a captioner's own name comes first: {existing}
 
 
 def caption(config: Captioning, fields: dict[str, str], before: str) -> str:

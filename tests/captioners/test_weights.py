@@ -146,7 +146,8 @@ def test_with_consent_what_is_missing_is_fetched_and_its_progress_told(hub, onli
 
     def download(model, *, revision, allow_patterns, tqdm_class):
         asked.update(model=model, revision=revision, patterns=allow_patterns)
-        with tqdm_class(desc="Downloading bytes", total=10) as other, tqdm_class(desc="Reconstructing", total=10) as bar:
+        names = ("Downloading bytes", "Reconstructing")
+        with tqdm_class(desc=names[0], total=10) as other, tqdm_class(desc=names[1], total=10) as bar:
             other.update(3)
             bar.update(4)
             bar.update(6)
