@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from jobs.events import FINAL, EventWriter
+from jobs.events import FINAL, EventWriter, read_events
 from jobs.files import read_json, replace
 from jobs.folder import Job, home, jobs, something_left
 from jobs.lock import locked
@@ -94,7 +94,8 @@ def _next(root: Path) -> Job | None:
 
 def work(job: Job) -> None:
     """Run a job to its end. Whatever ends it, the events say so."""
-    log_starts = job.log_path.stat().st_size if job.log_path.exists() else 0  # what an earlier attempt left is older
+    # What an earlier attempt left is older.
+    log_starts, events_start = (path.stat().st_size if path.exists() else 0 for path in (job.log_path, job.events_path))
     try:
         process = spawn(job)
     except JobError:
@@ -106,8 +107,8 @@ def work(job: Job) -> None:
     code = process.wait()
     while is_running(job.folder):  # the launcher was killed, and what it launched was not
         time.sleep(PAUSE)
-    last = job.last_event
-    if job.folder.exists() and not was_killed(job.folder) and not (last and last["kind"] in FINAL):
+    said = read_events(job.events_path, events_start)[0]  # its last word may not be the last any more: resumed at once
+    if job.folder.exists() and not was_killed(job.folder) and not any(event["kind"] in FINAL for event in said):
         EventWriter(job.events_path).write("failed", **verdict(code, job.log_path, log_starts))
 
 
