@@ -302,6 +302,6 @@ def _known(options: Tagging, paths: Sequence[Path]) -> tuple[Chooser | None, Map
     model, listed = model_files(weights.folder)
     chooser = Chooser(lists.read(listed), options, recommended(weights.model, weights.folder))
     with contextlib.closing(ProbabilityCache(cache_folder())) as cache:
-        digests = cache.digests(paths)
+        digests = cache.digests(paths, read=len(paths) == 1)  # a whole folder may take minutes to read, a slider can't
         kept = cache.get(identity([model, listed], pixels.VERSION), digests.values())
     return chooser, {path: kept[digest] for path, digest in digests.items() if digest in kept}

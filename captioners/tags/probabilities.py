@@ -87,8 +87,9 @@ class ProbabilityCache:
         base.execute("COMMIT")
         return base
 
-    def digests(self, paths: Sequence[Path]) -> dict[Path, bytes]:
-        """The content of pictures in a word. Reads those that are new or changed; leaves out those that can't be."""
+    def digests(self, paths: Sequence[Path], read: bool = True) -> dict[Path, bytes]:
+        """The content of pictures in a word. Reads those that are new or changed, or leaves them out with `read` off;
+        leaves out those that can't be read."""
         stamps = {path: stamp for path in paths if (stamp := _stamp(path))}
         found: dict[Path, bytes] = {}
         named = {str(path): path for path in stamps}
@@ -97,6 +98,8 @@ class ProbabilityCache:
             for name, size, changed, digest in self._ask(query, part):
                 if (size, changed) == stamps[named[name]]:
                     found[named[name]] = digest
+        if not read:
+            return found
         fresh = {path: digest for path in stamps if path not in found and (digest := _digest(path))}
         rows = [(str(path), *stamps[path], digest) for path, digest in fresh.items()]
         self._tell("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", rows)
