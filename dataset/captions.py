@@ -168,15 +168,17 @@ class CaptionFinder:
             return ""
         text, encoding = decode(data)
         if encoding not in ("utf-8", "utf-16"):
-            self._say(path, f"the caption isn't UTF-8; it was read as {encoding}", "check it and save it as UTF-8")
+            self._say(path, f"the caption isn't UTF-8; it was read as {encoding}", "check it and save it as UTF-8",
+                      "encoding")
         return self._line(path, text, EMPTY)
 
     def _line(self, path: Path, text: str, empty: tuple[str, str] | None = None) -> str:
         lines = lines_of(text)
         if len(lines) > 1:
-            self._say(path, f"the caption has {len(lines)} lines; only the first is used", "put it on one line")
+            self._say(path, f"the caption has {len(lines)} lines; only the first is used", "put it on one line",
+                      "lines")
         if not lines and empty:
-            self._say(path, *empty)
+            self._say(path, *empty, "empty")
         return lines[0] if lines else ""
 
     def _table(self, folder: Path) -> dict[str, Caption]:
@@ -232,8 +234,8 @@ class CaptionFinder:
             self._say(path, f"the table can't be read ({error.strerror})", "check the file and its permissions")
         return ""
 
-    def _say(self, path: Path, reason: str, fix: str) -> None:
-        self.problems.append(Problem(path, reason, fix, used=True))
+    def _say(self, path: Path, reason: str, fix: str, kind: str = "") -> None:
+        self.problems.append(Problem(path, reason, fix, used=True, kind=kind))
 
 
 def _lower_extension(name: str) -> str:

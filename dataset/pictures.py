@@ -65,8 +65,7 @@ def header(path: Path) -> Header:
         width, height = image.size
         if _orientation(image) >= 5:
             width, height = height, width
-        # MPO is a JPEG with a second view or a gain map behind it (phones), not an animation.
-        return Header(width, height, image.format != "MPO" and getattr(image, "is_animated", False))
+        return Header(width, height, _animated(image))
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -75,14 +74,33 @@ def size_of(path: Path) -> tuple[int, int]:
     return found.width, found.height
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A picture as `read` gives it, with what its file was like."""
+
+    image: Image.Image
+    format: str  # what the content is, whatever the name says: "JPEG", "PNG", …
+    turned: bool  # its EXIF orientation asked for turning, which was done
+    animated: bool
+    transparent: bool  # some of its pixels let the white through
+
+
 def read(path: Path) -> Image.Image:
     """The picture as upright RGB, 8 bit: first frame, alpha laid on white, 16 bit and float scaled to 8, CMYK and wide
     gamuts brought to sRGB by their embedded profile. Raises PictureError."""
+    return decoded(path).image
+
+
+def decoded(path: Path) -> Decoded:
+    """The picture as from `read`, and what its file was like, from one decode. Raises PictureError."""
     with _opened(path) as image:
         turn = UPRIGHT.get(_orientation(image))
+        animated = _animated(image)
         image.load()
         rgb = _rgb(image)
-        return rgb.transpose(turn) if turn is not None else rgb
+        upright = rgb.transpose(turn) if turn is not None else rgb
+        kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "")
+        return Decoded(upright, kind, turn is not None, animated, _transparent(image))
 
 
 def looks_whole(path: Path) -> bool:
@@ -147,6 +165,16 @@ def _damage(error: Exception) -> str:
 
 def _too_large(what: str) -> PictureError:
     return PictureError(f"{what}; at most {MAX_PIXELS // 1_000_000} are read", "scale the picture down")
+
+
+def _animated(image: Image.Image) -> bool:
+    # MPO is a JPEG with a second view or a gain map behind it (phones), not an animation.
+    return image.format != "MPO" and getattr(image, "is_animated", False)
+
+
+def _transparent(image: Image.Image) -> bool:
+    """Whether any pixel of a loaded picture is; many programs write an alpha channel that hides nothing."""
+    return image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255
 
 
 def _orientation(image: Image.Image) -> int:

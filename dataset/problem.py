@@ -14,6 +14,7 @@ class Problem:
     reason: str
     fix: str
     used: bool = False  # True: only a remark, the picture is used all the same
+    kind: str = ""  # for those who sort remarks; "" where nobody does
 
 
 def counted(number: int, thing: str) -> str:

@@ -112,8 +112,8 @@ class _Scan:
     def leave_out(self, path: Path, reason: str, fix: str) -> None:
         self.problems.append(Problem(path, reason, fix))
 
-    def remark(self, path: Path, reason: str, fix: str) -> None:
-        self.problems.append(Problem(path, reason, fix, used=True))
+    def remark(self, path: Path, reason: str, fix: str, kind: str = "") -> None:
+        self.problems.append(Problem(path, reason, fix, used=True, kind=kind))
 
     def _inside_prepared(self, root: Path, regularisation: bool) -> Path:
         """The part that is meant when someone names the folder that holds img/, reg/, model/ and log/."""
@@ -199,7 +199,7 @@ class _Scan:
         if silent and (silent < len(new) or not words):
             use = f"the class words {words!r} are used" if words else "trained without words"
             self.remark(place.path, f"{silent} of {counted(len(new), 'picture')} without a caption; {use}",
-                        "write captions, or give the folder class words")
+                        "write captions, or give the folder class words", "no caption")
 
     def _picture(self, path: Path) -> pictures.Header | None:
         """The header of a picture that can be used, else None; told where a person would call the file a picture."""
@@ -223,7 +223,8 @@ class _Scan:
             self.leave_out(path, f"the file can't be read ({error.strerror})", "scan the folder again")
             return None
         if head.animated:
-            self.remark(path, "the picture is animated; only its first frame is used", "save the frame that you want")
+            self.remark(path, "the picture is animated; only its first frame is used", "save the frame that you want",
+                        "animated")
         return head
 
     def _new(self, path: Path) -> bool:
@@ -250,7 +251,7 @@ class _Scan:
             first = owners.setdefault(source, item.path)
             if first is not item.path:
                 self.remark(item.path, f"it shares the caption file {source.name} with {first.name}",
-                            "rename one of the two if they show different things")
+                            "rename one of the two if they show different things", "shared caption")
 
 
 def _order(entry: os.DirEntry[str]) -> str:
