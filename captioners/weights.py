@@ -179,8 +179,10 @@ def counting(progress: Progress) -> type[Any]:
 def located(model: str) -> Path | None:
     """The existing file or folder that a typed path means, absolute: from the current folder, else from the program's;
     None if there is none."""
-    typed = Path(model).expanduser()
-    return next((Path(os.path.abspath(path)) for path in (typed, ROOT / typed) if model and path.exists()), None)
+    typed = os.path.expanduser(model)
+    # Unlike pathlib's, os.path's questions about what no system could hold are answered with no.
+    there = (path for path in (typed, os.path.join(ROOT, typed)) if model and os.path.exists(path))
+    return next((Path(os.path.abspath(path)) for path in there), None)
 
 
 def cached(model: str, revision: str = "") -> Path | None:

@@ -18,7 +18,7 @@ from gradio.components import Component
 from captioners import captioners, command
 from captioners.base import Captioner, CaptionerError
 from captioners.config import CaptionConfig
-from captioners.weights import Weights, asked
+from captioners.weights import TOY, Weights, asked
 from gui.events import attempted, notice, stamp
 from gui.scans import Pictured
 from jobs import queue
@@ -189,6 +189,8 @@ def model_line(kind: type[Captioner], values: dict[str, Any]) -> dict[str, Any]:
     line: dict[str, Any] = {"name": kind.name, "label": kind.label, "says": kind.says}
     line["packages"] = list(command.missing_packages(kind))
     line["known"] = [{"model": model} | asdict(published) for model, published in kind.published.items()]
+    if (TOY / kind.name).is_dir():
+        line["known"].append({"model": f"toy/models/{kind.name}", "about": "knows only the toy world's pictures"})
     try:
         options = parse(kind.settings, values)
         line["host"] = host(options)

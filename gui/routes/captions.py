@@ -5,6 +5,7 @@ Folders are those on the captions form; pictures are known by the ids that were 
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,6 @@ from gui.captioning import FORM, TEST, again
 from gui.preparation import problems
 from gui.runs import CaptionRun
 from jobs.process import JobError
-from settings import toml
 from settings.errors import SettingsError, parse
 from settings.section import Section
 
@@ -79,13 +79,13 @@ def router(window: Window) -> APIRouter:
         return {"count": len(failed), "lines": [problem_line(window, event) for event in failed[:MOST]]}
 
     @routes.post("/api/captions/{run}/{action}")
-    def act(run: str, action: Literal["write", "retry", "undo", "redo"]) -> dict[str, Any]:
-        """`write`: what a dry run has shown. `retry`: the pictures that failed. `undo`: take back what it wrote."""
+    def act(run: str, action: Literal["write", "undo", "redo"]) -> dict[str, Any]:
+        """`write`: what a dry run has shown. `undo`: take back what it wrote."""
         known = found(run)
         if action in ("undo", "redo"):
             return moved(window, known.end.get("actions") or {}, action)
         try:
-            job = again(known.job, {"write.dry_run": False} if action == "write" else {"source.only": failed(known)})
+            job = again(known.job, {"write.dry_run": False})
         except (SettingsError, JobError, OSError) as error:
             raise HTTPException(409, str(error)) from None
         window.runs.changed()
@@ -103,7 +103,7 @@ def router(window: Window) -> APIRouter:
             options = parse(type(options), options.model_dump() | wish.values)
             pictures = window.scans.captions(config.source.folders, config.source.recursive, config.source.only)
             return thresholds.summary(kind, options, list(pictures.captions), window.thumbnails.path_of(wish.picture))
-        except (SettingsError, CaptionerError) as error:
+        except (SettingsError, CaptionerError, sqlite3.Error) as error:
             raise HTTPException(400, str(error)) from None
 
     @routes.get("/api/journal")
@@ -135,19 +135,6 @@ def problem_line(window: Window, event: dict[str, Any]) -> dict[str, Any]:
     path = Path(str(event.get("picture", "")))
     line = {name: str(event.get(name) or "") for name in ("reason", "fix")}
     return line | {"id": window.thumbnails.id_of(path), "name": path.name}
-
-
-def failed(run: CaptionRun) -> list[str]:
-    """The pictures that failed, as paths inside the run's folders. Raises HTTPException if there are none."""
-    if not run.problems:
-        raise HTTPException(409, "Nothing failed in this run.")
-    roots = [Path(folder) for folder in toml.read(CaptionConfig, run.job.config_path).source.folders]
-    return [inside(Path(picture), roots) for picture in run.problems]
-
-
-def inside(path: Path, roots: list[Path]) -> str:
-    root = next((root for root in roots if path.is_relative_to(root)), None)
-    return path.relative_to(root).as_posix() if root else path.name
 
 
 def on_form(window: Window) -> Section:

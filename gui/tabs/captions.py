@@ -25,7 +25,7 @@ order = 20
 def build(window: Window) -> None:
     kinds = captioners()
     tiles = [Choice(kind.label, name, section_help(kind.settings), HINTS[kind.says]) for name, kind in kinds.items()]
-    titles = {"source": "Pictures", "": "Captions", "write": "Writing"}
+    titles = {"source": "Pictures", "": "Captioners", "write": "Writing"}
     titles |= {name: kind.label for name, kind in kinds.items()}
     name = kind.name if (kind := tagger()) else ""
     with gr.Row(elem_classes=["lor-split"]):
@@ -48,6 +48,7 @@ def wire(window: Window, page: gr.Blocks) -> None:
     page.load(room.fill, None, room.outputs, **QUIET)
     gr.on(inputs_of(form), room.typed, form.fields, room.outputs - form.fields, trigger_mode="always_last", **QUIET)
     parts["desk"].choose(room.act, form.fields, room.answers, **QUIET)
+    parts["desk"].keep(room.typed, form.fields, room.outputs - form.fields, **QUIET)  # captions were written
     parts["pictures"].keep(use(room, window), None, room.outputs | {window.tabs}, **QUIET)
 
 

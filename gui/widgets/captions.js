@@ -39,7 +39,7 @@
       over && run.state !== "finished" && L.button("Resume", act(`${base}/resume`, "It goes on where it was."), "primary"),
       run.state === "queued" && (run.waits ? L.button("Take out of the queue", act(`${base}/stop`)) : L.button("Put into the queue", act(`${base}/queue`), "primary")),
       run.state === "finished" && said.dry_run && said.written > 0 && L.button(`Write ${said.written === 1 ? "this caption" : `these ${said.written.toLocaleString("en")} captions`}`, act(`${ours}/write`), "primary"),
-      over && said.failed > 0 && said.problems > 0 && L.button(`Retry ${n(said.failed, "failure")}`, act(`${ours}/retry`)),
+      over && said.failed > 0 && said.problems > 0 && L.button(`Retry ${n(said.failed, "failure")}`, act(`${base}/resume`, "It goes on with the pictures that failed.")),
       over && said.move === "undo" && L.button("Undo", act(`${ours}/undo`, L.undone), "", { title: "Put back the captions that were there before this run" }),
       over && said.move === "redo" && L.button("Redo", act(`${ours}/redo`, L.redone), "", { title: "Write the captions of this run again" })];
   };

@@ -68,6 +68,8 @@ Loratory.desk = (root, { about, props, watch, trigger }) => {
       el("div", { class: "lor-row end" }, L.button("Cancel", () => close(false)), L.button(downloads.length ? "Agree and download" : "Agree and send", () => close(true), "primary", { autofocus: true }))]);
     if (agreed) send(wish.what, { ...wish, agreed: true });
   };
+  const changed = L.captionsChanged;
+  L.captionsChanged = () => { changed?.(); trigger("keep"); };
   watch("value", draw);
   draw();
 };

@@ -4,19 +4,19 @@
 Loratory.trial = (root, { about }) => {
   const L = Loratory, { el } = L;
   let pictures = [], at = 0, run = null, tagging = false, moved = {};
-  const newest = L.latest(), latestTest = L.latest();
+  const latestTest = L.latest();
   const image = el("div", { class: "lor-trial-picture" }), place = el("span", { class: "lor-note", role: "status" });
   const said = el("div", { class: "lor-trial-said", role: "status", "aria-live": "polite" });
   const bars = el("div", { class: "lor-tags", role: "list", "aria-label": "Tags of this picture", tabindex: "0" });
   const whole = el("div", { role: "status" });
-  const sliders = el("div", { class: "lor-sliders" });
+  const sliders = el("div", { class: "lor-sliders" }), caption = el("div", { role: "status" });
   const test = L.button("Test on this picture", () => begin(), "primary");
   const turn = (by) => { if (pictures.length) { at = (at + by + pictures.length) % pictures.length; run = null; L.fill(said); drawPicture(); refresh(); } };
   const apply = L.button("Apply to all…", () => applyAll(), "primary", { hidden: true });
   const difference = L.button("Show what would change", () => L.captionSend("apply", { dry: true }), "", { hidden: true });
-  const tagCard = el("div", { class: "lor-trial-tags", hidden: true }, el("h3", {}, "Tags and thresholds"), sliders, whole, el("div", { class: "lor-row" }, apply, difference), bars);
+  const tagCard = el("div", { class: "lor-trial-tags", hidden: true }, el("h3", {}, "Tags and thresholds"), sliders, whole, el("div", { class: "lor-row" }, apply, difference), caption, bars);
   const card = el("div", { class: "lor-card", hidden: true, id: "captions-trial" }, el("h2", {}, "Try it on one picture"),
-    el("div", { class: "lor-trial" }, el("div", {}, image, el("div", { class: "lor-row" }, L.button("Previous", () => turn(-1), "quiet"), L.button("Next", () => turn(1), "quiet"), place), el("div", { class: "lor-row" }, test), said), tagCard));
+    el("div", { class: "lor-trial" }, el("div", {}, image, el("div", { class: "lor-row" }, L.button("Previous", () => turn(-1), "quiet"), L.button("Next", () => turn(1), "quiet"), place)), el("div", {}, el("div", { class: "lor-row" }, test), said, tagCard)));
   root.append(card);
 
   const picture = () => pictures[at];
@@ -81,28 +81,35 @@ Loratory.trial = (root, { about }) => {
   });
   L.put(sliders, lines.map((line) => line.node));
 
+  // One question at a time, and always the newest: a slider moves faster than a thousand pictures are looked up.
+  let asking = false, again = false;
   const refresh = async () => {
     if (!tagging || !pictures.length) { tagCard.hidden = true; return; }
-    const found = await L.attempt(() => newest(L.post("/api/thresholds", { values: moved, picture: picture().id })));
+    again = asking;
+    if (asking) return;
+    asking = true;
+    const found = await L.attempt(() => L.post("/api/thresholds", { values: moved, picture: picture().id }));
+    asking = false;
+    if (again) { refresh(); return; }
     if (!found) return;
     tagCard.hidden = false;
-    for (const line of lines) line.show(found.thresholds[line.slider.field] ?? 0.35);
+    const categories = new Set(["general", "character", ...(found.picture?.tags || []).map((tag) => tag[2])]);
+    for (const line of lines) { line.show(found.limits[line.slider.category]); line.node.hidden = !found.known || !categories.has(line.slider.category); }
+    L.fill(caption, found.picture && [el("p", { class: "lor-label" }, "Its tags"), el("p", { class: "lor-said" }, found.picture.text || "none")]);
     apply.hidden = difference.hidden = !found.known;
     L.fill(whole, found.known ? el("p", {}, el("b", {}, (found.tags / found.known).toFixed(1)), ` tags a picture on average, in ${found.known === found.pictures ? `all ${found.pictures.toLocaleString("en")}` : `the ${found.known.toLocaleString("en")} of ${found.pictures.toLocaleString("en")} that were tagged`}.`,
       found.most.length > 0 && el("span", { class: "lor-note" }, ` Most often: ${found.most.slice(0, 8).map(([name, count]) => `${name} ${count}`).join(", ")}.`))
       : el("p", { class: "lor-note" }, "Test this picture, or caption the folder, and every tag appears here with its probability; the sliders then answer at once."));
-    for (const { node } of lines) node.hidden = !found.known;
-    drawBars(found.picture, found.thresholds);
+    drawBars(found.picture, found.limits);
   };
-  const drawBars = (one, thresholds) => {
+  const drawBars = (one, limits) => {
     bars.hidden = !one;
     if (!one) { L.fill(bars); return; }
     const scroll = bars.scrollTop;
     L.fill(bars, one.tags.map(([name, score, category, chosen]) => {
       const bar = el("span", { class: "lor-bar" }), mark = el("span", { class: "lor-mark-line" });
       bar.style.width = `${100 * score}%`;
-      const slider = about.sliders.find((each) => each.category === category), limit = slider && thresholds[slider.field];
-      if (limit !== null && limit !== undefined) mark.style.left = `${100 * limit}%`; else mark.hidden = true;
+      if (limits[category] < 1) mark.style.left = `${100 * limits[category]}%`; else mark.hidden = true;
       return el("div", { class: `lor-tag${chosen ? " chosen" : ""}`, role: "listitem", "aria-label": `${name}: ${score.toFixed(2)}, ${chosen ? "in the caption" : "left out"}` },
         el("span", { class: "lor-tag-name" }, name), el("span", { class: "lor-note" }, category), el("span", { class: "lor-bar-track" }, bar, mark), el("span", { class: "lor-tag-score" }, score.toFixed(2)));
     }));

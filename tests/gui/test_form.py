@@ -99,6 +99,35 @@ def test_a_draft_with_values_of_another_version_is_shown(form):
     assert list(error.value.problems) == ["inner.rate"]
 
 
+class Lists(Section):
+    """Lists that are not typed line by line."""
+
+    folders: Annotated[list[str], Ui(kind="folder")] = []
+    """Where."""
+
+    kinds: list[str] = ["a"]
+    """Which."""
+
+
+def test_folders_and_chosen_lists_have_fields_of_their_own():
+    with gr.Blocks(analytics_enabled=False):
+        choices = [Choice("A", "a", "the <b>first</b>"), Choice("B", "b")]
+        form = Form(Lists, "test", {"kinds": choices}, without=["nothing"])
+    config = Lists(folders=["/x/<b>", "/a b"], kinds=["b", "a"])
+    assert form.read(values_of(form.show(config))) == config
+    assert form.read(values_of(form.show({}))) == Lists()
+    assert all(isinstance(field, gr.HTML) for field in form.fields)
+    old = form.typed(values_of(form.show({"kinds": ["gone", "b"], "folders": "one\ntwo"})))
+    assert old == {"kinds": ["b"], "folders": ["one", "two"]}
+
+
+def test_groups_with_titles_come_first_and_some_settings_stay_away():
+    with gr.Blocks(analytics_enabled=False):
+        form = Form(Outer, "test", titles={"inner": "What is inside"}, without=["on", "rows"])
+    assert list(form._groups()) == ["inner", ""] and form._title("inner") == "What is inside"
+    assert "on" not in form.typed(values_of(form.show({}))) and form.read(values_of(form.show({}))) == Outer()
+
+
 def test_hidden_fields(form):
     assert form.hidden({"on": False, "inner": {"rate": 1e-4}}, {"ddpm"}) == ["inner.rate", "inner.kind", "inner.only"]
     assert form.hidden({"on": True}, {"flow"}) == ["inner.kind"]
