@@ -21,7 +21,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from captioners.base import Picture, Place
+from captioners.tags.options import Tagging
 from captioners.tags.pixels import square
+from captioners.wd_tagger import WdTagger
+from captioners.weights import find
 from toy.draw import COLOURS, DEMO_SEED, GROUNDS, THINGS, Scene, character_picture, draw_scene, random_scene
 from toy.make import Training
 from toy.onnx_file import Node, Port, onnx_file
@@ -207,7 +211,47 @@ def save(work: Path, folder: Path = MODEL_FOLDER) -> None:
                 rows.writerow([9_999_999 - number, name, 9, PICTURES if number == 0 else 0])
             else:
                 rows.writerow([number, name, 4 if name == CREATURE else 0, count])
+    general = balance(net, work, [place for place, name in enumerate(tags) if name in GENERAL])
+    (folder / "thresholds.json").write_text(json.dumps({"general": round(general, 2)}) + "\n", encoding="utf-8")
     print(f"{folder}: {(folder / 'model.onnx').stat().st_size / 1e6:.2f} MB")
+
+
+@torch.inference_mode()
+def balance(net: Net, work: Path, places: list[int], count: int = 4000) -> float:
+    """The threshold above which as many tags are said as there are, so that precision and recall are the same: how
+    the published models' thresholds were found."""
+    pixels = torch.from_numpy(np.load(work / "pixels.npy")[:count])
+    said = torch.cat([net(part.float()).sigmoid() for part in pixels.split(100)])[:, places].flatten()
+    there = int(np.load(work / "targets.npy")[:count, places].sum())
+    return float(said.sort(descending=True).values[there])
+
+
+def check(folder: Path = MODEL_FOLDER, count: int = CHECKED) -> dict[str, float]:
+    """How well the captioner with this model names what is in pictures that the training has not seen; shares 0..1."""
+    tagger = WdTagger(Tagging(model=str(folder), keep=False), Place())
+    tagger.load(find(str(folder), {}), lambda *_: None)
+    truth, said = [], []
+    for start in range(0, count, 50):
+        some = [picture(CHECK_SEED, index) for index in range(start, min(count, start + 50))]
+        seen = [tagger.prepare(Picture(Path(f"{start}.png"), image)) for image, _ in some]
+        truth += [set(tags) for _, tags in some]
+        said += [{tag.name for tag in one.tags if tag.category != "rating"} for one in tagger.say(seen)]
+    right = sum(len(a & b) for a, b in zip(truth, said))
+    return {
+        "pictures": count,
+        "precision": round(right / sum(map(len, said)), 4),
+        "recall": round(right / sum(map(len, truth)), 4),
+        "things": _alike(truth, said, set(THINGS)),
+        "colours": _alike(truth, said, set(COLOURS)),
+        "grounds": _alike(truth, said, {f"{name}_background" for name in GROUNDS}),
+        "creature": _alike(truth, said, {CREATURE}),
+        "everything": _alike(truth, said, {*GENERAL, CREATURE}),
+    }
+
+
+def _alike(truth: list[set[str]], said: list[set[str]], kind: set[str]) -> float:
+    """The share of pictures whose tags of this kind are all said, and no other ones of this kind."""
+    return round(sum(a & kind == b & kind for a, b in zip(truth, said)) / len(truth), 4)
 
 
 STAGES = ("pictures", "train", "save", "check")
@@ -231,6 +275,10 @@ def main() -> None:
             train(options.work, options.steps)
         elif stage == "save":
             save(options.work, options.out)
+        else:
+            result = check(options.out)
+            (options.out / "check.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            print(json.dumps(result))
 
 
 if __name__ == "__main__":
