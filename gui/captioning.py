@@ -86,13 +86,14 @@ class Captioning:
         return self._told(self.state(now))
 
     def act(self, values: Typed, event: gr.EventData) -> Updates:
-        """A button: {"what": "start" | "look" | "test" | "apply" | "command", "agreed": bool, "picture": its id}."""
+        """A button: {"what": "start" | "look" | "test" | "apply" | "command", "picture": its id, "dry": bool, "agreed":
+        ids of the questions that were answered with yes}."""
         wish = event._data
         try:
             config = self._wished(self._form.read(values), wish)
             if wish.get("what") == "command":
                 return {self._parts["command"]: in_words(config) | stamp()}
-            if not wish.get("agreed") and (questions := questions_of(config)):
+            if questions := questions_of(config, agreements(wish)):
                 now = self.state(self._form.typed(values))
                 return {self._parts["desk"]: now | {"ask": {"questions": questions, "wish": dict(wish)} | stamp()}}
             job = command.create(config)
@@ -150,7 +151,11 @@ class Captioning:
     def _wished(self, config: Section, wish: dict[str, Any]) -> Section:
         """The settings that a button stands for."""
         what = wish.get("what")
-        changes: dict[str, Any] = {"run.download": bool(wish.get("agreed")), "write.dry_run": what in ("look", "test")}
+        agreed = agreements(wish)
+        changes: dict[str, Any] = {"run.download": bool(agreed), "write.dry_run": what in ("look", "test")}
+        for name in config.captioners:
+            if (address := host(getattr(config, name))) in agreed:
+                changes[f"{name}.agreed_host"] = address
         if what == "apply":
             changes |= {"write.mode": "overwrite", "write.dry_run": bool(wish.get("dry"))}
         if what == "test":
@@ -174,6 +179,10 @@ class Captioning:
 SHOWN = 500  # pictures that the page can step through to try one
 
 
+def agreements(wish: dict[str, Any]) -> set[str]:
+    return {str(one) for one in wish.get("agreed") or []}
+
+
 def literal(name: str) -> str:
     """A file name as a pattern that means only itself, as far as patterns with * and ? can."""
     return name.replace("*", "?")
@@ -193,7 +202,9 @@ def model_line(kind: type[Captioner], values: dict[str, Any]) -> dict[str, Any]:
         line["known"].append({"model": f"toy/models/{kind.name}", "about": "knows only the toy world's pictures"})
     try:
         options = parse(kind.settings, values)
-        line["host"] = host(options)
+        if address := host(options):
+            agreed = address == options.agreed_host.strip().lower()
+            return line | {"host": address, "asks": not agreed}
         line["models"] = [weights_line(one) for one in (kind.weights(options), *kind.further(options)) if one]
     except SettingsError:
         return line  # said beside the field
@@ -216,20 +227,26 @@ def weights_line(weights: Weights) -> dict[str, Any]:
 
 
 def host(options: Section) -> str:
-    """Where pictures are sent, if they leave this machine."""
-    url = str(getattr(options, "url", "") or "")
-    return urlsplit(url).netloc if url else ""
+    """Where pictures are sent, if these settings send them anywhere."""
+    try:
+        return urlsplit(str(getattr(options, "url", ""))).hostname or ""
+    except ValueError:  # no address; said beside the field
+        return ""
 
 
-def questions_of(config: Section) -> list[dict[str, Any]]:
-    """What a person has to agree to first: downloads with their size and licence, and hosts that get the pictures."""
-    questions = []
+def questions_of(config: Section, agreed: set[str]) -> list[dict[str, Any]]:
+    """What a person has to agree to first: downloads with their size and licence, and hosts that get the pictures.
+    Each has an `id`; what is in `agreed` is not asked again."""
+    questions: list[dict[str, Any]] = []
     for name in config.captioners:
         kind, options = captioners()[name], getattr(config, name)
-        wanted = [one for one in (kind.weights(options), *kind.further(options)) if one and not one.here]
-        questions += [{"kind": "download", "label": kind.label} | asked_of_hub(one) for one in wanted]
         if address := host(options):
-            questions.append({"kind": "host", "label": kind.label, "host": address})
+            if address not in agreed | {options.agreed_host.strip().lower()}:
+                questions.append({"kind": "host", "id": address, "label": kind.label})
+            continue
+        for one in filter(None, (kind.weights(options), *kind.further(options))):
+            if not one.here and one.model not in agreed:
+                questions.append({"kind": "download", "id": one.model, "label": kind.label} | asked_of_hub(one))
     return questions
 
 

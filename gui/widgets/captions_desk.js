@@ -37,7 +37,7 @@ Loratory.desk = (root, { about, props, watch, trigger }) => {
     return line.known.some((one) => one.model !== now) && field ? select : false;
   };
   const captioner = (line) => el("div", { class: "lor-captioner" }, el("b", {}, line.label),
-    (line.models || []).map((one) => model(line, one)), line.host && el("p", { class: "lor-warning" }, `Pictures leave this machine: they are sent to ${line.host}. You are asked first.`),
+    (line.models || []).map((one) => model(line, one)), line.host && el("p", { class: "lor-warning" }, `Every picture is sent to ${line.host}.${line.asks ? " You are asked first." : ""}`),
     line.problem && el("p", { class: "lor-warning" }, line.problem), line.packages.map((text) => el("p", { class: "lor-warning lor-path" }, text)), chooser(line, line.models?.[0]?.model));
 
   let modelsShown = "";
@@ -61,12 +61,12 @@ Loratory.desk = (root, { about, props, watch, trigger }) => {
   let asked = 0;
   const question = async ({ questions, wish }) => {
     const downloads = questions.filter((one) => one.kind === "download"), hosts = questions.filter((one) => one.kind === "host");
-    const title = downloads.length ? `Download ${downloads.length === 1 ? "this model" : "these models"}?` : "Send the pictures to another machine?";
+    const title = downloads.length ? `Download ${downloads.length === 1 ? "this model" : "these models"}?` : "Send the pictures to this server?";
     const agreed = await L.dialog(title, (close) => [
       downloads.map((one) => el("p", {}, el("b", { class: "lor-path" }, one.model), el("br"), `${one.bytes ? L.bytes(one.bytes) : "of unknown size"} from huggingface.co for ${one.label}; licence: ${one.licence || "not known, look at its page there"}.`)),
-      hosts.map((one) => el("p", {}, `${one.label} sends every picture to `, el("b", { class: "lor-path" }, one.host), ".")),
+      hosts.map((one) => el("p", {}, `${one.label} sends every picture to `, el("b", { class: "lor-path" }, one.id), ".")),
       el("div", { class: "lor-row end" }, L.button("Cancel", () => close(false)), L.button(downloads.length ? "Agree and download" : "Agree and send", () => close(true), "primary", { autofocus: true }))]);
-    if (agreed) send(wish.what, { ...wish, agreed: true });
+    if (agreed) send(wish.what, { ...wish, agreed: [...(wish.agreed || []), ...questions.map((one) => one.id)] });
   };
   const changed = L.captionsChanged;
   L.captionsChanged = () => { changed?.(); trigger("keep"); };

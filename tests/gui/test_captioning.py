@@ -147,7 +147,7 @@ def test_a_download_is_asked_for_with_size_and_licence(room, pictures, monkeypat
     assert asked["wish"] == {"what": "start"} and folder.jobs() == []
     line = answer(room, room.typed(values), "desk")["models"][0]["models"][0]
     assert not line["here"] and line["bytes"] == question["bytes"]
-    press(room, values, what="start", agreed=True)
+    press(room, values, what="start", agreed=[next(iter(Blip.published))])
     assert toml.read(CaptionConfig, folder.jobs()[0].config_path).run.download
 
 
@@ -155,8 +155,19 @@ def test_consent_is_for_this_once(room, pictures, monkeypatch):
     monkeypatch.setattr(weights, "cached", lambda *_: None)
     values = {"source.folders": [str(pictures)], "captioners": ["blip"], "blip.model": next(iter(Blip.published))}
     values = on_form(room, room.fill(values))
-    press(room, values, what="start", agreed=True)
+    press(room, values, what="start", agreed=[next(iter(Blip.published))])
     assert "ask" in answer(room, press(room, values, what="start"), "desk")
+
+
+def test_a_host_is_named_before_any_picture_is_sent(room, pictures):
+    values = {"source.folders": [str(pictures)], "captioners": ["endpoint"], "endpoint.model": "x"}
+    values = on_form(room, room.fill(values | {"endpoint.url": "https://example.com/v1"}))
+    assert answer(room, room.typed(values), "desk")["models"][0]["host"] == "example.com"
+    (question,) = answer(room, press(room, values, what="start"), "desk")["ask"]["questions"]
+    assert question["id"] == "example.com" and question["kind"] == "host" and folder.jobs() == []
+    assert "ask" in answer(room, press(room, values, what="start", agreed=["example.org"]), "desk")
+    press(room, values, what="start", agreed=["example.com"])
+    assert toml.read(CaptionConfig, folder.jobs()[0].config_path).endpoint.agreed_host == "example.com"
 
 
 def test_a_model_that_is_none_is_said_beside_the_captioner(room, pictures):
