@@ -323,6 +323,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 def _fresh(existing: str, new: str, separator: str) -> str:
     """The new text without the parts that the existing one has."""
     known = _atoms(existing, separator) | {_same(part) for part in existing.split(",")}
+    known |= {_same(piece) for part in existing.split(",") for piece in part.split(separator or ",")}
     parts, whole = [], new.split(",")
     for part in whole:
         atoms = _atoms(part, separator) or {_same(part)}

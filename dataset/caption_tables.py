@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataset.captions import decode, jsonl_text, lines_of, meta_cap_parts, row_keys
+from dataset.captions import bare_name, decode, jsonl_text, lines_of, meta_cap_parts, row_keys
 from dataset.files import FileError
 from dataset.pictures import EXTENSIONS as PICTURES
 
@@ -91,8 +91,7 @@ class MetaCap:
     data: bytes | None
     _entries: dict[str, Any] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)  # name with slashes -> the key as it stands there
-    _stems: Counter[str] = field(default_factory=Counter)
-    _by_stem: dict[str, str] = field(default_factory=dict)
+    _bare: dict[str, list[str]] = field(default_factory=dict)  # bare name -> the keys that have it
     _pictures: Counter[str] | None = None  # how many pictures of the folder have a stem; None: not counted yet
 
     def __post_init__(self) -> None:
@@ -130,21 +129,21 @@ class MetaCap:
     def _name(self, key: str) -> None:
         name = key.replace("\\", "/")
         self._names.setdefault(name, key)
-        stem = Path(name).stem if Path(name).suffix else Path(name).name
-        self._stems[stem] += 1
-        self._by_stem.setdefault(stem, key)
+        self._bare.setdefault(bare_name(key), []).append(key)
 
     def _key(self, picture: Path) -> str | None:
         for name in row_keys(picture, self.path.parent):
             if name in self._names:
                 return self._names[name]
-        return self._by_stem[picture.stem] if self._stems[picture.stem] == 1 else None
+            if len(keys := self._bare.get(name, ())) == 1:
+                return keys[0]
+        return None
 
     def _new_key(self, picture: Path) -> str:
         if self._pictures is None:
             paths = map(Path, os.listdir(self.path.parent))
             self._pictures = Counter(path.stem for path in paths if path.suffix.lower() in PICTURES)
-        alone = self._pictures[picture.stem] < 2 and not self._stems[picture.stem]
+        alone = self._pictures[picture.stem] < 2 and f"*/{picture.stem}" not in self._bare
         if picture.parent == self.path.parent and alone:
             return picture.stem
         return picture.absolute().as_posix()

@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,18 @@ def meta_cap_parts(entry: object) -> dict[str, str]:
     return parts
 
 
-def row_keys(picture: Path, folder: Path) -> list[str]:
+@lru_cache(maxsize=8)  # asked several times for one picture after the other
+def row_keys(picture: Path, folder: Path) -> tuple[str, ...]:
     """What a picture may be called in a table of this folder; the surest first."""
-    relative = picture.relative_to(folder)
-    return [relative.as_posix(), relative.with_suffix("").as_posix(), picture.absolute().as_posix(), picture.stem]
+    relative, stem = picture.relative_to(folder).as_posix(), picture.stem
+    bare = relative.removesuffix(picture.suffix)
+    return relative, bare, Path(os.path.abspath(picture)).as_posix(), stem, f"*/{picture.name}", f"*/{stem}"
+
+
+def bare_name(key: str) -> str:
+    """By which of `row_keys` a row of `meta_cap.json` is found when the pictures have moved since: by the last part of
+    its path, which is the picture's name with or without extension."""
+    return "*/" + Path(key.replace("\\", "/")).name
 
 
 def sidecar(picture: Path, extension: str = ".txt") -> Path:
@@ -210,20 +219,20 @@ class CaptionFinder:
                       'each line must look like {"file_name": "a.jpg", "text": "a caption"}')
 
     def _from_meta_cap(self, path: Path) -> Iterable[tuple[str, Caption]]:
-        """kohya's finetune table: {picture: {"caption": …, "tags": …}}; a picture is its stem or a path of any kind."""
+        """kohya's finetune table: {picture: {"caption": …, "tags": …}}; a picture is its name without extension, or
+        a path of any kind."""
         entries = _parsed(self._table_text(path))
         if not isinstance(entries, dict):
             self._say(path, "this isn't a table of captions", "make it again, or delete it")
             return
-        by_stem: dict[str, Caption | None] = {}
+        by_name: dict[str, Caption | None] = {}
         for key, entry in entries.items():
             if not (text := self._line(path, ", ".join(meta_cap_parts(entry).values()))):
                 continue
-            key, caption = key.replace("\\", "/"), Caption(text, path)
-            yield key, caption
-            stem = Path(key).stem if Path(key).suffix else Path(key).name
-            by_stem[stem] = None if stem in by_stem and by_stem[stem] != caption else caption
-        yield from ((stem, caption) for stem, caption in by_stem.items() if caption)
+            name, caption = bare_name(key), Caption(text, path)
+            yield key.replace("\\", "/"), caption
+            by_name[name] = None if name in by_name and by_name[name] != caption else caption
+        yield from ((name, caption) for name, caption in by_name.items() if caption)
 
     def _table_text(self, path: Path) -> str:
         try:

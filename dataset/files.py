@@ -1,8 +1,8 @@
 """Changing a person's small file so that it is always the old or the new one, and never over a change of theirs.
 
 The new text is written aside, in the same folder, and takes the name in one step; what is there is compared with what
-was expected right before that. Programs of ours wait for each other on a lock of the folder, which the system lets go
-when its holder dies; so whoever holds it may clear away what a killed one left there.
+was expected right before that, and looked at once more after it. Programs of ours wait for each other on a lock of the
+folder, which the system lets go when its holder dies; so whoever holds it may clear away what a killed one left there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ else:
     import fcntl
 
 ASIDE = (".loratory-", ".part")  # how a file that is being written is called: hidden, and short beside any long name
+MOMENT = 0.05  # seconds between emptying a file and filling it, at most, for a program that saves like that
 PATIENCE = 10.0  # seconds for another program of ours, which needs milliseconds
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.ENOSYS}
 NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -74,16 +75,23 @@ def swap(path: Path, before: bytes | None, after: bytes | None, note: Callable[[
     with named(path), alone(path.parent) as mine:
         if not mine:
             raise FileError(path, "another program is writing in this folder", "try again when it has finished")
-        if content(path) != before:
+        if _settled(path) != before:
             return False
         if before == after:
             return True
-        facts = writable(path) if before is not None else None
-        note()
-        if after is None:
-            os.unlink(path)
+        if before is None:
+            note()
+            return _replace(path, None, after, None)
+        facts = writable(path)
+        with _Witness(path) as witness:
+            note()
+            if not _replace(path, before, after, facts):
+                return False
+            late = witness.late(before)
+        if late is None:
             return True
-        return _replace(path, before, after, facts)
+        _replace(path, after, late, facts)
+        return False
 
 
 def sweep(folder: Path) -> None:
@@ -115,7 +123,48 @@ def synced(handle: int) -> None:
             raise
 
 
-def _replace(path: Path, before: bytes | None, after: bytes, facts: os.stat_result | None) -> bool:
+class _Witness:
+    """Keeps hold of the file that is replaced, for programs that write into a file rather than replace it: what one
+    had begun to write in that moment would be in a file that has no name any more."""
+
+    def __init__(self, path: Path):
+        # Windows replaces no file that anybody has open, and so needs no witness, and would refuse because of it
+        self._handle = None if sys.platform == "win32" else os.open(path, os.O_RDONLY)
+
+    def late(self, before: bytes) -> bytes | None:
+        """What was written too late, or None."""
+        if self._handle is None:
+            return None
+        with open(self._handle, "rb", closefd=False) as file:
+            if file.read() == before:
+                return None
+            time.sleep(MOMENT)  # it was emptied, perhaps, and not yet filled
+            file.seek(0)
+            return file.read()
+
+    def __enter__(self) -> _Witness:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+
+
+def _settled(path: Path) -> bytes | None:
+    """The content of a file; of one that was emptied a moment ago, what it is when the moment is over."""
+    for _ in range(100):
+        if data := content(path):
+            return data
+        if data is None or not 0 <= time.time() - path.stat().st_mtime < MOMENT:
+            return data
+        time.sleep(MOMENT / 5)
+    raise FileError(path, "another program empties it again and again", "close that one and try again")
+
+
+def _replace(path: Path, before: bytes | None, after: bytes | None, facts: os.stat_result | None) -> bool:
+    if after is None:
+        os.unlink(path)
+        return True
     aside = path.with_name(f"{ASIDE[0]}{secrets.token_hex(8)}{ASIDE[1]}")
     try:
         with aside.open("xb") as file:

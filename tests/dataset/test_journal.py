@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -379,6 +380,35 @@ def test_written_by_someone_in_the_last_moment(root):
     assert not swap(root / "n.txt", None, b"new", lambda: (root / "n.txt").write_text("a person's"))
     assert (root / "a.txt").read_text() == (root / "n.txt").read_text() == "a person's"
     assert leftovers(root) == []
+
+
+@POSIX
+def test_words_written_into_the_file_that_was_just_replaced_come_back(root, monkeypatch):
+    """An editor has opened it for writing before we replaced it, and writes after."""
+    editor, rename = (root / "a.txt").open("r+b"), files._rename
+
+    def late(*args, **named):
+        rename(*args, **named)
+        editor.write(b"a person's words")
+        editor.flush()
+
+    with editor, Journal(root).begin("late") as action:
+        monkeypatch.setattr(files, "_rename", late)
+        assert not action.change(root / "a.txt", "old a", "new a")
+    assert (root / "a.txt").read_bytes() == b"a person's words"
+    assert Journal(root).history() == [] and leftovers(root) == []
+
+
+def test_a_file_that_someone_empties_to_fill_it_is_not_empty(root):
+    """Between the two it looks like a caption that is missing."""
+    file = (root / "a.txt").open("wb")
+    timer = threading.Timer(files.MOMENT / 3, lambda: (file.write(b"a person's words"), file.close()))
+    timer.start()
+    assert not swap(root / "a.txt", b"", b"new a")
+    timer.join()
+    assert (root / "a.txt").read_bytes() == b"a person's words"
+    (root / "b.txt").write_bytes(b"")
+    assert swap(root / "b.txt", b"", b"new b")  # this one stays empty
 
 
 @POSIX
