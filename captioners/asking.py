@@ -1,6 +1,6 @@
 """Asking a captioner about many pictures: threads prepare them ahead of the model, in batches that fit the memory.
 
-One picture that can't be described never ends a run; a model that can't work at all does."""
+One picture that can't be described never ends a run; a model that can't describe any does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from captioners.gate import objection
 from dataset.pictures import PictureError
 from jobs.failures import out_of_memory
 
-PATIENCE = 5  # pictures in a row that a captioner refuses before the run is given up: an endpoint that went away
+PATIENCE = 5  # pictures in a row that a captioner fails at before the run is given up: an endpoint that went away
 UNUSABLE = (OSError, ValueError, ArithmeticError, IndexError, TypeError, MemoryError)  # of code that handles pictures
 
 
@@ -40,7 +40,7 @@ class Asker:
     captioner: Captioner
     size: int
     warn: Callable[[str], None]
-    refused: int = 0  # in a row
+    failed: int = 0  # pictures in a row
 
     def answers(self, batch: Sequence[Any]) -> list[Answer]:
         """What it says of prepared pictures, in their order; judged, and asked once more where that was no caption."""
@@ -74,26 +74,26 @@ class Asker:
         """None: the memory was not enough for these."""
         try:
             said = self.captioner.say(part, attempt)
-        except CaptionerError as error:
-            return self._one_by_one(part, attempt, error)
-        except Exception as error:  # by its name: onnxruntime's have nothing else in common
+        except Exception as error:  # noqa: BLE001  kept only if it is about memory, or about a single picture
             if not out_of_memory(error):
-                raise
+                return self._one_by_one(part, attempt, error)
         else:
-            self.refused = 0
+            self.failed = 0
             if len(said) != len(part):
                 raise RuntimeError(f"{self.captioner.name} gave {len(said)} answers for {len(part)} pictures")
             return list(said)
         free_memory()  # out here, where the error and what it holds are gone
         return None
 
-    def _one_by_one(self, part: Sequence[Any], attempt: int, error: CaptionerError) -> list[Answer]:
+    def _one_by_one(self, part: Sequence[Any], attempt: int, error: Exception) -> list[Answer]:
+        """One odd picture must not take the others with it; an error that comes with every picture is raised."""
         if len(part) > 1:
             return [answer for one in part for answer in self.ask([one], attempt)]
-        self.refused += 1
-        if self.refused >= PATIENCE:
+        self.failed += 1
+        if self.failed >= PATIENCE:
             raise error
-        return [Silence(f"{self.captioner.label} can't describe it: {error}", "run again for what is left")]
+        said = str(error) if isinstance(error, CaptionerError) else f"{type(error).__name__}: {error}"
+        return [Silence(f"{self.captioner.label} can't describe it: {said}", "try another captioner, or run again")]
 
 
 def unfit(said: Said, why: str) -> Silence:
