@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 _KIND = r"(image|picture|photo|photograph|illustration|drawing|painting|artwork)"
 OPENINGS = [
-    r"^(arafed|araffe\w*)\s+",
+    r"\b(arafed|araffe\w*)\s+",
     r"^there (is|are)\s+",
     rf"^(this is |it is |it's )?(a|an|the) {_KIND} of\s+",
     rf"^(this|the|an?) {_KIND} (shows|depicts|features|portrays|displays|captures|is of)\s+",
@@ -23,7 +23,7 @@ OPENINGS = [
 
 _THOUGHTS = re.compile(r"<think>.*?(</think>|$)|^.*?</think>", re.DOTALL | re.IGNORECASE)
 _MARKDOWN = re.compile(r"\*\*|__|^#+\s+|^[-*•]\s+|^```\w*|```$", re.MULTILINE)
-_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
+_QUOTES = {'"': '"', "“": "”", "‘": "’", "«": "»"}
 
 
 def cleaned(text: str, patterns: Sequence[str] = ()) -> str:

@@ -61,7 +61,7 @@ class LocalWriter(Captioner):
 
     def expect(self, folder: Path) -> None:
         """Raises CaptionerError where another kind of model lies there."""
-        kind = model_type(folder)
+        kind = config_of(folder)["model_type"]
         if self.kinds and kind not in self.kinds:
             raise CaptionerError(f"{folder} holds a model of the kind {kind!r}, and {self.label} takes "
                                  f"{' or '.join(self.kinds)}: choose another model, or the captioner for this one")
@@ -158,9 +158,12 @@ def loaded(model: str, read: Callable[[], Thing]) -> Thing:
                              "download it again") from error
 
 
-def model_type(folder: Path) -> str:
-    """What kind of model a folder says it holds. Raises CaptionerError."""
+def config_of(folder: Path) -> dict[str, Any]:
+    """What the config.json in a folder says. Raises CaptionerError where there is no model."""
     try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CaptionerError(f"{folder} holds no model: it has no config.json that tells its kind") from error
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CaptionerError(f"{folder} holds no model: it has no config.json that can be read") from error
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise CaptionerError(f"{folder} holds no model of this kind: its config.json does not tell the kind")
+    return config

@@ -43,3 +43,11 @@ def watch(monkeypatch, model) -> list[dict]:
 
     monkeypatch.setattr(model, "generate", generate)
     return calls
+
+
+def letters(*special: str) -> tuple[dict[str, int], list]:
+    """The vocabulary of a byte-level tokenizer that knows every letter and no word, special tokens in front."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    names = [*special, *sorted(ByteLevel.alphabet())]
+    return {name: number for number, name in enumerate(names)}, []
