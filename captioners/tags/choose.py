@@ -99,8 +99,9 @@ class Chooser:
         kinds = self._kinds[scores.labels]
         for kind in self._cut:
             mine = kinds == kind
-            # What is not kept is next to 0, but it is there: the largest gap may be the one above it.
-            missing = mine.sum() < len(self.labels.places[kind])
+            # What is not kept is next to 0, but it is there: the largest gap may be the one above it. A category's
+            # only label has no neighbour but 0.
+            missing = mine.sum() < max(2, len(self.labels.places[kind]))
             lowest = mcut(np.append(scores.values[mine], 0.0) if missing else scores.values[mine])
             above[mine] = scores.values[mine] > (max(LEAST_CHARACTER, lowest) if kind == "character" else lowest)
         return above
