@@ -1,0 +1,116 @@
+"""Examining a data set: scan it, look once at every picture, run every check, most serious findings first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset import tokens
+from dataset.doctor import captions, duplicates, files, quality, sizes
+from dataset.doctor.check import CHECKS, Case, Finding, Subject
+from dataset.doctor.look import looks
+from dataset.pictures import PictureError
+from dataset.problem import Problem
+from dataset.scan import COUNTED, Dataset, Item, scan
+from dataset.settings import DatasetSettings, Folder
+from dataset.stats import stats
+
+FILES = (files, captions, duplicates, quality, sizes)  # where the checks are: importing them is what registers them
+ORDER = ("serious", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found in a data set."""
+
+    subject: Subject
+    findings: list[Finding]  # most serious first
+
+    @property
+    def serious(self) -> bool:
+        return any(finding.severity == "serious" for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: findings, buckets, and the manifest: every picture with its hashes and figures. Paths are relative
+        to `folder`, with forward slashes."""
+        found = stats(Dataset(self.subject.items, self.subject.problems), self.subject.settings)
+        return {
+            "folder": str(self.subject.root),
+            "trigger": self.subject.trigger,
+            "resolution": self.subject.settings.resolution,
+            "serious": self.serious,
+            "tokens_exact": tokens.exact(),
+            "findings": [self._finding(finding) for finding in self.findings],
+            "buckets": [{"size": list(bucket.size), "pictures": bucket.pictures, "repeated": bucket.repeated}
+                        for bucket in found.buckets],
+            "mean_crop_loss": round(found.mean_crop_loss, 4),
+            "pictures": [self._picture(item) for item in self.subject.items],
+        }
+
+    def name(self, path: Path) -> str:
+        """How a file is called in reports."""
+        inside = path.is_relative_to(self.subject.root) and path != self.subject.root
+        return (path.relative_to(self.subject.root) if inside else path).as_posix()
+
+    def _finding(self, finding: Finding) -> dict[str, Any]:
+        return {
+            "name": finding.name, "severity": finding.severity, "title": finding.title, "effect": finding.effect,
+            "fix": finding.fix, "cases": [self._case(case) for case in finding.cases],
+        }
+
+    def _case(self, case: Case) -> dict[str, Any]:
+        told = {"paths": [self.name(path) for path in case.paths], "detail": case.detail}
+        return told if case.keep is None else {**told, "keep": self.name(case.keep)}
+
+    def _picture(self, item: Item) -> dict[str, Any]:
+        look = self.subject.looks[item.path]
+        return {
+            "path": self.name(item.path), "sha256": look.sha256, "content": look.content, "bytes": look.bytes,
+            "width": item.width, "height": item.height, "format": look.format, "caption": item.caption,
+            "tokens": tokens.count(item.caption), "repeats": item.repeats, "regularisation": item.regularisation,
+            "phash": f"{look.print.phash:016x}", "dhash": f"{look.print.dhash:016x}",
+            "sharpness": round(look.quality.sharpness, 2), "darkness": round(look.quality.darkness, 4),
+            "brightness": round(look.quality.brightness, 4), "entropy": round(look.quality.entropy, 3),
+        }
+
+
+def examine(folder: Path | str, settings: DatasetSettings, trigger: str = "", thumbnails: bool = False,
+            progress: Callable[[int, int], object] | None = None) -> Examination:
+    """Every finding about a folder of pictures, as training with these settings would see it. With an `img` and a `reg`
+    folder as `prepare` makes them, both are examined; `settings.folders` has no say. `progress(done, of)` is called
+    after each picture. Writes nothing, and never raises for what is on disk."""
+    root = Path(os.path.abspath(os.path.expanduser(folder)))
+    found = scan(_folders(root), settings.caption_extension)
+    items, problems, seen = [], list(found.problems), {}
+    for item, (path, look) in zip(found.items, looks((item.path for item in found.items), thumbnails)):
+        if isinstance(look, PictureError):
+            problems.append(Problem(path, look.reason, look.fix))
+        else:
+            seen[path] = look
+            items.append(item)
+        if progress:
+            progress(len(seen) + len(problems) - len(found.problems), len(found.items))
+    subject = Subject(root, settings, items, problems, seen, trigger.strip())
+    findings = [finding for check in CHECKS for finding in check(subject)]
+    return Examination(subject, sorted(findings, key=lambda finding: ORDER.index(finding.severity)))
+
+
+def _folders(root: Path) -> list[Folder]:
+    inner = [root / "img", root / "reg"]
+    if all(_has_numbered(folder) for folder in inner):
+        return [Folder(path=str(inner[0])), Folder(path=str(inner[1]), regularisation=True)]
+    return [Folder(path=str(root))]
+
+
+def _has_numbered(folder: Path) -> bool:
+    return folder.is_dir() and any(COUNTED.fullmatch(name) for name in _names(folder))
+
+
+def _names(folder: Path) -> Iterable[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return ()  # the scan tells it

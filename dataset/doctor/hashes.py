@@ -1,0 +1,126 @@
+"""Perceptual hashes: short numbers that stay nearly the same when a picture is resized, recompressed or touched up.
+
+Two of them, because each has its own blind spots: pHash sees the coarse pattern (the lowest frequencies), dHash where
+it gets brighter from left to right. Both see grey only, so a few mean colours go with them: a red ball and a blue one
+are two pictures to train on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+PHASH, DHASH = 6, 10  # bits of 64 that may differ
+ASPECT = 0.05  # share by which width / height may differ
+COLOUR = 20  # levels of 255 by which the mean colours may differ, on average
+GRID = 4  # mean colours a side
+BLOCK = 64  # rows of the table of all pairs that are in memory at a time
+
+_STEPS = np.arange(32)
+_COSINES = 2 * np.cos(np.pi * _STEPS[:8, None] * (2 * _STEPS[None] + 1) / 64)  # DCT-II, its 8 lowest frequencies
+_BITS = (1 << np.arange(63, -1, -1, dtype=np.uint64)).astype(np.uint64)
+
+
+@dataclass(frozen=True)
+class Print:
+    """The fingerprints of one picture. The first pixel's bit is the highest."""
+
+    phash: int
+    dhash: int
+    colours: bytes  # GRID x GRID x RGB
+    aspect: float  # width / height
+
+
+def of(image: Image.Image, grey: Image.Image, mirrored: bool = False) -> Print:
+    """The fingerprints of an RGB picture, whose version in "L" is given because others need it too; or those that it
+    would have mirrored left to right."""
+    flip = slice(None, None, -1 if mirrored else 1)
+    waves = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)[:, flip]
+    steps = np.asarray(grey.resize((9, 8), Image.Resampling.LANCZOS))[:, flip]
+    colours = np.asarray(image.resize((GRID, GRID), Image.Resampling.BOX))[:, flip]
+    return Print(_phash(waves), _number(steps[:, 1:] > steps[:, :-1]), colours.tobytes(), image.width / image.height)
+
+
+def _phash(grey: np.ndarray) -> int:
+    """As the imagehash package has it: DCT of the 32 x 32 picture, its 8 x 8 lowest, each above their median or not."""
+    low = _COSINES @ grey @ _COSINES.T
+    return _number(low > np.median(low))
+
+
+def _number(bits: np.ndarray) -> int:
+    return int(_BITS[bits.ravel()].sum())
+
+
+@dataclass(frozen=True)
+class Prints:
+    """The fingerprints of many pictures, as arrays."""
+
+    phash: np.ndarray  # uint64 [n]
+    dhash: np.ndarray  # uint64 [n]
+    colours: np.ndarray  # int16 [n, GRID * GRID * 3]
+    aspect: np.ndarray  # float [n]
+
+    @classmethod
+    def of(cls, prints: list[Print]) -> Prints:
+        return cls(
+            np.array([one.phash for one in prints], dtype=np.uint64),
+            np.array([one.dhash for one in prints], dtype=np.uint64),
+            np.array([np.frombuffer(one.colours, np.uint8) for one in prints], dtype=np.int16).reshape(len(prints), -1),
+            np.array([one.aspect for one in prints], dtype=np.float64),
+        )
+
+
+def groups(prints: Prints, others: Prints | None = None) -> list[list[int]]:
+    """Which pictures look alike, directly or over others between them; two or more a group, in order. With `others`
+    those count where one picture's prints are like the other's there (its mirrored ones)."""
+    others = others or prints
+    number = len(prints.phash)
+    union = _Union(number)
+    for start in range(0, number, BLOCK):
+        rows = prints.phash[start : start + BLOCK, None]
+        first, second = np.nonzero(np.bitwise_count(rows ^ others.phash[None, start:]) <= PHASH)
+        alike = second > first  # each pair once, and none with itself
+        first, second = first[alike] + start, second[alike] + start
+        alike = union.labels[first] != union.labels[second]
+        first, second = first[alike], second[alike]
+        for same in (_same_steps, _same_shape, _same_colours):
+            alike = same(prints, others, first, second)
+            first, second = first[alike], second[alike]
+        rows, begins = np.unique(first, return_index=True)
+        for row, its in zip(rows.tolist(), np.split(second, begins[1:])):
+            union.join(row, its)
+    return union.groups()
+
+
+def _same_steps(prints: Prints, others: Prints, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(prints.dhash[first] ^ others.dhash[second]) <= DHASH
+
+
+def _same_shape(prints: Prints, others: Prints, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.abs(prints.aspect[first] / others.aspect[second] - 1) <= ASPECT
+
+
+def _same_colours(prints: Prints, others: Prints, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.abs(prints.colours[first] - others.colours[second]).mean(axis=1) <= COLOUR
+
+
+class _Union:
+    """Numbers that are joined into groups; of two groups the smaller one is relabelled."""
+
+    def __init__(self, number: int):
+        self.labels = np.arange(number)
+        self.members = {label: [label] for label in range(number)}
+
+    def join(self, one: int, others: np.ndarray) -> None:
+        others = others[self.labels[others] != self.labels[one]]
+        for label in set(self.labels[others].tolist()):
+            keep, gone = int(self.labels[one]), label
+            if len(self.members[keep]) < len(self.members[gone]):
+                keep, gone = gone, keep
+            self.labels[self.members[gone]] = keep
+            self.members[keep] += self.members.pop(gone)
+
+    def groups(self) -> list[list[int]]:
+        return sorted(sorted(members) for members in self.members.values() if len(members) > 1)

@@ -1,0 +1,124 @@
+"""Everything that the checks want to know of one picture, taken from a single decode.
+
+The picture is first made small by averaging whole blocks: what follows costs little beside decoding, and pictures of
+different sizes become comparable. Looking at many pictures is done in threads, because Pillow decodes without the
+interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dataset.doctor import hashes
+from dataset.doctor.measure import Quality, measure
+from dataset.pictures import Decoded, PictureError, decoded
+
+SMALL = 512  # pixels of the longer side, at least, where the picture has them
+THUMBNAIL = 112
+AHEAD = 4  # pictures a thread that are begun before their results are asked for
+
+
+@dataclass(frozen=True)
+class Look:
+    """One picture. Shares are 0..1."""
+
+    format: str  # of the content: "JPEG", "PNG", …
+    turned: bool  # upright only because its EXIF says so
+    animated: bool
+    transparent: bool
+    bytes: int
+    sha256: str  # of the file
+    content: str  # the same for files that show the same pixels, whatever else is in them
+    print: hashes.Print
+    mirrored: hashes.Print
+    quality: Quality
+    thumbnail: bytes = b""  # JPEG, empty where none was asked for
+
+
+def look(path: Path, thumbnail: bool = False) -> Look:
+    """Decode the picture and measure it; raises PictureError."""
+    picture = decoded(path)
+    small = reduced(picture.image)
+    grey = small.convert("L")
+    return Look(
+        format=picture.format,
+        turned=picture.turned,
+        animated=picture.animated,
+        transparent=picture.transparent,
+        bytes=_size(path),
+        sha256=_digest(path),
+        content=_content(picture, small),
+        print=hashes.of(small, grey),
+        mirrored=hashes.of(small, grey, mirrored=True),
+        quality=measure(small, grey),
+        thumbnail=_thumbnail(small) if thumbnail else b"",
+    )
+
+
+def looks(paths: Iterable[Path], thumbnails: bool = False) -> Iterator[tuple[Path, Look | PictureError]]:
+    """A look at each of many pictures, in their order, or why it failed. As many threads as there are cores, and only
+    a few pictures in memory at a time."""
+    threads = os.cpu_count() or 1
+    waiting = []
+    with ThreadPoolExecutor(threads) as pool:
+        for path in paths:
+            waiting.append((path, pool.submit(partial(_looked, path, thumbnails))))
+            if len(waiting) > AHEAD * threads:
+                done, future = waiting.pop(0)
+                yield done, future.result()
+        for done, future in waiting:
+            yield done, future.result()
+
+
+def reduced(image: Image.Image) -> Image.Image:
+    """The picture with its longer side between SMALL and twice that, unless it is smaller."""
+    factor = max(1, max(image.size) // SMALL)
+    return image.reduce((min(factor, image.width), min(factor, image.height)))
+
+
+def _looked(path: Path, thumbnail: bool) -> Look | PictureError:
+    try:
+        return look(path, thumbnail)
+    except PictureError as error:
+        return error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise PictureError(f"the file can't be read ({error.strerror})", "scan the folder again") from error
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PictureError(f"the file can't be read ({error.strerror})", "scan the folder again") from error
+
+
+def _content(picture: Decoded, small: Image.Image) -> str:
+    """Of the averages of all blocks: hashing every pixel of a large picture costs about as much as decoding it, and
+    finds no other pair unless two pictures differ by less than training can see."""
+    digest = hashlib.sha256(repr((picture.image.size, small.size)).encode())
+    digest.update(np.asarray(small))
+    return digest.hexdigest()
+
+
+def _thumbnail(small: Image.Image) -> bytes:
+    image = small.copy()
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=70)
+    return buffer.getvalue()

@@ -1,0 +1,73 @@
+"""Sharpness, darkness, brightness, information and bars of one picture, as numbers that its set can be ranked by.
+
+Darkness, brightness and information are measured as in cleanvision's checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+SIDE = 512  # pixels of the longer side at which sharpness is measured, so that sizes can be compared
+COARSE = 128  # pixels of the longer side, at least, for what needs no detail
+BAR = 0.03  # share of the side that a bar has at least, on both sides
+EVEN = 12  # levels of 255 that a bar's pixels stay within
+LITTLE, MOST = 0.02, 0.7  # shares of a row that differ from the bar: still bar, and already picture
+
+
+@dataclass(frozen=True)
+class Quality:
+    sharpness: float  # variance of the Laplacian of the grey picture, at SIDE or less
+    darkness: float  # brightness 0..1 that 99 % of the pixels stay below
+    brightness: float  # and that 95 % are above
+    entropy: float  # bits, of the histogram of all three colours
+    bars: str  # "top and bottom", "left and right", "all sides" or ""
+
+
+def measure(small: Image.Image, grey: Image.Image) -> Quality:
+    """The figures of a reduced RGB picture and its grey version."""
+    factor = max(1, max(small.size) // COARSE)
+    coarse = np.asarray(small.reduce((min(factor, small.width), min(factor, small.height))), dtype=np.float32)
+    bright = np.sqrt(coarse**2 @ np.array([0.241, 0.691, 0.068], dtype=np.float32)) / 255
+    low, high = np.percentile(bright, (5, 99))
+    return Quality(_sharpness(grey), float(high), float(low), small.entropy(), bars(coarse))
+
+
+def bars(pixels: np.ndarray) -> str:
+    """Where a picture [h, w, 3] has bars: even strips on two opposite sides, behind which most of the picture begins
+    at once. A figure on an even ground has none, because it begins here and there."""
+    upright = _has_bars(pixels)
+    sideways = _has_bars(pixels.transpose(1, 0, 2))
+    if upright and sideways:
+        return "all sides"
+    return "top and bottom" if upright else "left and right" if sideways else ""
+
+
+def _has_bars(pixels: np.ndarray) -> bool:
+    # bars on all sides: the middle half of a row tells where the upper bar ends, its corners are bar anyway
+    quarter = pixels.shape[1] // 4
+    middle = pixels[:, quarter : pixels.shape[1] - quarter]
+    return middle.size > 0 and _bar(middle) and _bar(middle[::-1])
+
+
+def _bar(rows: np.ndarray) -> bool:
+    colour = np.median(rows[0], axis=0)
+    differ = (np.abs(rows - colour) > EVEN).any(axis=2).mean(axis=1)  # share of each row that isn't of the bar
+    begins = np.flatnonzero(differ > LITTLE)
+    if not begins.size or not max(2, BAR * len(rows)) <= begins[0] < len(rows) / 2:
+        return False
+    behind = differ[begins[0] : begins[0] + 3]  # the first of these may be a blend of bar and picture
+    return float(behind.max()) > MOST
+
+
+def _sharpness(grey: Image.Image) -> float:
+    scale = min(1.0, SIDE / max(grey.size))
+    size = (round(grey.width * scale), round(grey.height * scale))
+    if min(size) < 3:
+        return 0.0
+    values = np.asarray(grey.resize(size, Image.Resampling.HAMMING)).astype(np.int16)
+    centre = values[1:-1, 1:-1]
+    edges = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4 * centre
+    return float(edges.astype(np.float32).var())
