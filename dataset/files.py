@@ -67,11 +67,13 @@ def content(path: Path, limit: int | None = None) -> bytes | None:
             return None
 
 
-def swap(path: Path, before: bytes | None, after: bytes | None, note: Callable[[], object] = lambda: None) -> bool:
+def swap(path: Path, before: bytes | None, after: bytes | None, note: Callable[[], object] = lambda: None,
+         lasting: bool = True) -> bool:
     """Make `after` of a file that has `before`; None: no file. False if it has something else, and stays as it is.
 
-    `note` is called when all is known to be well and nothing done yet. FileError where this file can't be changed,
-    OSError where none could be."""
+    `note` is called when all is known to be well and nothing done yet. `lasting`: the new file is on the disk before
+    it takes the name, so that also a power failure leaves the old or the new one. FileError where this file can't be
+    changed, OSError where none could be."""
     with named(path), alone(path.parent) as mine:
         if not mine:
             raise FileError(path, "another program is writing in this folder", "try again when it has finished")
@@ -81,16 +83,16 @@ def swap(path: Path, before: bytes | None, after: bytes | None, note: Callable[[
             return True
         if before is None:
             note()
-            return _replace(path, None, after, None)
+            return _replace(path, None, after, None, lasting)
         facts = writable(path)
         with _Witness(path) as witness:
             note()
-            if not _replace(path, before, after, facts):
+            if not _replace(path, before, after, facts, lasting):
                 return False
             late = witness.late(before)
         if late is None:
             return True
-        _replace(path, after, late, facts)
+        _replace(path, after, late, facts, lasting)
         return False
 
 
@@ -161,7 +163,8 @@ def _settled(path: Path) -> bytes | None:
     raise FileError(path, "another program empties it again and again", "close that one and try again")
 
 
-def _replace(path: Path, before: bytes | None, after: bytes | None, facts: os.stat_result | None) -> bool:
+def _replace(path: Path, before: bytes | None, after: bytes | None, facts: os.stat_result | None,
+             lasting: bool) -> bool:
     if after is None:
         os.unlink(path)
         return True
@@ -170,7 +173,8 @@ def _replace(path: Path, before: bytes | None, after: bytes | None, facts: os.st
         with aside.open("xb") as file:
             file.write(after)
             file.flush()
-            synced(file.fileno())
+            if lasting:
+                synced(file.fileno())
         if facts:
             _like(aside, facts)
         if content(path) != before:

@@ -8,6 +8,7 @@ holds what the action wrote, so it doesn't matter where a killed action, undo or
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -27,6 +28,9 @@ from dataset.problem import Problem
 FOLDER = ".loratory"
 VERSION = 1
 INLINE = 8192  # bytes; longer contents, which are tables, are kept as files, once each and not for every change
+EACH_LASTING = not hasattr(os, "sync")
+"""An undo needn't wait for the disk with every file, which takes minutes for thousands: the journal has all of it until
+the end, when it waits once, where the system can do that."""
 
 State = Literal["running", "done", "undone", "interrupted"]
 
@@ -123,9 +127,10 @@ class Journal:
                 if not mine:
                     raise JournalError("this action is still going on; stop it first")
                 return _Move(self, record, to).run()
-        except PermissionError as error:
-            raise JournalError(f"{error.filename} can't be written ({error.strerror}); allow it and try again") \
-                from error
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            raise JournalError(f"{record.path} can't be written ({error.strerror}); allow it and try again") from error
 
     def _records(self) -> list[_Record]:
         try:
@@ -318,6 +323,8 @@ class _Move:
                     changed += self._file(span)
                 except FileError as error:
                     kept.append(Problem(error.path, error.reason, error.fix))
+            if not EACH_LASTING:
+                os.sync()
             end = self.to if changed or not kept else self.record.last  # nothing could be done: it is what it was
             if end:
                 _append(file, {end: time.time()})
@@ -334,13 +341,17 @@ class _Move:
         goal, from_ = (span.before, span.afters) if self.to == "undone" else (span.afters[-1], [span.before])
         if there == goal.digest:
             return False
-        if there not in {state.digest for state in from_}:
+        if there not in {state.digest for state in from_} and not self._torn(now):
             raise FileError(file, _changed(now), "look at it; it was left as it is")
         if now is not None and len(now) > INLINE:
             _keep(self.record.path.with_suffix(""), there, now)  # for going back again
-        if not swap(real, now, self._data(file, goal)):
+        if not swap(real, now, self._data(file, goal), lasting=EACH_LASTING):
             raise FileError(file, _changed(now), "look at it; it was left as it is")
         return True
+
+    def _torn(self, now: bytes | None) -> bool:
+        """Whether a power failure in the middle of an earlier undo has left a file without words."""
+        return now is not None and not self.record.last and not now.strip(b"\0")
 
     def _sweep(self, folder: Path) -> None:
         if folder not in self.swept:

@@ -280,6 +280,20 @@ def test_half_a_line_at_the_end(root):
     assert Journal(root).history()[0].state == "done"
 
 
+def test_a_power_failure_in_an_undo(root):
+    """It waits for the disk only at its end: what is empty then had its words in the journal."""
+    old, id = texts(root), change(root)
+    path = root / f".loratory/journal/{id}.jsonl"
+    with path.open("a") as file:
+        file.write('{"moving": 1}\n')
+    (root / "a.txt").write_bytes(b"")
+    (root / "b.txt").write_bytes(b"\0" * 6)
+    (root / "c.txt").write_bytes(b"old c")
+    assert Journal(root).history()[0].state == "interrupted"
+    assert Journal(root).undo().changed == 2
+    assert texts(root) == old
+
+
 @pytest.mark.parametrize("text", [
     "", "\n", "nonsense", "[]", "null", '{"version": 1}', '{"version": 99, "label": "x", "time": 1}', "[" * 100_000,
     '{"version": 1, "label": 3, "time": "x"}', '{"version": 1, "label": "x", "time": 1}', "\0\0\0",
