@@ -39,6 +39,7 @@ Updates = dict[Component, Any]
 FORM = "captions"
 # Chosen by buttons and by being asked, so they are not on the form.
 ASKED = ("run.download", "write.dry_run")
+BUTTONS = ("start", "look", "test", "apply", "command")
 TEST = "test"  # a file in the folder of a job that only tries a picture
 
 
@@ -75,10 +76,11 @@ class Captioning:
         """Puts the settings of a run on the form."""
         try:
             values = toml.loads(CaptionConfig, toml.text_of(path))
-            parse(CaptionConfig, values)
+            config = parse(CaptionConfig, values)
         except SettingsError as error:
             return {self._parts["notice"]: notice(f"These settings do not fit: {error}", bad=True)}
-        return self.fill({path: value for path, value in flat(values).items() if path not in ASKED})
+        found = {path: value for path, value in flat(values).items() if path not in ASKED}
+        return self.fill(found | ({"name": UNNAMED} if config.name == title_of(config) else {}))
 
     def typed(self, values: Typed) -> Updates:
         now = self._form.typed(values)
@@ -89,6 +91,8 @@ class Captioning:
         """A button: {"what": "start" | "look" | "test" | "apply" | "command", "picture": its id, "dry": bool, "agreed":
         ids of the questions that were answered with yes}."""
         wish = event._data
+        if wish.get("what") not in BUTTONS:
+            return {self._parts["notice"]: notice("There is no such button.", bad=True)}
         try:
             config = self._wished(self._form.read(values), wish)
             if wish.get("what") == "command":
@@ -153,6 +157,7 @@ class Captioning:
         what = wish.get("what")
         agreed = agreements(wish)
         changes: dict[str, Any] = {"run.download": bool(agreed), "write.dry_run": what in ("look", "test")}
+        changes |= {"name": title_of(config)} if config.name == UNNAMED else {}
         for name in config.captioners:
             if (address := host(getattr(config, name))) in agreed:
                 changes[f"{name}.agreed_host"] = address
@@ -176,7 +181,15 @@ class Captioning:
         return dict.fromkeys(self._say, now)
 
 
+UNNAMED = CaptionConfig.model_fields["name"].default
 SHOWN = 500  # pictures that the page can step through to try one
+
+
+def title_of(config: Section) -> str:
+    """What a run is called that nobody gave a name: the list of runs is easier to read."""
+    names = " and ".join(captioners()[name].label for name in config.captioners if name in captioners())
+    folder = Path(config.source.folders[0]).name if config.source.folders else ""
+    return f"{folder}: {names}"[:100]
 
 
 def agreements(wish: dict[str, Any]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_origin
@@ -167,7 +168,7 @@ class Form:
         }
         if own := self._own(setting):
             return self._drawn_by_us(own, setting)
-        about |= {"label": label(setting), "info": setting.help or None, "interactive": False}
+        about |= {"label": label(setting), "info": as_markdown(setting.help) or None, "interactive": False}
         value = for_field(setting, setting.default)
         if choices := self._choices_of(setting):
             return gr.Dropdown(choices, value=value, filterable=False, **about)
@@ -237,6 +238,11 @@ def column(setting: Setting) -> dict[str, Any]:
         "default": for_field(setting, setting.default),
         "optional": setting.optional,
     }
+
+
+def as_markdown(text: str) -> str:
+    """Plain text for Gradio's `info`, which takes it for Markdown: stars and backslashes are themselves."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", text)
 
 
 def is_list(setting: Setting) -> bool:

@@ -27,7 +27,7 @@ from settings.section import Section
 if TYPE_CHECKING:
     from gui.window import Window
 
-MOST = 200  # captions in one answer
+MOST = 5000  # captions in one answer
 SHOWN = 30  # actions of a folder's history
 Which = Literal["all", "changed", "kept"]
 

@@ -75,10 +75,10 @@
   // The captions of a run, a page at a time. `refresh(run)` with what /api/runs tells of it.
   L.captionResults = () => {
     const PAGE = 12;
-    let id = null, only = "all", most = PAGE, drawn = "";
+    let id = null, only = "all", most = PAGE, drawn = "", fetched = 0;
     const newest = L.latest();
     const grid = el("div", { class: "lor-results", role: "list", "aria-label": "Captions" });
-    const more = L.button("Show more", () => { most += 4 * PAGE; fetchNow(); }, "", { hidden: true });
+    const more = L.button("Show more", () => { most *= 5; fetchNow(); }, "", { hidden: true });
     const count = el("span", { class: "lor-note", role: "status" });
     const choices = el("div", { class: "lor-segments", role: "radiogroup", "aria-label": "Which captions" }, Object.entries({ all: "All", changed: "Changed", kept: "Kept", failed: "Failed" }).map(([name, word]) =>
       el("label", {}, el("input", { type: "radio", name: `captions-${L.resultsDrawn = (L.resultsDrawn || 0) + 1}`, value: name, checked: name === "all", onchange: () => { only = name; most = PAGE; fetchNow(); } }), el("span", {}, word))));
@@ -95,14 +95,16 @@
       const found = await newest(L.get(only === "failed" ? `${base}/problems` : `${base}/said?only=${only}&most=${most}`));
       count.textContent = n(found.count, only === "failed" ? "picture" : "caption");
       L.fill(grid, found.lines.map(only === "failed" ? failure : line));
-      more.hidden = only === "failed" || found.lines.length >= found.count || most >= 200;
+      more.hidden = only === "failed" || found.lines.length >= found.count;
     };
     const refresh = async (run) => {
       if (run.id !== id) { id = run.id; most = PAGE; only = "all"; drawn = ""; L.fill(grid); choices.querySelector("input").checked = true; }
       node.hidden = !run.captions.said && !run.captions.problems;
       const now = JSON.stringify([run.captions.said, run.captions.problems, run.captions.written, run.state]);
-      if (now === drawn) return;
+      const often = run.state !== "running" || most <= 5 * PAGE || Date.now() - fetched > 5000;  // a long list is not drawn anew for each caption
+      if (now === drawn || !often) return;
       drawn = now;
+      fetched = Date.now();
       await fetchNow();
     };
     return { node, refresh };

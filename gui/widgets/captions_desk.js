@@ -31,10 +31,10 @@ Loratory.desk = (root, { about, props, watch, trigger }) => {
   };
   const chooser = (line, now) => {
     if (!line.known.length) return false;
-    const field = document.querySelector(`#${CSS.escape(`${about.form}-${line.name}-model`)} :is(input, textarea)`);
-    const select = el("select", { class: "lor-input", "aria-label": `Known models for ${line.label}`, onchange: () => { if (select.value && field) L.type(field, select.value); } },
+    const field = () => document.querySelector(`#${CSS.escape(`${about.form}-${line.name}-model`)} :is(input, textarea)`);
+    const select = el("select", { class: "lor-input", "aria-label": `Known models for ${line.label}`, onchange: () => { if (select.value && field()) L.type(field(), select.value); } },
       el("option", { value: "" }, "Another model…"), line.known.map((one) => el("option", { value: one.model }, [one.model, one.about, one.bytes ? L.bytes(one.bytes) : ""].filter(Boolean).join(" · "))));
-    return line.known.some((one) => one.model !== now) && field ? select : false;
+    return line.known.some((one) => one.model !== now) && select;
   };
   const captioner = (line) => el("div", { class: "lor-captioner" }, el("b", {}, line.label),
     (line.models || []).map((one) => model(line, one)), line.host && el("p", { class: "lor-warning" }, `Every picture is sent to ${line.host}.${line.asks ? " You are asked first." : ""}`),
@@ -48,7 +48,7 @@ Loratory.desk = (root, { about, props, watch, trigger }) => {
     const todo = pictures ? (state.mode === "missing" ? pictures.count - pictures.captioned : pictures.count) : 0;
     L.fill(summary, pictures ? [el("p", { class: "lor-plan-total" }, el("b", {}, pictures.count.toLocaleString("en")), pictures.count === 1 ? " picture" : " pictures"), el("p", {}, WHAT[state.mode](pictures))]
       : el("p", { class: "lor-note" }, "Choose a folder and who describes its pictures."));
-    start.textContent = pictures ? `Caption ${L.counted(todo, "picture")}` : "Caption";
+    start.textContent = !pictures ? "Caption" : todo ? `Caption ${L.counted(todo, "picture")}` : "Nothing to caption";
     start.disabled = Boolean(pictures) && !todo;
     test.disabled = look.disabled = !pictures;
     L.fill(missing, problems.length > 0 && [el("p", { class: "lor-plan-missing" }, problems.length === 1 ? "One thing is missing before this can start:" : `${problems.length} things are missing before this can start:`), links(problems)]);

@@ -2,7 +2,7 @@
 "use strict";
 Loratory.captioned = (root, { props, watch }) => {
   const L = Loratory, { el } = L;
-  let id = null, before = "", strip = "";
+  let id = null, before = "", strip = "", settled = null;
   const head = el("div", { class: "lor-row" }), progress = el("progress", { max: 1, value: 0, "aria-label": "Progress" }), status = el("p", { role: "status" });
   const actions = el("div", { class: "lor-row" }), facts = el("div", { class: "lor-facts-row" }), ending = el("div", {});
   const live = el("div", { class: "lor-strip", "aria-label": "Last captions", role: "list" });
@@ -31,7 +31,6 @@ Loratory.captioned = (root, { props, watch }) => {
     if (run.id !== id) return;
     card.hidden = false;
     const now = JSON.stringify([run.state, run.step, run.total, run.phase, run.eta, run.asked, run.waits, run.warnings, run.captions]);
-    const wasRunning = before && JSON.parse(before)[0] === "running";
     if (now !== before) draw(run);
     before = now;
     if (strip !== `${run.id} ${run.captions.newest}`) {
@@ -41,7 +40,8 @@ Loratory.captioned = (root, { props, watch }) => {
         el("div", {}, el("p", { class: "lor-note lor-path" }, line.name, line.captioner && ` · ${line.captioner}`), el("p", { class: "lor-caption" }, line.text)))));
     }
     await L.captionAll?.(run);
-    if (wasRunning && run.state !== "running") { L.captionsChanged?.(); }
+    if (["queued", "running"].includes(run.state)) settled = null;
+    else if (settled !== id) { settled = id; L.captionsChanged?.(); }
   });
   watch("value", () => { if (props.value?.what === "test") L.captionTested?.(props.value.run); else choose(props.value?.run); });
   root.dataset.ready = "";

@@ -59,7 +59,7 @@ Loratory.trial = (root, { about }) => {
     const lines = (await L.get(`${base}/said?most=1`)).lines, wrong = (await L.get(`${base}/problems`)).lines;
     if (end.end.kind === "failed") L.fill(said, el("div", { class: "lor-failed lor-inset", role: "alert" }, el("p", {}, end.end.cause), el("p", { class: "lor-note" }, end.end.fix)));
     else L.fill(said, lines.map((line) => [el("p", { class: "lor-label" }, "It would be captioned"), el("p", { class: "lor-said" }, line.text), line.before && [el("p", { class: "lor-label" }, "Its caption now"), el("p", { class: "lor-note" }, line.before)]]),
-      wrong.map((line) => el("p", { class: "lor-warning" }, `${line.reason}. ${line.fix}.`)), el("p", { class: "lor-note" }, `Nothing was written. ${end.end.seconds ? `It took ${L.duration(end.end.seconds)}, most of it to load the model.` : ""}`));
+      wrong.map((line) => el("p", { class: "lor-warning" }, `${line.reason}. ${line.fix}.`)), el("p", { class: "lor-note" }, `Nothing was written.${end.end.seconds > 5 ? ` It took ${L.duration(end.end.seconds)}, most of it to load the model.` : ""}`));
     refresh();
   };
 
