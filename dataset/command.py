@@ -1,8 +1,13 @@
-"""`python launch.py prepare`: says what it will copy, asks, and copies; the window's Prepare tool without a window."""
+"""`python launch.py prepare`: says what it will copy, asks, and copies; the window's Prepare tool without a window.
+
+Two words in front make it something else: `check` looks for what is wrong with a folder, `import-analysis` makes a
+folder of pictures and captions from what another program wrote about them.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 
@@ -10,10 +15,15 @@ from dataset.prepare import PrepareError, PrepareSettings, copying, fields, prev
 from settings import flags
 from settings.errors import SettingsError, check
 
+OTHERS = {"check": "dataset.doctor.command", "import-analysis": "dataset.import_command"}  # word -> its module
+
 
 def main(arguments: list[str]) -> int:
-    description = f"{PrepareSettings.__doc__} Nothing is deleted or overwritten."
-    parser = argparse.ArgumentParser(prog="launch.py prepare", description=description, allow_abbrev=False)
+    if arguments[:1] and arguments[0] in OTHERS:
+        return importlib.import_module(OTHERS[arguments[0]]).main(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="launch.py prepare", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"{PrepareSettings.__doc__} Nothing is deleted or overwritten.", epilog=also())
     parser.add_argument("--yes", action="store_true", help="copy without asking")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be copied")
     flags.add_flags(parser, PrepareSettings)
@@ -41,6 +51,12 @@ def main(arguments: list[str]) -> int:
         return 1
     print(json.dumps({"folders": [str(folder) for folder in preparation.folders], "settings": fields(settings)}))
     return 0
+
+
+def also() -> str:
+    """How the other two are called."""
+    usages = (importlib.import_module(module).parser().format_usage() for module in OTHERS.values())
+    return "".join(usages).replace("usage: ", "also:  ")
 
 
 def agreed() -> bool:

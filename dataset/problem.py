@@ -20,3 +20,8 @@ class Problem:
 def counted(number: int, thing: str) -> str:
     """ "1 picture", "1,200 pictures"."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def printable(text: str) -> str:
+    """For the terminal: names and captions come from anywhere, and what would steer it is shown as a code instead."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

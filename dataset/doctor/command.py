@@ -11,7 +11,7 @@ from pathlib import Path
 from dataset.doctor import report
 from dataset.doctor.check import Finding
 from dataset.doctor.examine import Examination, examine
-from dataset.problem import counted
+from dataset.problem import counted, printable
 from dataset.settings import DatasetSettings
 from settings.errors import SettingsError, check
 
@@ -87,12 +87,7 @@ def _lines(found: Examination, finding: Finding) -> list[str]:
 def _line(found: Examination, finding: Finding, index: int) -> str:
     case = finding.cases[index]
     names = [found.name(path) + " (keep)" * (path == case.keep) for path in case.paths]
-    return _printable(": ".join(filter(None, (", ".join(names), case.detail))))
-
-
-def _printable(text: str) -> str:
-    """Names and captions come from anywhere; what would steer the terminal is shown as a code instead."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    return printable(": ".join(filter(None, (", ".join(names), case.detail))))
 
 
 def _talks() -> bool:
