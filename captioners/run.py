@@ -16,7 +16,7 @@ from typing import Any
 from captioners import captioners, source
 from captioners.answers import Lines, Stamp, stamp
 from captioners.asking import Asker, Silence, free_memory, prepared
-from captioners.base import Captioner, Picture, Place
+from captioners.base import Captioner, CaptionerError, Picture, Place
 from captioners.config import CaptionConfig, Captioning
 from captioners.device import place
 from captioners.scribe import OFTEN, Pass, Scribe
@@ -108,7 +108,9 @@ def worked_through(work: Work) -> str:
     try:
         for name in work.config.captioners:
             one_pass(work, name)
-    except Stopped:
+    except (Stopped, CaptionerError):
+        if "stop" not in requests.take(work.folder):  # a library may have made another error of ours
+            raise
         return "stopped"
     finally:
         work.scribe.wait()
@@ -145,11 +147,11 @@ def loaded(work: Work, name: str) -> Iterator[Captioner]:
 
     def progress(what: str, done: int, total: int) -> None:
         nonlocal told
+        stop_if_asked(work)
         if time.monotonic() - told >= OFTEN or done == total:
             told = time.monotonic()
             work.scribe.tell("phase", name=what, done=done, total=total)
 
-    stop_if_asked(work)
     weights = kind.weights(section)
     there = weights and fetch(weights, work.config.run.download, progress)
     for other in kind.further(section):
@@ -159,13 +161,18 @@ def loaded(work: Work, name: str) -> Iterator[Captioner]:
     try:
         captioner.load(there, progress)
         progress("load", 1, 1)
-        for note in captioner.notes:
-            work.scribe.tell("warning", message=note)
+        tell_notes(work, captioner)
         yield captioner
+        tell_notes(work, captioner)
     finally:
         captioner.close()
         del captioner
         free_memory()
+
+
+def tell_notes(work: Work, captioner: Captioner) -> None:
+    while captioner.notes:
+        work.scribe.tell("warning", message=captioner.notes.pop(0))
 
 
 def ask_about(work: Work, captioner: Captioner, waiting: list[Path]) -> None:
@@ -203,5 +210,5 @@ def said_before(work: Work, name: str, picture: Path) -> dict[str, str]:
 
 
 def stop_if_asked(work: Work) -> None:
-    if "stop" in requests.take(work.folder):
+    if "stop" in requests.waiting(work.folder):
         raise Stopped

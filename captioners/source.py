@@ -32,13 +32,13 @@ def look(folders: Sequence[str], recursive: bool = True, only: Sequence[str] = (
     """The pictures of these folders. `only`: file names, or paths inside the folders, with * and ?."""
     found = Found()
     patterns = [pattern(text) for text in only if text.strip()]
-    real: set[str] = set()
+    known: set[str] = set()
     for root in (Path(os.path.abspath(os.path.expanduser(folder))) for folder in folders):
-        for path in walk(root, recursive, found):
-            inside = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+        for path, real in walk(root, recursive, found):
+            inside = unicodedata.normalize("NFC", path.relative_to(root).as_posix()) if patterns else ""
             wanted = not patterns or any(one.fullmatch(name) for one in patterns for name in (inside, path.name))
-            if wanted and usable(path, found) and (place := os.path.realpath(path)) not in real:
-                real.add(place)
+            if wanted and usable(path, found) and real not in known:
+                known.add(real)
                 found.pictures[path] = root
     return found
 
@@ -58,8 +58,8 @@ def usable(path: Path, found: Found) -> bool:
     return True
 
 
-def walk(root: Path, recursive: bool, found: Found) -> Iterator[Path]:
-    """Every file, folder by folder; hidden ones left out, links followed but no folder twice."""
+def walk(root: Path, recursive: bool, found: Found) -> Iterator[tuple[Path, str]]:
+    """Every file with its real path, folder by folder; hidden ones left out, links followed but no folder twice."""
     waiting, visited = [root], set()
     while waiting:
         folder = waiting.pop()
@@ -68,15 +68,25 @@ def walk(root: Path, recursive: bool, found: Found) -> Iterator[Path]:
             continue
         visited.add(place)
         try:
-            names = sorted(os.listdir(folder), key=lambda name: unicodedata.normalize("NFC", name))
+            with os.scandir(folder) as listing:
+                entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=order)
         except OSError as error:
             found.leave_out(folder, f"the folder can't be read ({error.strerror})", "check its permissions")
             continue
-        paths = [folder / name for name in names if not name.startswith(".")]
-        inner = [path for path in paths if path.is_dir()]
-        yield from (path for path in paths if path not in inner)
+        inner = []
+        for entry in entries:
+            if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+                inner.append(folder / entry.name)
+            else:
+                path = folder / entry.name
+                yield path, os.path.realpath(path) if entry.is_symlink() else os.path.join(place, entry.name)
         if recursive:
             waiting += reversed([path for path in inner if path.name not in SYSTEM_FOLDERS])
+
+
+def order(entry: os.DirEntry[str]) -> str:
+    """The same everywhere: macOS may deliver accents decomposed."""
+    return unicodedata.normalize("NFC", entry.name)
 
 
 def pattern(text: str) -> re.Pattern[str]:

@@ -10,6 +10,7 @@ from PIL import Image
 from captioners import asking
 from captioners.asking import PATIENCE
 from captioners.base import CaptionerError
+from captioners.run import Stopped
 from dataset.journal import Journal
 from jobs import requests
 from jobs.failures import out_of_memory
@@ -277,6 +278,24 @@ def test_stop_ends_after_the_batch_and_going_on_asks_for_the_rest(runs, monkeypa
     runs.run(job)
     assert job.state() == "finished" and len(runs.captions()) == 6 and job.last_event["written"] == 6
     assert Fake.batches == [(4, 0), (2, 0)], "nothing was asked twice"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_stop_is_heard_while_a_model_is_downloaded_or_loaded(runs, monkeypatch, wrapped):
+    job = runs.job()
+
+    def load(self, weights, progress):
+        requests.ask(job.folder, "stop")
+        try:
+            progress("download", 1, 100)
+        except Stopped as error:
+            if wrapped:  # as a library may do it
+                raise CaptionerError("the download broke off") from error
+            raise
+
+    monkeypatch.setattr(Fake, "load", load)
+    runs.run(job)
+    assert job.state() == "stopped" and not requests.waiting(job.folder) and Fake.closed == ["fake"]
 
 
 def test_a_job_that_broke_off_between_passes_goes_on_where_it_was(runs, monkeypatch):
