@@ -150,7 +150,7 @@ class Scribe:
                                fix="it was left as it is; run again to describe the picture")
         if not self.config.write.dry_run:
             self._written.add(picture, outcome=outcome)
-        print(f"{picture.name}: {text}" if outcome != "kept" else f"{picture.name}: kept as it is", flush=True)
+        print(told(picture, before, text, outcome), flush=True)
 
     def _put(self, picture: Path, text: str, before: str) -> Literal["written", "same", "kept", "would write"]:
         if self.config.write.dry_run:
@@ -175,6 +175,13 @@ class Scribe:
             self._told = time.monotonic()
             counts = {name: self.count[name] for name in ("written", "kept", "failed")}
             self._events.write("progress", **self._pass.values(), **counts)
+
+
+def told(picture: Path, before: str, text: str, outcome: str) -> str:
+    """What the log says of a caption; of one that would replace another, both."""
+    if outcome == "would write" and before:
+        return f"{picture.name}\n  - {before}\n  + {text}"
+    return f"{picture.name}: {text}" if outcome != "kept" else f"{picture.name}: kept as it is"
 
 
 def parts(picture: Path, texts: dict[str, str], rating: str, before: str) -> dict[str, str]:

@@ -71,7 +71,7 @@ def test_appending_twice_adds_nothing(runs):
     assert runs.captions() == before and events(job, "finished")[0]["same"] == 6
 
 
-def test_a_dry_run_writes_nothing_and_shows_what_would_be(runs):
+def test_a_dry_run_writes_nothing_and_shows_what_would_be(runs, capsys):
     (runs.pictures / "00_red.txt").write_text("by hand")
     (runs.pictures / "01_green.txt").write_text("all of it green")
     job = runs.run(write={"mode": "append", "dry_run": True})
@@ -79,6 +79,8 @@ def test_a_dry_run_writes_nothing_and_shows_what_would_be(runs):
     assert [shown["00_red"][name] for name in ("text", "before", "outcome")] == [
         f"by hand, {RED}", "by hand", "would write"]
     assert shown["01_green"]["outcome"] == "same"
+    log = capsys.readouterr().out
+    assert f"00_red.png\n  - by hand\n  + by hand, {RED}\n" in log and "02_blue.png: all of it blue\n" in log
     assert runs.captions() == {"00_red.txt": "by hand", "01_green.txt": "all of it green"}
     assert not (runs.pictures / ".loratory").exists() and events(job, "finished")[0]["actions"] == {}
 
