@@ -134,15 +134,15 @@ class Scribe:
         before = self._befores[picture]
         answers = {name: self._answers[name].said(picture) for name in self.config.captioners}
         texts = {name: said.text if said else "" for name, said in answers.items()}
-        if not any(text.strip() for text in texts.values()):
-            return self._silent(picture, Silence("nothing was said of it", "try other settings or another captioner"))
         rating = next((tag.name for said in answers.values() if said for tag in said.tags if tag.category == "rating"),
                       "")
         text = caption(self.config, parts(picture, texts, rating, before), before)
+        if not text or not any(said.strip() for said in texts.values()):
+            return self._fail(picture, Silence("nothing was said of it", "try other settings or another captioner"))
         try:
             outcome = self._put(picture, text, before)
         except FileError as error:
-            return self._silent(picture, Silence(f"its caption can't be written: {error.reason}", error.fix))
+            return self._fail(picture, Silence(f"its caption can't be written: {error.reason}", error.fix))
         self.count[outcome if outcome in COUNTED else "written"] += 1
         self._events.write("caption", picture=str(picture), text=text, before=before, outcome=outcome)
         if outcome == "kept":
@@ -158,11 +158,14 @@ class Scribe:
         return self._stores[picture].put(picture, text, before)
 
     def _silent(self, picture: Path, why: Silence) -> None:
+        self._fail(picture, why)
+        self._step()
+
+    def _fail(self, picture: Path, why: Silence) -> None:
         self.failed.add(picture)
         self.count["failed"] += 1
         self._events.write("problem", picture=str(picture), reason=why.reason, fix=why.fix)
         print(f"{picture.name}: {why.reason}; {why.fix}", flush=True)
-        self._step()
 
     def _step(self) -> None:
         if self._pass:

@@ -372,6 +372,24 @@ def test_a_trigger_alone_is_no_description(runs, monkeypatch):
     monkeypatch.setattr(FakeTagger, "of", lambda *_: asking.Said(""))
     job = runs.run(captioners=["fake_tagger"], trigger="sks")
     assert not runs.captions() and events(job, "finished")[0]["failed"] == 6
+    assert events(job, "progress")[-1]["done"] == 6
+
+
+def test_a_template_that_comes_to_nothing_writes_nothing(runs):
+    job = runs.run(template="{existing}")
+    assert not runs.captions() and events(job, "problem")[0]["reason"] == "nothing was said of it"
+
+
+def test_a_caption_that_cannot_be_written_is_named_and_retried(runs):
+    folder = runs.pictures / "00_red.txt"  # where the caption should go there is a folder
+    folder.mkdir()
+    job = runs.run()
+    (problem,) = events(job, "problem")
+    assert problem["picture"].endswith("00_red.png") and "written" in problem["reason"] and problem["fix"]
+    folder.rmdir()
+    Fake.batches.clear()
+    runs.run(job)
+    assert runs.captions()["00_red.txt"] == f"{RED}\n" and not Fake.batches and job.last_event["failed"] == 0
 
 
 def test_what_models_say_is_text_and_nothing_else(runs, monkeypatch):
