@@ -137,6 +137,8 @@ class Journal:
             names = sorted(os.listdir(self.folder), reverse=True)
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except PermissionError as error:
+            raise JournalError(f"{self.folder} can't be read ({error.strerror}); allow it") from error
         found = (_Record.read(self.folder / name) for name in names if name.endswith(".jsonl"))
         return sorted((record for record in found if record and record.spans), key=lambda r: (r.time, r.id),
                       reverse=True)

@@ -393,6 +393,19 @@ def test_written_by_someone_in_the_last_moment(root):
     assert not swap(root / "a.txt", b"old a", b"new a", editor)
     assert not swap(root / "n.txt", None, b"new", lambda: (root / "n.txt").write_text("a person's"))
     assert (root / "a.txt").read_text() == (root / "n.txt").read_text() == "a person's"
+    (root / "saved").write_text("a person's")
+    assert not swap(root / "b.txt", b"old b", b"new b", lambda: (root / "saved").replace(root / "b.txt"))
+    assert (root / "b.txt").read_text() == "a person's"
+    assert leftovers(root) == []
+
+
+def test_what_a_killed_program_left_is_cleared_away(root):
+    left = root / f"{ASIDE[0]}0123456789abcdef{ASIDE[1]}"
+    left.write_text("half a capt")
+    change(root, names="a")
+    assert leftovers(root) == []
+    left.write_text("half a capt")
+    Journal(root).undo()
     assert leftovers(root) == []
 
 
