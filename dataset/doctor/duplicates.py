@@ -1,6 +1,7 @@
 """Pictures that are there more than once: the same, nearly the same, or mirrored; and which of them to keep.
 
-Suggested is the one with the most pixels, of those the sharpest, then one with a caption, then the largest file.
+Suggested is the one with the most pixels that isn't blurred beside the others; of several one with a caption, then the
+largest file. No finer order by sharpness: the blocks of a poor JPEG look sharp.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataset.doctor.hashes import Prints, groups
 from dataset.problem import counted
 from dataset.scan import Item
 
+BLURRED = 0.5  # of the sharpest of the same size
 REPEATED = "The model sees such a picture so many times as often as the others, and learns it by heart."
 
 
@@ -67,11 +69,15 @@ def _different(subject: Subject) -> list[Item]:
 
 
 def _best(subject: Subject, items: list[Item]) -> Item:
+    most = max(item.width * item.height for item in items)
+    largest = [item for item in items if item.width * item.height == most]
+    sharpest = max(subject.looks[item.path].quality.sharpness for item in largest)
+
     def worth(item: Item) -> tuple[float, ...]:
         look = subject.looks[item.path]
-        return item.width * item.height, look.quality.sharpness, item.caption_from is not None, look.bytes
+        return look.quality.sharpness >= BLURRED * sharpest, item.caption_from is not None, look.bytes
 
-    return max(items, key=worth)
+    return max(largest, key=worth)
 
 
 def _prints(subject: Subject, items: list[Item]) -> Prints:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-PHASH, DHASH = 6, 10  # bits of 64 that may differ
+# Bits of both hashes that may differ together. Measured on photographs: 3 % of width and height cropped off, up to 10;
+# resized or saved at quality 30, up to 4. The closest of 19 photographs of three subjects: 38, of 500 drawn ones: 27.
+BITS = 16
 ASPECT = 0.05  # share by which width / height may differ
 COLOUR = 20  # levels of 255 by which the mean colours may differ, on average
 GRID = 4  # mean colours a side
@@ -59,7 +61,7 @@ class Prints:
 
     phash: np.ndarray  # uint64 [n]
     dhash: np.ndarray  # uint64 [n]
-    colours: np.ndarray  # int16 [n, GRID * GRID * 3]
+    colours: np.ndarray  # uint8 [n, GRID * GRID * 3]
     aspect: np.ndarray  # float [n]
 
     @classmethod
@@ -67,7 +69,7 @@ class Prints:
         return cls(
             np.array([one.phash for one in prints], dtype=np.uint64),
             np.array([one.dhash for one in prints], dtype=np.uint64),
-            np.array([np.frombuffer(one.colours, np.uint8) for one in prints], dtype=np.int16).reshape(len(prints), -1),
+            np.frombuffer(b"".join(one.colours for one in prints), np.uint8).reshape(len(prints), -1 if prints else 0),
             np.array([one.aspect for one in prints], dtype=np.float64),
         )
 
@@ -80,12 +82,12 @@ def groups(prints: Prints, others: Prints | None = None) -> list[list[int]]:
     union = _Union(number)
     for start in range(0, number, BLOCK):
         rows = prints.phash[start : start + BLOCK, None]
-        first, second = np.nonzero(np.bitwise_count(rows ^ others.phash[None, start:]) <= PHASH)
+        first, second = np.nonzero(np.bitwise_count(rows ^ others.phash[None, start:]) <= BITS)
         alike = second > first  # each pair once, and none with itself
         first, second = first[alike] + start, second[alike] + start
         alike = union.labels[first] != union.labels[second]
         first, second = first[alike], second[alike]
-        for same in (_same_steps, _same_shape, _same_colours):
+        for same in (_same_bits, _same_shape, _same_colours):
             alike = same(prints, others, first, second)
             first, second = first[alike], second[alike]
         rows, begins = np.unique(first, return_index=True)
@@ -94,8 +96,9 @@ def groups(prints: Prints, others: Prints | None = None) -> list[list[int]]:
     return union.groups()
 
 
-def _same_steps(prints: Prints, others: Prints, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(prints.dhash[first] ^ others.dhash[second]) <= DHASH
+def _same_bits(prints: Prints, others: Prints, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    differ = np.bitwise_count(prints.phash[first] ^ others.phash[second])
+    return differ + np.bitwise_count(prints.dhash[first] ^ others.dhash[second]) <= BITS
 
 
 def _same_shape(prints: Prints, others: Prints, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -103,7 +106,7 @@ def _same_shape(prints: Prints, others: Prints, first: np.ndarray, second: np.nd
 
 
 def _same_colours(prints: Prints, others: Prints, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.abs(prints.colours[first] - others.colours[second]).mean(axis=1) <= COLOUR
+    return np.abs(prints.colours[first].astype(np.int16) - others.colours[second]).mean(axis=1) <= COLOUR
 
 
 class _Union:
