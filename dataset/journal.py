@@ -91,6 +91,8 @@ class Journal:
             if not self.root.is_dir():
                 raise JournalError(f"there is no folder {self.root}")
             self.folder.mkdir(parents=True, exist_ok=True)
+            for folder in filter(Path.is_dir, self.folder.iterdir()):  # a killed action may have left half a table
+                sweep(folder)
             return Action(self, name, label, moment)
         except OSError as error:
             if isinstance(error, JournalError):

@@ -407,6 +407,10 @@ def test_what_a_killed_program_left_is_cleared_away(root):
     left.write_text("half a capt")
     Journal(root).undo()
     assert leftovers(root) == []
+    (root / ".loratory/journal/killed").mkdir()
+    (root / ".loratory/journal/killed" / left.name).write_text("half a table")
+    change(root, names="a")
+    assert leftovers(root) == []
 
 
 @POSIX
