@@ -97,6 +97,7 @@ class Captioning:
             config = self._wished(self._form.read(values), wish)
             if wish.get("what") == "command":
                 return {self._parts["command"]: in_words(config) | stamp()}
+            self._found(config)  # nothing is asked for a folder that is not there
             if questions := questions_of(config, agreements(wish)):
                 now = self.state(self._form.typed(values))
                 return {self._parts["desk"]: now | {"ask": {"questions": questions, "wish": dict(wish)} | stamp()}}

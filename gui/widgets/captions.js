@@ -46,10 +46,10 @@
   L.redone = ({ changed, kept }) => `${n(changed, "file")} done again.${kept.length ? ` ${n(kept.length, "file")} changed since and left.` : ""}`;
   L.undone = ({ changed, kept }) => `${n(changed, "file")} as before.${kept.length ? ` ${n(kept.length, "file")} changed since and left as ${kept.length === 1 ? "it is" : "they are"}: ${kept.slice(0, 3).map((one) => one.name).join(", ")}.` : ""}`;
 
-  // What changed between two captions: by tags where there are commas, else by words.
+  // What changed between two captions: by tags where there are commas and no sentences, else by words.
   const split = (text, tags) => (tags ? text.split(/,\s*/) : text.split(/\s+/)).filter(Boolean).slice(0, 400);
   L.difference = (before, after) => {
-    const tags = /,/.test(before) && /,/.test(after);
+    const both = `${before}\n${after}`, tags = both.includes(",") && !/[a-z)"'][.!?](\s|$)/.test(both);
     const [a, b] = [split(before, tags), split(after, tags)];
     const longest = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
     for (let i = a.length - 1; i >= 0; i -= 1) for (let j = b.length - 1; j >= 0; j -= 1) longest[i][j] = a[i] === b[j] ? longest[i + 1][j + 1] + 1 : Math.max(longest[i + 1][j], longest[i][j + 1]);

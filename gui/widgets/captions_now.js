@@ -3,10 +3,10 @@
 Loratory.captioned = (root, { props, watch }) => {
   const L = Loratory, { el } = L;
   let id = null, before = "", strip = "", settled = null;
-  const head = el("div", { class: "lor-row" }), progress = el("progress", { max: 1, value: 0, "aria-label": "Progress" }), status = el("p", { role: "status" });
+  const head = el("div", { class: "lor-row" }), progress = el("progress", { max: 1, value: 0, "aria-label": "Progress" }), status = el("p", { role: "status" }), name = el("p", { class: "lor-note lor-path" });
   const actions = el("div", { class: "lor-row" }), facts = el("div", { class: "lor-facts-row" }), ending = el("div", {});
   const live = el("div", { class: "lor-strip", "aria-label": "Last captions", role: "list" });
-  const card = el("div", { class: "lor-card", hidden: true }, head, progress, status, facts, actions, ending, live);
+  const card = el("div", { class: "lor-card", hidden: true }, head, name, progress, status, facts, actions, ending, live);
   root.append(card);
 
   const choose = (run) => { if (run && run !== id) { id = run; before = strip = ""; L.fill(live); } turn(); };
@@ -15,6 +15,7 @@ Loratory.captioned = (root, { props, watch }) => {
     progress.hidden = run.state !== "running";
     if (run.phase.name && run.phase.total > 1) { progress.max = run.phase.total; progress.value = run.phase.done; }
     else if (run.total && !run.phase.name) { progress.max = run.total; progress.value = run.step; } else progress.removeAttribute("value");
+    name.textContent = run.name;
     status.textContent = L.captionStatus(run);
     L.fill(facts, L.captionFacts(run));
     L.fill(actions, L.captionActions(run, choose));
