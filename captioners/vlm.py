@@ -10,7 +10,7 @@ from pydantic import Field
 
 from captioners.base import Picture
 from captioners.weights import Published
-from captioners.writers.chat import ChatWriter, limited
+from captioners.writers.chat import ChatWriter, framed, limited
 from captioners.writers.local import FILES
 from captioners.writers.options import Words
 from captioners.writers.prompts import filled, problems
@@ -77,4 +77,4 @@ class Vlm(ChatWriter):
         return filled(self.options.prompt, picture)
 
     def fitted(self, image: Image.Image) -> Image.Image:
-        return limited(image, self.options.megapixels)
+        return limited(framed(image), self.options.megapixels)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from captioners.weights import Weights
 
+NARROWEST = 20  # times as long as wide
+
 
 @dataclass(frozen=True)
 class Question:
@@ -88,11 +90,14 @@ class ChatWriter(LocalWriter):
 
         texts = [self.conversation(one.prompt, self.form) for one in batch]
         begin = self.processor.tokenizer.bos_token
-        given = self.processor(
-            text=texts, images=[[one.image] for one in batch], padding=True, return_tensors="pt",
-            # Most templates begin the sentence themselves, and one beginning is enough.
-            add_special_tokens=not (begin and texts[0].startswith(begin)),
-        ).to(self.place.device)  # fmt: skip
+        try:
+            given = self.processor(
+                text=texts, images=[[one.image] for one in batch], padding=True, return_tensors="pt",
+                # Most templates begin the sentence themselves, and one beginning is enough.
+                add_special_tokens=not (begin and texts[0].startswith(begin)),
+            ).to(self.place.device)  # fmt: skip
+        except ValueError as error:  # a picture of a shape that this model does not take
+            raise CaptionerError(f"the model does not take it ({str(error).partition(chr(10))[0]})") from error
         given = {
             name: value.to(self.model.dtype) if torch.is_tensor(value) and value.is_floating_point() else value
             for name, value in given.items()
@@ -110,6 +115,18 @@ class ChatWriter(LocalWriter):
         whole = len(answer) < self.options.max_tokens or bool(ends & set(answer))
         clean = cleaned(text, self.options.clean)
         return Said(clean if whole else whole_sentences(clean), raw=text.strip())
+
+
+def framed(image: Image.Image) -> Image.Image:
+    """A strip on a white ground that is less narrow: models that keep proportions refuse very narrow ones."""
+    least = -(-max(image.size) // NARROWEST)
+    if min(image.size) >= least:
+        return image
+    from PIL import Image as Pillow
+
+    ground = Pillow.new("RGB", (max(image.width, least), max(image.height, least)), "white")
+    ground.paste(image, ((ground.width - image.width) // 2, (ground.height - image.height) // 2))
+    return ground
 
 
 def limited(image: Image.Image, megapixels: float) -> Image.Image:

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from captioners.base import CaptionerError
+from captioners.base import CaptionerError, Picture
 from captioners.vlm import Vlm, VlmSettings
-from captioners.writers.chat import limited
+from captioners.writers.chat import Question, framed, limited
 from settings.errors import SettingsError, check
 from tests.captioners.tiny_vlm import tiny_vlm
 from tests.captioners.writing import loaded, pictures, raw, spoken, watch
@@ -69,6 +70,20 @@ def test_large_pictures_are_made_smaller_in_their_own_proportions():
     assert limited(Image.new("RGB", (20_000, 1)), 0.01).height == 1
     small = Image.new("RGB", (30, 20))
     assert limited(small, 1.0) is small
+
+
+def test_strips_and_specks_are_described_too(vlm):
+    for size in ((1, 1), (1, 3000), (3000, 3)):
+        assert len(spoken(vlm, [Picture(Path("strip.png"), Image.new("RGB", size))])) == 1
+    assert framed(Image.new("RGB", (10, 400))).size == (20, 400)
+    strip = framed(Image.new("RGB", (3000, 3)))
+    assert strip.size == (3000, 150)
+    assert strip.getpixel((5, 5)) == (255, 255, 255) and strip.getpixel((5, 75)) == (0, 0, 0)
+
+
+def test_a_shape_that_the_model_refuses_is_that_pictures_problem_alone(vlm):
+    with pytest.raises(CaptionerError, match="does not take it .*aspect ratio"):
+        vlm.say([Question("strip", Image.new("RGB", (3000, 1)), "what?")])
 
 
 def test_unknown_fields_and_lost_brackets_are_told():
