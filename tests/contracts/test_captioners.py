@@ -173,6 +173,7 @@ def test_it_lets_go_also_without_having_loaded(loaded):
     unused.close()
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("name", captioners())
 def test_hostile_pictures_are_described_or_named(name, tiny, tmp_path, workspace):
     section, folder = tiny[name], tmp_path / "hostile"
