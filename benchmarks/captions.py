@@ -135,7 +135,7 @@ def measured(folder: Path, count: int, rounds: int, size: int) -> dict[str, Any]
     for number in range(rounds):
         paths = write_pictures(folder / f"round{number}", number * share, share)
         ready = [pixels.square(pictures.read(path), SIDE) for path in paths]
-        batches = [np.stack(ready[start : start + size]) for start in range(0, share, size)]
+        batches = [pixels.batch(ready[start : start + size], "NHWC", np.float32) for start in range(0, share, size)]
         session.run(None, {"input": batches[0]})
         half = len(batches) // 2
         # Half of the bare rounds before and half after, so that a machine that grows busier slows both alike.

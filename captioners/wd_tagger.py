@@ -61,7 +61,7 @@ class Seen:
 
     digest: bytes | None  # None: not kept
     scores: Scores | None
-    pixels: np.ndarray | None
+    pixels: np.ndarray | None  # as `pixels.square` gives them
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,7 @@ class WdTagger(Captioner):
     def _tried(self) -> Shape:
         """The shape, completed by a trial with a white picture: an export without the sigmoid gives it away there."""
         side = self.shape.size
-        ground = np.full((side, side, 3), 255, np.float32)
-        if self.shape.layout == "NCHW":
-            ground = np.ones((3, side, side), np.float32)
-        given = self._run([ground])
+        given = self._run([np.full((side, side, 3), 255, np.uint8)])
         if given.shape[1:] != (len(self.labels),):
             raise CaptionerError(f"the model gives values in the shape {given.shape[1:]} for {len(self.labels)} tags")
         outside = bool((given < 0).any() or (given > 1).any())
@@ -175,7 +172,7 @@ class WdTagger(Captioner):
             known = self.cache.get(self.identity, [digest]).get(digest) if digest else None
         if known is not None:
             return Seen(digest, known, None)
-        return Seen(digest, None, pixels.prepared(picture.image, self.shape.size, self.shape.layout))
+        return Seen(digest, None, pixels.square(picture.image, self.shape.size))
 
     def say(self, batch: Sequence[Seen], attempt: int = 0) -> list[Said]:
         fresh = [seen for seen in batch if seen.pixels is not None]
@@ -197,10 +194,8 @@ class WdTagger(Captioner):
                 for row in self._run(pictures[start : start + step])]
 
     def _run(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities [pictures, labels]. Where the export has a fixed batch, empty pictures fill it up."""
-        batch = np.zeros((max(self.shape.batch, len(pictures)), *pictures[0].shape), self.shape.element)
-        for place, one in enumerate(pictures):
-            batch[place] = one
+        """Probabilities [pictures, labels]."""
+        batch = pixels.batch(pictures, self.shape.layout, self.shape.element, self.shape.batch)
         given = self.session.run(None, {self.session.get_inputs()[0].name: batch})[0][: len(pictures)]
         given = given.astype(np.float32, copy=False)
         return 1 / (1 + np.exp(-np.clip(given, -60, 60))) if self.shape.logits else given

@@ -153,7 +153,7 @@ def make_pictures(work: Path) -> None:
     tags = []
     for index in range(PICTURES):
         image, said = picture(SEED, index)
-        drawn[index] = square(image, SIZE).round()
+        drawn[index] = square(image, SIZE)
         tags.append(said)
     counts = Counter(tag for said in tags for tag in said)
     names = [*RATINGS, *sorted(GENERAL, key=lambda tag: -counts[tag]), CREATURE]

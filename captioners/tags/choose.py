@@ -7,7 +7,6 @@ costs a few array operations and some work for each of its twenty or so tags.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from captioners.tags.probabilities import Scores
 from captioners.tags.rewrite import PEOPLE, escaped, expanded, implied, is_trait, key, pairs, rules, spaced
 
 REFERENCE = {"general": 0.35, "character": 0.85}  # of the models' own demonstration program
+Name = tuple[str, str, str]  # what is the same for all of its spellings, the name, the category
 NEVER = 1.0  # probabilities are not above it
 LEAST_CHARACTER = 0.15  # below it the largest gap between characters is noise
 
@@ -55,7 +55,9 @@ class Chooser:
         cut = {"general": options.general_mcut, "character": options.character_mcut}
         self._cut = {kind for kind in labels.places if kind != "rating" and cut.get(kind, options.other_mcut)}
         self._kinds = np.array(labels.categories)
-        self._written: dict[int, list[Tag]] = {}  # label -> what it is written as
+        self._is_rating = self._kinds == "rating"
+        self._known: dict[int, list[Name]] = {}  # label -> what it is called
+        self._written: dict[str, str] = {}  # name -> how it stands in a caption
         self._places: dict[str, int] = {}  # what was written -> the first of its labels
 
     def choose(self, scores: Scores) -> Said:
@@ -66,10 +68,10 @@ class Chooser:
         rated = self._rating(scores)
         tags: dict[str, Tag] = {}
         for label, value in zip(scores.labels[above].tolist(), scores.values[above].tolist()):
-            for tag in self._tags_of(label):
-                known = tags.get(key(tag.name))
+            for same, name, kind in self._tags_of(label):
+                known = tags.get(same)
                 if known is None or known.score < value:
-                    tags[key(tag.name)] = replace(tag, score=value)
+                    tags[same] = Tag(name, value, kind)
         chosen = self._ordered(self._pruned(tags.values()))
         return self._said(chosen, rated)
 
@@ -107,13 +109,13 @@ class Chooser:
         return above
 
     def _rating(self, scores: Scores) -> Tag | None:
-        rated = [(value, label) for label, value in zip(scores.labels.tolist(), scores.values.tolist())
-                 if self.labels.categories[label] == "rating"]
-        if not rated:
+        rated = np.flatnonzero(self._is_rating[scores.labels])
+        if not len(rated):
             return None
-        value, label = max(rated, key=lambda one: one[0])
+        best = rated[scores.values[rated].argmax()]
+        label, value = int(scores.labels[best]), float(scores.values[best])
         tags = self._tags_of(label) if value >= self.options.rating_threshold else []
-        return replace(tags[0], score=value) if tags else None
+        return Tag(tags[0][1], value, "rating") if tags else None
 
     def _pruned(self, tags: Iterable[Tag]) -> list[Tag]:
         kept = sorted(tags, key=lambda tag: -tag.score)
@@ -124,15 +126,15 @@ class Chooser:
 
     # --- what they are called -------------------------------------------------------------------------------------
 
-    def _tags_of(self, label: int) -> list[Tag]:
-        """What a label is written as; nothing if it is not wanted."""
-        if label not in self._written:
-            self._written[label] = self._worked_out(self.labels.names[label], self.labels.categories[label])
-            for tag in self._written[label]:
-                self._places[tag.name] = min(label, self._places.get(tag.name, label))
-        return self._written[label]
+    def _tags_of(self, label: int) -> list[Name]:
+        """What a label is called; nothing if it is not wanted."""
+        if label not in self._known:
+            self._known[label] = self._worked_out(self.labels.names[label], self.labels.categories[label])
+            for _, name, _ in self._known[label]:
+                self._places[name] = min(label, self._places.get(name, label))
+        return self._known[label]
 
-    def _worked_out(self, name: str, kind: str) -> list[Tag]:
+    def _worked_out(self, name: str, kind: str) -> list[Name]:
         name = next((new for old, new in self._aliases if old.matches(name)), name)
         if any(one.matches(name) for one in self._excluded):
             return []
@@ -143,7 +145,7 @@ class Chooser:
             character, series = pieces
             parts = [(name if character in self.labels.general else character, kind), (series, "copyright")]
         parts = [part for part in parts if not any(one.matches(part[0]) for one in self._excluded)]
-        return [Tag(new, 0.0, of) for part, of in parts for new in self._renamed(part)]
+        return [(key(new), new, of) for part, of in parts for new in self._renamed(part)]
 
     def _renamed(self, name: str) -> list[str]:
         for old, new in self._replaced:
@@ -179,9 +181,10 @@ class Chooser:
 
     def written(self, name: str) -> str:
         """A tag as it stands in a caption."""
-        if self.options.underscores == "spaces":
-            name = spaced(name, self.options.kaomoji)
-        return escaped(name) if self.options.escape else name
+        if name not in self._written:
+            text = spaced(name, self.options.kaomoji) if self.options.underscores == "spaces" else name
+            self._written[name] = escaped(text) if self.options.escape else text
+        return self._written[name]
 
 
 def choose(labels: Labels, scores: Scores, options: Tagging, recommended: Mapping[str, float] | None = None) -> Said:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioners.tags.pixels import prepared, square
+from captioners.tags.pixels import batch, square
 from dataset import pictures
 
 
 def test_a_wide_picture_lies_in_the_middle_of_a_white_square_blue_before_red():
     pixels = square(Image.new("RGB", (448, 224), (10, 20, 30)), 448)
-    assert pixels.shape == (448, 448, 3) and pixels.dtype == np.float32
+    assert pixels.shape == (448, 448, 3) and pixels.dtype == np.uint8
     assert (pixels[:112] == 255).all() and (pixels[336:] == 255).all()
     assert (pixels[112:336] == [30, 20, 10]).all()
 
@@ -64,7 +64,7 @@ def test_not_as_comfyui_a_very_long_picture_has_a_side_left(size):
 def test_not_as_kohya_pictures_are_made_smaller_by_the_bicubic_filter():
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 255, (90, 90, 3), np.uint8))
-    whole = np.asarray(image.resize((32, 32), Image.Resampling.BICUBIC), np.float32)[:, :, ::-1]
+    whole = np.asarray(image.resize((32, 32), Image.Resampling.BICUBIC))[:, :, ::-1]
     assert (square(image, 32) == whole).all()
 
 
@@ -74,6 +74,12 @@ def test_not_as_dataset_tag_editor_the_border_is_white_and_no_stretched_edge():
 
 
 def test_channels_first_from_minus_one_to_one():
-    pixels = prepared(Image.new("RGB", (64, 64), (0, 127, 255)), 64, "NCHW")
-    assert pixels.shape == (3, 64, 64) and pixels.dtype == np.float32
-    np.testing.assert_allclose(pixels[:, 0, 0], [1, 127 / 127.5 - 1, -1], atol=1e-6)
+    values = batch([square(Image.new("RGB", (64, 64), (0, 127, 255)), 64)], "NCHW", np.float32)
+    assert values.shape == (1, 3, 64, 64) and values.dtype == np.float32
+    np.testing.assert_allclose(values[0, :, 0, 0], [1, 127 / 127.5 - 1, -1], atol=1e-6)
+
+
+def test_channels_last_are_whole_numbers_up_to_255_and_a_batch_may_be_filled_up():
+    values = batch([square(Image.new("RGB", (8, 8), (0, 127, 255)), 8)], "NHWC", np.float32, 3)
+    assert values.shape == (3, 8, 8, 3) and values.dtype == np.float32
+    assert values[0, 0, 0].tolist() == [255, 127, 0] and not values[1:].any()
