@@ -20,9 +20,10 @@ from captioners.base import Captioner, CaptionerError
 from captioners.config import CaptionConfig
 from captioners.weights import TOY, Weights, asked
 from gui.events import attempted, notice, stamp
+from gui.repeats import take_over
 from gui.scans import Pictured
+from gui.thresholds import tagger
 from jobs import queue
-from jobs.folder import Job
 from jobs.process import JobError
 from settings import toml
 from settings.coerce import over
@@ -102,9 +103,11 @@ class Captioning:
                 now = self.state(self._form.typed(values))
                 return {self._parts["desk"]: now | {"ask": {"questions": questions, "wish": dict(wish)} | stamp()}}
             job = command.create(config)
-            if wish.get("what") == "test":
+            if wish["what"] == "test":
                 self._forget_tests()
                 (job.folder / TEST).touch()
+            elif wish["what"] == "apply" and (kind := tagger()):
+                take_over(job, (one for one in self._window.runs.jobs() if one.kind == "captions"), but=kind.name)
             queue.submit(job)
         except SettingsError as error:
             return self._told(attempted(self.state(self._form.typed(values)) | {"problems": error.problems}))
@@ -269,18 +272,6 @@ def asked_of_hub(weights: Weights) -> dict[str, Any]:
     line = weights_line(weights)
     told = asked(weights) if line["bytes"] is None else None
     return line | ({"bytes": told.bytes, "licence": told.licence} if told else {})
-
-
-def again(job: Job, changes: dict[str, Any]) -> Job:
-    """A new job with another's settings but for `changes` (by path), which takes over what the captioners have said:
-    only what is missing is asked of them. Raises SettingsError."""
-    config = toml.read(CaptionConfig, job.config_path)
-    new = command.create(check(CaptionConfig, over(config.model_dump(), nested(changes))))
-    said = job.folder / "answers"
-    if said.is_dir():
-        shutil.copytree(said, new.folder / "answers", dirs_exist_ok=True)
-    queue.submit(new)
-    return new
 
 
 def in_words(config: Section) -> dict[str, Any]:

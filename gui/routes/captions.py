@@ -17,8 +17,9 @@ from captioners.base import CaptionerError
 from captioners.config import CaptionConfig
 from dataset.journal import Journal, Outcome
 from gui import thresholds
-from gui.captioning import FORM, TEST, again
+from gui.captioning import FORM, TEST
 from gui.preparation import problems
+from gui.repeats import again
 from gui.runs import CaptionRun
 from jobs.process import JobError
 from settings.errors import SettingsError, parse

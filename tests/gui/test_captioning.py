@@ -115,6 +115,24 @@ def test_applying_thresholds_replaces_what_is_there(room, pictures):
     assert toml.read(CaptionConfig, folder.jobs()[0].config_path).write.dry_run
 
 
+def test_applying_thresholds_asks_nobody_else_again(room, pictures):
+    values = {"source.folders": [str(pictures)], "captioners": ["existing", "wd_tagger"], "write.mode": "append"}
+    values = on_form(room, room.fill(values | {"wd_tagger.model": str(pictures)}))
+    press(room, values, what="start")
+    before = folder.jobs()[0]
+    for name in ("existing", "wd_tagger"):
+        (before.folder / "answers").mkdir(exist_ok=True)
+        (before.folder / "answers" / f"{name}.jsonl").write_text(name)
+    room._window.runs.changed()
+    press(room, values, what="apply")
+    said = folder.jobs()[0].folder / "answers"
+    assert [(path.name, path.read_text()) for path in said.iterdir()] == [("existing.jsonl", "existing")]
+    other = room.fill({"existing.remove": ["x"]})
+    room._window.runs.changed()
+    press(room, on_form(room, other), what="apply")
+    assert not (folder.jobs()[0].folder / "answers").exists()
+
+
 def test_a_test_is_about_one_picture_and_leaves_nothing(room, pictures):
     values = on_form(room, room.fill({"source.folders": [str(pictures)], "captioners": ["existing"]}))
     second = answer(room, room.typed(values), "desk")["pictures"]["first"][1]["id"]
