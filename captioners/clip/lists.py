@@ -92,7 +92,10 @@ def pictures_in(folder: Path) -> Iterator[Path]:
 
 def distinct(labels: Iterable[str]) -> list[str]:
     """Each of them once, as it came first, without those that are empty; case does not matter."""
-    return list({key(label): label for label in reversed([one for one in labels if one])}.values())[::-1]
+    found: dict[str, str] = {}
+    for label in filter(None, labels):
+        found.setdefault(key(label), label)
+    return list(found.values())
 
 
 def key(label: str) -> str:

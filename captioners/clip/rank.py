@@ -23,7 +23,8 @@ def rank(image: np.ndarray, table: np.ndarray, count: int, reverse: bool = False
     for start in range(0, len(table), chunk):
         part = table[start : start + chunk].astype(np.float32)
         kept = np.concatenate([kept, np.arange(start, start + len(part))])
-        scores = np.concatenate([scores, sign * (part @ image)])
+        # Unlike a matrix product, this gives a row the same score whatever chunk it is in.
+        scores = np.concatenate([scores, sign * (part * image).sum(1)])
         # Each chunk may hold all of the best, so as many as are wanted stay of all that was seen.
         best = np.argsort(-scores, kind="stable")[: max(0, count)]
         kept, scores = kept[best], scores[best]
