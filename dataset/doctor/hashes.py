@@ -35,14 +35,18 @@ class Print:
     aspect: float  # width / height
 
 
-def of(image: Image.Image, grey: Image.Image, mirrored: bool = False) -> Print:
-    """The fingerprints of an RGB picture, whose version in "L" is given because others need it too; or those that it
-    would have mirrored left to right."""
-    flip = slice(None, None, -1 if mirrored else 1)
-    waves = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)[:, flip]
-    steps = np.asarray(grey.resize((9, 8), Image.Resampling.LANCZOS))[:, flip]
-    colours = np.asarray(image.resize((GRID, GRID), Image.Resampling.BOX))[:, flip]
-    return Print(_phash(waves), _number(steps[:, 1:] > steps[:, :-1]), colours.tobytes(), image.width / image.height)
+def of(image: Image.Image) -> tuple[Print, Print]:
+    """The fingerprints of an RGB picture, and those that it would have mirrored left to right."""
+    grey = image.convert("L")
+    waves = np.asarray(grey.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
+    steps = np.asarray(grey.resize((9, 8), Image.Resampling.LANCZOS))
+    colours = np.asarray(image.resize((GRID, GRID), Image.Resampling.BOX))
+    aspect = image.width / image.height
+    return _print(waves, steps, colours, aspect), _print(waves[:, ::-1], steps[:, ::-1], colours[:, ::-1], aspect)
+
+
+def _print(waves: np.ndarray, steps: np.ndarray, colours: np.ndarray, aspect: float) -> Print:
+    return Print(_phash(waves), _number(steps[:, 1:] > steps[:, :-1]), colours.tobytes(), aspect)
 
 
 def _phash(grey: np.ndarray) -> int:

@@ -1,8 +1,8 @@
 """Everything that the checks want to know of one picture, taken from a single decode.
 
-The picture is first made small by averaging whole blocks: what follows costs little beside decoding, and pictures of
-different sizes become comparable. Looking at many pictures is done in threads, because Pillow decodes without the
-interpreter's lock.
+The picture is first made small, by the JPEG decoder itself where it is one and by averaging whole blocks: what follows
+then costs little beside decoding, and pictures of different sizes become comparable. Looking at many pictures is done
+in threads, because Pillow decodes without the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 from PIL import Image
 
 from dataset.doctor import hashes
-from dataset.doctor.measure import Quality, measure
+from dataset.doctor.measure import Quality, measure, reduced
 from dataset.pictures import Decoded, PictureError, decoded
 
-SMALL = 512  # pixels of the longer side, at least, where the picture has them
+FINE, MEDIUM = 512, 256  # pixels of the longer side, at least, where the picture has them; at most twice as many
 THUMBNAIL = 112
 AHEAD = 4  # pictures a thread that are begun before their results are asked for
 
@@ -47,9 +47,10 @@ class Look:
 
 def look(path: Path, thumbnail: bool = False) -> Look:
     """Decode the picture and measure it; raises PictureError."""
-    picture = decoded(path)
-    small = reduced(picture.image)
-    grey = small.convert("L")
+    picture = decoded(path, least=FINE)
+    fine = reduced(picture.image, FINE)
+    medium = reduced(fine, MEDIUM)
+    own, mirrored = hashes.of(medium)
     return Look(
         format=picture.format,
         turned=picture.turned,
@@ -57,11 +58,11 @@ def look(path: Path, thumbnail: bool = False) -> Look:
         transparent=picture.transparent,
         bytes=_size(path),
         sha256=_digest(path),
-        content=_content(picture, small),
-        print=hashes.of(small, grey),
-        mirrored=hashes.of(small, grey, mirrored=True),
-        quality=measure(small, grey),
-        thumbnail=_thumbnail(small) if thumbnail else b"",
+        content=_content(picture, medium),
+        print=own,
+        mirrored=mirrored,
+        quality=measure(fine, medium),
+        thumbnail=_thumbnail(medium) if thumbnail else b"",
     )
 
 
@@ -78,12 +79,6 @@ def looks(paths: Iterable[Path], thumbnails: bool = False) -> Iterator[tuple[Pat
                 yield done, future.result()
         for done, future in waiting:
             yield done, future.result()
-
-
-def reduced(image: Image.Image) -> Image.Image:
-    """The picture with its longer side between SMALL and twice that, unless it is smaller."""
-    factor = max(1, max(image.size) // SMALL)
-    return image.reduce((min(factor, image.width), min(factor, image.height)))
 
 
 def _looked(path: Path, thumbnail: bool) -> Look | PictureError:
@@ -108,16 +103,16 @@ def _digest(path: Path) -> str:
         raise PictureError(f"the file can't be read ({error.strerror})", "scan the folder again") from error
 
 
-def _content(picture: Decoded, small: Image.Image) -> str:
+def _content(picture: Decoded, medium: Image.Image) -> str:
     """Of the averages of all blocks: hashing every pixel of a large picture costs about as much as decoding it, and
     finds no other pair unless two pictures differ by less than training can see."""
-    digest = hashlib.sha256(repr((picture.image.size, small.size)).encode())
-    digest.update(np.asarray(small))
+    digest = hashlib.sha256(repr(picture.size).encode())
+    digest.update(np.asarray(medium))
     return digest.hexdigest()
 
 
-def _thumbnail(small: Image.Image) -> bytes:
-    image = small.copy()
+def _thumbnail(medium: Image.Image) -> bytes:
+    image = medium.copy()
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=70)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 SIDE = 512  # pixels of the longer side at which sharpness is measured, so that sizes can be compared
 COARSE = 128  # pixels of the longer side, at least, for what needs no detail
 BAR = 0.03  # share of the side that a bar has at least, on both sides
 EVEN = 12  # levels of 255 that a bar's pixels stay within
 LITTLE, MOST = 0.02, 0.7  # shares of a row that differ from the bar: still bar, and already picture
+LAPLACIAN = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)  # clipped at +-128
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,19 @@ class Quality:
     bars: str  # "top and bottom", "left and right", "all sides" or ""
 
 
-def measure(small: Image.Image, grey: Image.Image) -> Quality:
-    """The figures of a reduced RGB picture and its grey version."""
-    factor = max(1, max(small.size) // COARSE)
-    coarse = np.asarray(small.reduce((min(factor, small.width), min(factor, small.height))), dtype=np.float32)
+def reduced(image: Image.Image, side: int) -> Image.Image:
+    """The picture made smaller by a whole factor, its longer side between `side` and twice that; or as it is, if that
+    is smaller."""
+    factor = max(1, max(image.size) // side)
+    return image.reduce((min(factor, image.width), min(factor, image.height))) if factor > 1 else image
+
+
+def measure(fine: Image.Image, medium: Image.Image) -> Quality:
+    """The figures of an RGB picture that is reduced, less and more; what is asked of the one needs detail."""
+    coarse = np.asarray(reduced(medium, COARSE), dtype=np.float32)
     bright = np.sqrt(coarse**2 @ np.array([0.241, 0.691, 0.068], dtype=np.float32)) / 255
     low, high = np.percentile(bright, (5, 99))
-    return Quality(_sharpness(grey), float(high), float(low), small.entropy(), bars(coarse))
+    return Quality(_sharpness(fine.convert("L")), float(high), float(low), medium.entropy(), bars(coarse))
 
 
 def bars(pixels: np.ndarray) -> str:
@@ -53,8 +60,9 @@ def _has_bars(pixels: np.ndarray) -> bool:
 
 
 def _bar(rows: np.ndarray) -> bool:
-    colour = np.median(rows[0], axis=0)
-    differ = (np.abs(rows - colour) > EVEN).any(axis=2).mean(axis=1)  # share of each row that isn't of the bar
+    half = rows[: len(rows) // 2 + 3]
+    red, green, blue = np.moveaxis(np.abs(half - np.median(rows[0], axis=0)) > EVEN, 2, 0)
+    differ = (red | green | blue).mean(axis=1)  # share of each row that isn't of the bar
     begins = np.flatnonzero(differ > LITTLE)
     if not begins.size or not max(2, BAR * len(rows)) <= begins[0] < len(rows) / 2:
         return False
@@ -64,10 +72,10 @@ def _bar(rows: np.ndarray) -> bool:
 
 def _sharpness(grey: Image.Image) -> float:
     scale = min(1.0, SIDE / max(grey.size))
-    size = (round(grey.width * scale), round(grey.height * scale))
-    if min(size) < 3:
+    width, height = round(grey.width * scale), round(grey.height * scale)
+    if min(width, height) < 3:
         return 0.0
-    values = np.asarray(grey.resize(size, Image.Resampling.HAMMING)).astype(np.int16)
-    centre = values[1:-1, 1:-1]
-    edges = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4 * centre
-    return float(edges.astype(np.float32).var())
+    edges = grey.resize((width, height), Image.Resampling.HAMMING).filter(LAPLACIAN).crop((1, 1, width - 1, height - 1))
+    counts = np.array(edges.histogram())
+    mean = counts @ np.arange(256) / counts.sum()
+    return float(counts @ (np.arange(256) - mean) ** 2 / counts.sum())

@@ -218,7 +218,7 @@ def test_quality_is_ranked_within_the_set(good):
 
 
 def test_sizes(good):
-    add(good, "wide.png", drawn(50, (256, 180)), "sks dog, wide")
+    add(good, "wide.png", drawn(50, (300, 120)), "sks dog, wide")
     add(good, "small.png", drawn(51, (110, 110)), "sks dog, small")
     told = found(good.rename(good.with_name("1_sks dog")))
     assert names(told["sizes.small"]) == [("small.png",)]

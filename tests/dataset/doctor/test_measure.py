@@ -9,7 +9,7 @@ from tests.dataset.doctor.test_hashes import drawn
 
 
 def measured(image):
-    return measure(image, image.convert("L"))
+    return measure(image, image)
 
 
 def on(colour, image, size, place):
