@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -54,6 +55,7 @@ class Server:
     retries: int = 4
     pause: float = 1.0  # seconds before the second try; twice as long before each further one
     limit: str = "max_tokens"  # what this server calls it
+    takes_seed: bool = True
 
     def __post_init__(self) -> None:
         handlers: list[Any] = [NoRedirect()]
@@ -65,13 +67,12 @@ class Server:
         """The answer to one question. Raises CaptionerError, at once or after the last retry."""
         tries_left = self.retries
         while True:
-            limit = self.limit
+            sent = self._for_this_server(body)
             try:
-                return answer_in(self._post(body, limit))
+                return answer_in(self._post(sent))
             except urllib.error.HTTPError as error:
                 said = self._said(error)
-                if error.code == 400 and limit == "max_tokens" and "max_completion_tokens" in said:
-                    self.limit = "max_completion_tokens"  # newer models want it so
+                if error.code in (400, 422) and self._learns(said, sent):
                     continue
                 wait = self._wait(error, tries_left)
                 if wait is None:
@@ -83,10 +84,22 @@ class Server:
             time.sleep(wait)
             tries_left -= 1
 
-    def _post(self, body: dict[str, Any], limit: str) -> bytes:
-        body = body | {limit: body["max_tokens"]}
-        if limit != "max_tokens":
-            del body["max_tokens"]
+    def _for_this_server(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The question with the names and the fields that the server takes."""
+        named = {self.limit if name == "max_tokens" else name: value for name, value in body.items()}
+        return {name: value for name, value in named.items() if name != "seed" or self.takes_seed}
+
+    def _learns(self, said: str, sent: dict[str, Any]) -> bool:
+        """Whether an error says what else this server wants; the next question has it."""
+        if "max_tokens" in sent and "max_completion_tokens" in said:  # newer models call it so
+            self.limit = "max_completion_tokens"
+            return True
+        if "seed" in sent and re.search(r"\bseed\b", said):
+            self.takes_seed = False
+            return True
+        return False
+
+    def _post(self, body: dict[str, Any]) -> bytes:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "Loratory"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"

@@ -159,6 +159,14 @@ def test_a_server_that_calls_the_limit_otherwise_is_understood(server):
     ]  # fmt: skip
 
 
+def test_a_server_that_takes_no_seed_gets_none(server):
+    server.replies = [(422, {}, {"error": {"message": "Extra inputs are not permitted: seed"}})]
+    endpoint = of(server, seed=7, retries=0)
+    spoken(endpoint, pictures(2))
+    assert [question.body.get("seed") for question in server.questions].count(7) <= 2
+    assert len(spoken(endpoint, pictures(1))) == 1 and "seed" not in server.questions[-1].body
+
+
 def test_a_second_attempt_asks_with_another_seed(server):
     endpoint = of(server, seed=5)
     letter = endpoint.prepare(pictures(1)[0])
