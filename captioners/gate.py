@@ -8,6 +8,7 @@ from collections import Counter
 
 SCRIPTS_WITHOUT_SPACES = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 WORD = re.compile(rf"[{SCRIPTS_WITHOUT_SPACES}]|[^\W{SCRIPTS_WITHOUT_SPACES}]+(?:['’][^\W_]+)?")
+SENTENCE = re.compile(r"[.!?:;\n]")
 AT_ONCE = 4  # words; a caption may well say the same four words twice ("a star on a blue ..."), hardly three times
 OFTEN = 3
 REFUSAL = re.compile(
@@ -46,13 +47,13 @@ def repeated(words: list[str]) -> bool:
 
 
 def echoes(words: list[str], prompt: str) -> bool:
-    """Whether the answer is the question, or has a longer piece of it in it."""
-    pieces = [WORD.findall(piece.lower()) for piece in literals(prompt)]
-    asked = max(pieces, key=len, default=[])
-    if not asked:
-        return False
-    spans = (words[start : start + len(asked)] for start in range(len(words) - len(asked) + 1))
-    return words == asked or (len(asked) > AT_ONCE and asked in spans)
+    """Whether the answer is the question, or has a longer sentence of it in it."""
+    sentences = [WORD.findall(sentence.lower()) for piece in literals(prompt) for sentence in SENTENCE.split(piece)]
+    if words == [word for sentence in sentences for word in sentence]:
+        return True
+    starts = range(len(words))
+    return any(sentence == words[start : start + len(sentence)]
+               for sentence in sentences if len(sentence) > AT_ONCE for start in starts)
 
 
 def literals(prompt: str) -> list[str]:

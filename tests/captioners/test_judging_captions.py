@@ -49,6 +49,12 @@ def test_a_caption(text):
     assert objection(text, PROMPT) == ""
 
 
+def test_one_sentence_of_a_long_prompt_is_an_echo():
+    prompt = "Describe this picture in one sentence.\nThese tags may help: {tags}\nDon't speak of the picture itself!"
+    assert objection("A dog. Don't speak of the picture itself", prompt) == "repeats the prompt"
+    assert objection("these tags: a picture in one sentence", prompt) == ""
+
+
 def test_a_short_prompt_that_begins_the_caption_is_no_echo():
     """BLIP's prompt is the beginning of its answer."""
     assert objection("a picture of a dog", "a picture of") == ""
