@@ -86,7 +86,8 @@ def groups(prints: Prints, others: Prints | None = None) -> list[list[int]]:
     union = _Union(number)
     for start in range(0, number, BLOCK):
         rows = prints.phash[start : start + BLOCK, None]
-        first, second = np.nonzero(np.bitwise_count(rows ^ others.phash[None, start:]) <= BITS)
+        close = np.bitwise_count(rows ^ others.phash[None, start:]) <= BITS
+        first, second = np.divmod(np.flatnonzero(close), close.shape[1])  # several times as fast as nonzero
         alike = second > first  # each pair once, and none with itself
         first, second = first[alike] + start, second[alike] + start
         alike = union.labels[first] != union.labels[second]
