@@ -48,7 +48,7 @@ def naive(clip: Any, image: np.ndarray, labels: list[str], begin: str, most: int
     return best[1], best[0], read
 
 
-def grown(clip: Any, image: np.ndarray, phrases: Phrases, begin: str, options: dict[str, int]) -> Found:
+def grown(clip: Any, image: np.ndarray, phrases: Phrases, begin: str, options: dict[str, Any]) -> Found:
     chain = Chain(clip.texts, clip.fits, LEAST, **options)
     before = clip.encoded
     text = chain.grow(image, phrases, begin)
@@ -77,19 +77,20 @@ def measured(model: Path, pictures: int, count: int, most: int) -> dict[str, Any
     clip = Clip(model, str(model))
     labels = candidates(count)
     phrases = Phrases(labels, clip.texts(labels))
-    tried = ClipInterrogateSettings().filter
+    usual = ClipInterrogateSettings()
+    tried = {"most": most, "filter": usual.filter, "diversity": usual.diversity}
     rows = []
     for number in range(pictures):
         drawn, scene = draw(41, number)
         image, begin = clip.pictures(torch.stack([clip.prepare(drawn)]))[0], f"a {scene.thing}"
         rows.append({
             "naive": timed(naive, clip, image, labels, begin, most),
-            "ours": timed(grown, clip, image, phrases, begin, {"most": most, "filter": tried}),
+            "ours": timed(grown, clip, image, phrases, begin, tried),
             "unfiltered": timed(grown, clip, image, phrases, begin, {"most": most, "filter": 0}),
         })  # fmt: skip
     sums = {name: np.array([row[name][1:] for row in rows]).sum(0) for name in rows[0]}
     return {
-        "model": str(model), "pictures": pictures, "candidates": len(labels), "filter": tried,
+        "model": str(model), "pictures": pictures, "candidates": len(labels), "filter": usual.filter,
         "texts_naive": int(sums["naive"][1]), "texts_ours": int(sums["ours"][1]),
         "fewer_times": round(sums["naive"][1] / sums["ours"][1], 1),
         "faster_times": round(sums["naive"][2] / sums["ours"][2], 1),

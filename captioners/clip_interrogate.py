@@ -72,7 +72,7 @@ class ClipInterrogateSettings(Section):
     phrases: Annotated[int, Field(ge=1, le=64)] = 8
     """fast: how many phrases."""
 
-    diversity: Annotated[float, Field(ge=0, le=1), Ui(level="expert", step=0.05)] = 0.5
+    diversity: Annotated[float, Field(ge=0, le=1), Ui(level="expert", step=0.05)] = 0.2
     """How much phrases may not say the same: 0 takes what fits best, however alike; 1 only looks for differences."""
 
     least: Annotated[int, Field(ge=0, le=32), Ui("At least so many phrases", level="expert")] = 8

@@ -90,7 +90,7 @@ class Chain:
     least: int = 8
     most: int = 32
     filter: int = 64
-    diversity: float = 0.5
+    diversity: float = 0.2
     reverse: bool = False
     score: float = field(default=0.0, init=False)  # how well the last result fits; in reverse with its sign turned
 
