@@ -61,7 +61,7 @@ class Captioning:
     @property
     def answers(self) -> set[Component]:
         """All that `act` changes."""
-        return {*self._say, self._parts["captioned"], self._parts["notice"], self._parts["command"]}
+        return {*self._say, self._parts["captioned"], self._parts["notice"], self._parts["caption_command"]}
 
     def fill(self, values: dict[str, Any] | None = None) -> Updates:
         """Puts values (by path) on the form over what was typed. That is the draft from then on."""
@@ -97,7 +97,7 @@ class Captioning:
         try:
             config = self._wished(self._form.read(values), wish)
             if wish.get("what") == "command":
-                return {self._parts["command"]: in_words(config) | stamp()}
+                return {self._parts["caption_command"]: in_words(config) | stamp()}
             self._found(config)  # nothing is asked for a folder that is not there
             if questions := questions_of(config, agreements(wish)):
                 now = self.state(self._form.typed(values))
@@ -161,7 +161,7 @@ class Captioning:
         what = wish.get("what")
         agreed = agreements(wish)
         changes: dict[str, Any] = {"run.download": bool(agreed), "write.dry_run": what in ("look", "test")}
-        changes |= {"name": title_of(config)} if config.name == UNNAMED else {}
+        changes |= {"name": title_of(config)} if config.name == UNNAMED and what != "command" else {}
         for name in config.captioners:
             if (address := host(getattr(config, name))) in agreed:
                 changes[f"{name}.agreed_host"] = address

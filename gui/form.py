@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import json
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_origin
@@ -168,7 +167,7 @@ class Form:
         }
         if own := self._own(setting):
             return self._drawn_by_us(own, setting)
-        about |= {"label": label(setting), "info": as_markdown(setting.help) or None, "interactive": False}
+        about |= {"label": label(setting), "info": unmarked(setting.help) or None, "interactive": False}
         value = for_field(setting, setting.default)
         if choices := self._choices_of(setting):
             return gr.Dropdown(choices, value=value, filterable=False, **about)
@@ -240,9 +239,10 @@ def column(setting: Setting) -> dict[str, Any]:
     }
 
 
-def as_markdown(text: str) -> str:
-    """Plain text for Gradio's `info`, which takes it for Markdown: stars and backslashes are themselves."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", text)
+def unmarked(text: str) -> str:
+    """A help text for Gradio's `info`, which makes italics of what is between two stars and knows no way to write a
+    star itself: then one that looks the same stands in its place."""
+    return text.replace("*", "\u2217") if text.count("*") > 1 else text
 
 
 def is_list(setting: Setting) -> bool:

@@ -34,6 +34,7 @@ def build(window: Window) -> None:
         with gr.Column(elem_classes=["lor-aside", "lor-desk"]):
             with gr.Column(elem_classes=["lor-card"]):
                 window.parts["desk"] = widget("desk", elem_id="desk", form=FORM, tagger=name)
+                window.parts["caption_command"] = widget("command", elem_id="caption-command")
             window.parts["captioned"] = widget("captioned", elem_id="captioned")
     widget("results", elem_id="results")
     widget("trial", elem_id="trial", form=FORM, tagger=name, sliders=sliders())

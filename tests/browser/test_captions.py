@@ -215,6 +215,15 @@ def test_only_the_chosen_captioners_options_are_shown(visit: Visit, pictures: Pa
     expect(page.locator("#captions-group-blip")).to_be_hidden()
 
 
+def test_the_command(visit: Visit, pictures: Path) -> None:
+    page = enter(visit, pictures)
+    choose(page, "wd_tagger")
+    page.get_by_role("button", name="Show command").click()
+    dialog = page.get_by_role("dialog", name="Caption without the window")
+    expect(dialog).to_contain_text("launch.py caption")
+    expect(dialog).to_contain_text("--captioner wd_tagger --mode missing --wd_tagger.model=toy/models/wd_tagger")
+
+
 def test_a_long_run_is_stopped_and_goes_on(visit: Visit, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()

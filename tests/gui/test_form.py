@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 from pydantic import Field
 
-from gui.form import Choice, Form, for_field, holds, step, title
+from gui.form import Choice, Form, for_field, holds, step, title, unmarked
 from settings.errors import SettingsError
 from settings.section import Section, Ui, settings
 from trainer.config import TrainSettings
@@ -139,6 +139,10 @@ def test_hidden_fields(form):
 )
 def test_conditions(condition, value, met):
     assert holds(condition, {"a.b": value}) is met
+
+
+def test_stars_are_no_italics():
+    assert unmarked("with * and ?, or */x") == "with \u2217 and ?, or \u2217/x" and unmarked("2 * 3") == "2 * 3"
 
 
 def test_titles():
