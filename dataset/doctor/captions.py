@@ -24,7 +24,7 @@ def missing(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "captions.missing", "serious", f"{counted(len(wordless), 'picture')} trained without any words",
             "What they show is learnt for every prompt, so it turns up where nobody asked for it.",
-            "Caption them, or name the folder after your subject, as in `10_sks dog`: that is used instead.",
+            "Caption them, or name the folder after your subject, as in 10_sks dog: that is used instead.",
             tuple(Case((item.path,)) for item in wordless))
     if others and len(others) < len(subject.training) - len(wordless):
         yield Finding(

@@ -52,7 +52,7 @@ def mirrored(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "duplicates.mirrored", "warning", f"{counted(len(pairs), 'group')} of mirrored pictures",
             "A mirrored copy is a repeat too; lettering, partings and scars are then learnt on both sides.",
-            "Keep the one that is right way round. To train mirrored on purpose, turn on *Mirror at random* instead.",
+            'Keep the one that is right way round. To train mirrored on purpose, turn on "Mirror at random" instead.',
             _cases(subject, pairs, "mirrored"))
 
 

@@ -32,6 +32,7 @@ section.serious { border-color: var(--serious); } section.warning { border-color
 h2 { font-size: 1.1rem; margin: .3rem 0; } h2 small { font-weight: 400; color: var(--note); }
 h2 .serious { color: var(--serious); } h2 .warning { color: var(--warning); } p { margin: .3rem 0; }
 ul { list-style: none; padding: 0; margin: .5rem 0; } li { padding: .3rem 0; border-top: 1px solid var(--line); }
+li.tile { display: inline-block; border: 0; font-size: .78rem; vertical-align: top; width: 8.6rem; }
 figure { display: inline-block; margin: 0 .6rem .2rem 0; vertical-align: top; width: 8rem; }
 figure img { max-width: 7rem; max-height: 7rem; display: block; } figcaption { font-size: .78rem; }
 figcaption, li, td { overflow-wrap: anywhere; } .keep { font-weight: 600; }
@@ -97,7 +98,8 @@ def _finding(found: Examination, finding: Finding) -> list[str]:
 
 def _case(found: Examination, case: Case, with_pictures: bool) -> str:
     names = [_named(found, path, case, with_pictures and index < TOGETHER) for index, path in enumerate(case.paths)]
-    return f"<li>{''.join(names)}{_safe(case.detail)}</li>"
+    tile = ' class="tile"' if len(names) == 1 and names[0].startswith("<figure") else ""
+    return f"<li{tile}>{''.join(names)}{_safe(case.detail)}</li>"
 
 
 def _named(found: Examination, path: Path, case: Case, with_picture: bool) -> str:
