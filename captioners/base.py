@@ -72,6 +72,7 @@ class Captioner(ABC):
     says: ClassVar[Literal["tags", "caption"]]  # which of the template's {tags} and {caption} it fills
     settings: ClassVar[type[Section]]  # its options; the docstring of the section tells what it is good for
     published: ClassVar[dict[str, Published]] = {}  # models known to work, by hub name: the choices of `model`
+    toy: ClassVar[str] = ""  # its toy model's folder in toy/models, where that has another name
     packages: ClassVar[tuple[str, ...]] = ()  # imported by it and not among our own requirements
     batch_size: ClassVar[int] = 8  # a good one for a GPU with 8 GB
 

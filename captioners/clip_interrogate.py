@@ -56,8 +56,8 @@ class ClipInterrogateSettings(Section):
     caption_model: Annotated[str, Ui("Sentence by", kind="model")] = "Salesforce/blip-image-captioning-base"
     """A BLIP that writes the sentence where no captioner before this one did. Empty: then there is none."""
 
-    lists: list[str] = [name for name in lists.known() if name != lists.DEFECTS]
-    """Which of our own lists the phrases come from."""
+    lists: list[str] = ["mediums", "styles", "lighting", "composition", "colours", "materials"]
+    """Which of our own lists the phrases come from; classic takes them in this order."""
 
     folder: Annotated[str, Ui("Your own lists", kind="folder")] = ""
     """A folder with text files, a phrase a line. Of moods.top3.txt classic takes three, of others one."""
@@ -129,6 +129,7 @@ class ClipInterrogate(Captioner):
 
     name = "clip_interrogate"
     label = "CLIP interrogate"
+    toy = "clip"
     order = 40
     says = "caption"
     settings = ClipInterrogateSettings

@@ -215,8 +215,9 @@ def model_line(kind: type[Captioner], values: dict[str, Any]) -> dict[str, Any]:
     line: dict[str, Any] = {"name": kind.name, "label": kind.label, "says": kind.says}
     line["packages"] = list(command.missing_packages(kind))
     line["known"] = [{"model": model} | asdict(published) for model, published in kind.published.items()]
-    if (TOY / kind.name).is_dir():
-        line["known"].append({"model": f"toy/models/{kind.name}", "about": "knows only the toy world's pictures"})
+    toy = kind.toy or kind.name
+    if (TOY / toy).is_dir():
+        line["known"].append({"model": f"toy/models/{toy}", "about": "knows only the toy world's pictures"})
     try:
         options = parse(kind.settings, values)
         if address := host(options):
