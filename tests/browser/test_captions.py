@@ -15,7 +15,7 @@ from tests.browser.conftest import HOSTILE, PATIENCE, ROOT, Server, Visit, draw_
 expect.set_options(timeout=PATIENCE)
 LONG = 300_000  # ms; models are loaded on two busy cores
 MODELS = ROOT / "toy" / "models"
-TOYS = {"wd_tagger": "WD tagger", "blip": "BLIP", "clip_interrogate": "CLIP"}
+TOYS = {"wd_tagger": "WD tagger", "blip": "BLIP", "clip_interrogate": "CLIP interrogate"}
 
 pytestmark = pytest.mark.skipif(not (MODELS / "wd_tagger").is_dir(), reason="the toy tagger is not there")
 
