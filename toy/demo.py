@@ -1,6 +1,7 @@
 """`python launch.py demo`: the whole job on the toy world, in minutes and without a window, measured before and after.
 
-The last line printed is one JSON object: ok, job, lora, before_after, steps, seconds, score_before, score_after.
+Three captioners say what they see on the pictures (their captions stay as they are), then the LoRA is trained. The last
+line printed is one JSON object: ok, job, captions, lora, before_after, steps, seconds, score_before, score_after.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+import jobs.follow
+from captioners import command as captioning
+from captioners.config import CaptionConfig
 from jobs.events import read_events
 from jobs.folder import Job
 from jobs.process import JobError
@@ -24,6 +28,12 @@ from trainer.config import TrainSettings
 from trainer.models import ROOT
 
 PRESET = ROOT / "presets" / "toy" / "demo.toml"
+CAPTIONERS = {
+    "wd_tagger": {"model": "toy/models/wd_tagger"},
+    "blip": {"model": "toy/models/blip"},
+    "clip_interrogate": {"model": "toy/models/clip", "caption_model": "toy/models/blip"},
+}
+TOLD = "the tagger: {wd_tagger} / BLIP: {blip} / CLIP: {clip_interrogate}"  # of each picture, in the log
 SHOWN = 128  # pixels a sample is enlarged to in the comparison
 MARGIN = 8
 
@@ -42,15 +52,32 @@ def main(arguments: list[str]) -> int:
         if not (config.preview.prompts and config.preview.at_start):
             raise SettingsError({"preview": "the demo compares samples: keep its prompts and the sample at the start"})
         began = time.monotonic()
+        captions = described(config)
         code = command.follow(job)
     except (SettingsError, JobError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(result(job, config, began) if code == 0 else {"ok": False, "job": str(job.folder)}))
+    result = {"ok": False, "job": str(job.folder), "captions": str(captions.folder)}
+    print(json.dumps(result | (measured(job, config, began) if code == 0 else {})))
     return code
 
 
-def result(job: Job, config: TrainSettings, began: float) -> dict:
+def described(config: TrainSettings) -> Job:
+    """A job in which all three captioners look at the pictures and tell, without writing. Raises SettingsError."""
+    values = {
+        "name": "demo captions",
+        "captioners": list(CAPTIONERS),
+        "template": TOLD,
+        "source": {"folders": [folder.path for folder in config.dataset.folders]},
+        "write": {"mode": "overwrite", "dry_run": True},
+        **CAPTIONERS,
+    }
+    job = captioning.create(check(CaptionConfig, values))
+    jobs.follow.follow(job, "stopping after these pictures")
+    return job
+
+
+def measured(job: Job, config: TrainSettings, began: float) -> dict:
     """What the demo is judged by. A score is how much the samples that asked for the character show it:
     toy/score.py."""
     events, _ = read_events(job.events_path)
@@ -69,7 +96,6 @@ def result(job: Job, config: TrainSettings, began: float) -> dict:
     scores = [character_score([drawn[index] for index in asked]) for drawn in (before, after)]
     return {
         "ok": done["kind"] == "finished",
-        "job": str(job.folder),
         "lora": done["lora"],
         "before_after": str(picture),
         "steps": done.get("steps", done.get("step")),
