@@ -57,7 +57,7 @@ class ClipInterrogateSettings(Section):
     """A BLIP that writes the sentence where no captioner before this one did. Empty: then there is none."""
 
     lists: list[str] = ["mediums", "styles", "lighting", "composition", "colours", "materials"]
-    """Which of our own lists the phrases come from; classic takes them in this order."""
+    """Which of our own lists the phrases come from; classic takes them in this order. None: an empty name."""
 
     folder: Annotated[str, Ui("Your own lists", kind="folder")] = ""
     """A folder with text files, a phrase a line. Of moods.top3.txt classic takes three, of others one."""
@@ -91,7 +91,7 @@ class ClipInterrogateSettings(Section):
     """Fewer need less memory."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        for name in self.lists:
+        for name in filter(None, self.lists):
             if name not in lists.known():
                 yield "lists", f"there is no list {name!r}; known are {', '.join(lists.known())}"
         for name in ("folder", "tags_of"):
@@ -112,7 +112,7 @@ class ClipInterrogateSettings(Section):
             yield "filter", "0 reads every candidate at every step: minutes a picture without a graphics card"
 
     def _has_lists(self) -> bool:
-        return bool(self.lists or self.folder or self.tags_of or self.published_lists)
+        return bool(any(self.lists) or self.folder or self.tags_of or self.published_lists)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class ClipInterrogate(Captioner):
 
     def _read_lists(self, model: str, progress: Progress) -> None:
         options = self.options
-        chosen, spoiling = lists.ours(options.lists), lists.ours([lists.DEFECTS])
+        chosen, spoiling = lists.ours(filter(None, options.lists)), lists.ours([lists.DEFECTS])
         if options.folder:
             chosen += lists.in_folder(Path(options.folder).expanduser())
         if options.tags_of:

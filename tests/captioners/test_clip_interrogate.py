@@ -341,5 +341,10 @@ def test_settings_without_effect_are_told():
     assert not warnings(check(ClipInterrogateSettings, {"mode": "fast", "phrases": 3}))
 
 
+def test_an_empty_name_means_no_list_of_ours(folder, tmp_path):
+    names = write_list(tmp_path / "lists", "a.txt", ["star"])
+    assert said(interrogator(folder, mode="classic", lists=[""], folder=str(names))) == "star"
+
+
 def test_nothing_is_downloaded_unless_it_was_agreed_to():
     assert ClipInterrogateSettings().published_lists is False
