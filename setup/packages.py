@@ -284,8 +284,9 @@ def base_python() -> str:
 
 
 def clean_environ() -> dict[str, str]:
-    """The person's variables without those that would show a Python other packages than its own."""
-    misleading = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+    """The person's variables without those that would show a Python other packages than its own, or that would make it
+    compile all of torch anew at every start (rented machines' images like to set that one)."""
+    misleading = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if name not in misleading}
 
 

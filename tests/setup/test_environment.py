@@ -113,6 +113,13 @@ def test_first_start_installs_and_the_second_does_not(copy):
     assert told(second)["tinypin"] == "1.0" and second.stderr == ""
 
 
+def test_packages_are_compiled_once_whatever_the_machine_says(quick):
+    """Images of rented machines often forbid it, and importing torch then takes many times as long, every time."""
+    quick.more = {"PYTHONDONTWRITEBYTECODE": "1"}
+    told(quick.start())
+    assert list(quick.package().parent.glob("__pycache__/tinypin.*"))
+
+
 def test_a_new_lock_is_installed_into_the_same_environment(quick):
     told(quick.start())
     made = (quick.root / ".venv" / "pyvenv.cfg").stat().st_mtime_ns
