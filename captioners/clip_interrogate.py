@@ -84,7 +84,7 @@ class ClipInterrogateSettings(Section):
     candidates: Annotated[int, Field(ge=1, le=100_000), Ui(level="expert")] = 2048
     """best, negative: only the phrases that fit best (or least) by themselves are tried in the whole."""
 
-    filter: Annotated[int, Field(ge=0, le=100_000), Ui("Tried at each step", level="expert")] = 64
+    filter: Annotated[int, Field(ge=0, le=100_000), Ui("Tried at each step", level="expert")] = 48
     """best, negative: how many of the candidates are read as part of the whole at each step. 0: all, and slow."""
 
     chunk: Annotated[int, Field(ge=1, le=8192), Ui("Texts at once", level="expert")] = 256

@@ -29,7 +29,7 @@ MODEL_FOLDER = Path(__file__).parent / "models" / "clip"
 SIDE = 48  # what the model sees; open_clip squashes any picture to it
 SEED, CHECK_SEED = 31, 32
 PICTURES, CHECKED = 20_000, 1_000
-STEPS, BATCH = 1_100, 128
+STEPS, BATCH = 2_400, 128
 # Colours are learnt in no time, and then tell nearly all pictures of a batch apart. So after some steps things come in
 # sets, all twelve in one colour on one ground, which leaves nothing to go by but their shapes.
 EASY, SETS, OTHERS = 400, 3, 12

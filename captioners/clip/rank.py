@@ -89,7 +89,7 @@ class Chain:
     fits: Fits
     least: int = 8
     most: int = 32
-    filter: int = 64
+    filter: int = 48
     diversity: float = 0.2
     reverse: bool = False
     score: float = field(default=0.0, init=False)  # how well the last result fits; in reverse with its sign turned

@@ -12,7 +12,7 @@ from toy import clip
 from toy.draw import COLOURS, GROUNDS, THINGS
 
 MEGABYTES = 5
-BOUND = 0.4
+BOUND = 0.7
 
 
 def pictures(count: int) -> list:
