@@ -15,7 +15,7 @@
         ? `${said.passes > 1 ? `${said.captioner}, ${said.pass} of ${said.passes}: ` : ""}${done}${run.img_s ? `, ${L.number(run.img_s, 3)} a second` : ""}${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : "Starting…"),
       interrupted: `Interrupted after ${done}. It can go on where it was.`, stopped: `Stopped after ${done}. It can go on where it was.`,
       failed: run.step ? `Failed after ${done}.` : "Failed.",
-      finished: `${said.dry_run ? "Nothing was written. " : ""}Finished${run.end.seconds ? ` in ${L.duration(run.end.seconds)}` : ""}.`,
+      finished: `${said.dry_run ? "Nothing was written. " : ""}Finished${run.end.seconds === undefined ? "" : ` in ${L.duration(run.end.seconds)}`}.`,
     }[run.state];
   };
   L.captionFacts = (run) => {

@@ -61,7 +61,7 @@ Loratory.runView = (id, { changed, load }) => {
     status.textContent = { queued: run.waits ? "Waits for its turn; it starts by itself." : "Not in the queue: it waits for you.", interrupted: `Interrupted at step ${run.step}. It can go on from the last saved state.`,
       running: run.asked.includes("stop") ? "Stopping after this step; what is learnt is saved." : part || (run.total ? `${Math.floor((100 * run.step) / run.total)} %${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : "Starting…"),
       stopped: run.end.killed ? `Ended at once at step ${run.step}, without saving.` : `Stopped at step ${run.step}; saved.`, failed: `Failed${run.step ? ` at step ${run.step}` : ""}.`,
-      finished: `Finished${run.end.seconds ? ` in ${L.duration(run.end.seconds)}` : ""}.` }[run.state];
+      finished: `Finished${run.end.seconds === undefined ? "" : ` in ${L.duration(run.end.seconds)}`}.` }[run.state];
     return L.fill(facts, run.total > 0 && fact("step", `${run.step.toLocaleString("en")} / ${run.total.toLocaleString("en")}`),
       run.epoch !== null && run.epochs > 0 && fact("epoch", `${Math.min(run.epochs, Math.floor(run.epoch) + (live ? 1 : 0)) || 1} / ${run.epochs}`),
       live && run.eta !== null && fact("left", L.duration(run.eta)), run.it_s !== null && run.step > 0 && fact("steps a second", L.number(run.it_s, 3)),

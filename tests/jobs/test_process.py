@@ -11,7 +11,7 @@ import pytest
 from jobs.events import read_events
 from jobs.files import REPOSITORY
 from jobs.folder import Job, create
-from jobs.process import JobError, claim, is_running, kill, processes, start
+from jobs.process import JobError, claim, is_running, kill, processes, spawn, start
 from jobs.requests import ask
 from tests.jobs.conftest import Make, Wait
 
@@ -99,8 +99,8 @@ def test_a_pid_that_belongs_to_someone_else_by_now_is_left_alone(make: Make) -> 
 
 def test_a_zombie_is_not_running(make: Make, wait: Wait) -> None:
     job = make("be_killed")
-    pid = start(job)
-    wait(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    process = spawn(job)  # kept: Python fetches the result of one that nobody holds any more
+    wait(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
     assert not is_running(job.folder) and processes(job.folder) == []
 
 
