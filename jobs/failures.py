@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.events import EventWriter, last_event
 
 Judgement = tuple[str, str]  # (cause, fix)
 Judge = Callable[[BaseException], Judgement | None]
@@ -18,6 +22,22 @@ class Failure:
     cause: str
     fix: str
     trace: str
+
+
+def worked(folder: Path, work: Callable[[Path], None], explain: Callable[[BaseException], Failure]) -> int:
+    """Do a job's work in this process; its exit code. The one place that catches everything: whatever goes wrong ends
+    as a `failed` event with a cause and a fix."""
+    try:
+        work(folder)
+    except Exception as error:  # noqa: BLE001  said in full to the person, here and in the event
+        failure = explain(error)
+        print(f"{failure.trace}\n{failure.cause}\n{failure.fix}", file=sys.stderr, flush=True)
+        said = last_event(folder / "events.jsonl")
+        if said is None or said["kind"] != "failed":  # of several processes the first to fail knows the cause
+            words = {"cause": failure.cause, "fix": failure.fix, "traceback": failure.trace}
+            EventWriter(folder / "events.jsonl").write("failed", **words)
+        return 1
+    return 0
 
 
 def explain(error: BaseException, judge: Judge) -> Failure:

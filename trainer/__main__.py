@@ -1,15 +1,11 @@
-"""`python -m trainer train JOB`: the process that works on a training job, as `accelerate launch` starts it.
-
-The one place that catches everything: whatever goes wrong ends as a `failed` event with a cause and a fix, and exit
-code 1.
-"""
+"""`python -m trainer train JOB`: the process that works on a training job, as `accelerate launch` starts it."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from jobs.events import EventWriter, last_event
+from jobs.failures import worked
 from trainer.failures import explain
 
 
@@ -17,20 +13,13 @@ def main(argv: list[str]) -> int:
     if len(argv) != 2 or argv[0] != "train":
         print("usage: python -m trainer train JOB", file=sys.stderr)
         return 2
-    folder = Path(argv[1]).absolute()
-    try:
-        from trainer.loop import train
+    return worked(Path(argv[1]).absolute(), work, explain)
 
-        train(folder)
-    except Exception as error:  # noqa: BLE001  said in full to the person, here and in the event
-        failure = explain(error)
-        print(f"{failure.trace}\n{failure.cause}\n{failure.fix}", file=sys.stderr, flush=True)
-        said = last_event(folder / "events.jsonl")
-        if said is None or said["kind"] != "failed":  # of several processes the first to fail knows the cause
-            words = {"cause": failure.cause, "fix": failure.fix, "traceback": failure.trace}
-            EventWriter(folder / "events.jsonl").write("failed", **words)
-        return 1
-    return 0
+
+def work(folder: Path) -> None:
+    from trainer.loop import train  # heavy: an error of its import is told like any other
+
+    train(folder)
 
 
 if __name__ == "__main__":

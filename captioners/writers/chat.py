@@ -6,6 +6,7 @@ counting the places for pictures in the text that it made.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -36,9 +37,9 @@ class ChatWriter(LocalWriter):
 
     forms: ClassVar[tuple[str, ...]] = ("parts", "text")  # how a message holds picture and words: tried in this order
 
+    @abstractmethod
     def prompt_for(self, picture: Picture) -> str:
         """What is asked about one picture."""
-        raise NotImplementedError
 
     def load(self, weights: Weights | None, progress: Progress) -> None:
         super().load(weights, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,9 @@ class LocalWriter(Captioner):
             self.model.to(self.place.device)
         progress("load model", 1, 1)
 
+    @abstractmethod
     def read(self, folder: Path) -> tuple[Any, Any]:
         """The processor and the model in `folder`, on the CPU."""
-        raise NotImplementedError
 
     def expect(self, folder: Path) -> None:
         """Raises CaptionerError where another kind of model lies there."""

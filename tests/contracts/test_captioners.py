@@ -167,10 +167,12 @@ def test_pictures_can_be_prepared_in_threads(loaded, files):
     assert texts == [answer.text for answer in said(captioner, files)] * 4
 
 
-def test_it_lets_go_also_without_having_loaded(loaded):
+def test_it_lets_go_also_without_having_loaded_and_takes_nothing_from_another(loaded, files):
+    before = said(loaded.captioner, files[:1])
     unused = type(loaded.captioner)(loaded.section, Place())
     unused.close()
     unused.close()
+    assert said(loaded.captioner, files[:1]) == before
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

@@ -11,31 +11,15 @@ from captioners import command, weights
 from captioners.blip import Blip
 from captioners.config import CaptionConfig
 from gui import captioning as module
-from gui.app import draw
 from gui.captioning import Captioning, in_words
-from gui.window import Window
-from jobs import folder, queue
+from jobs import folder
 from settings import flags, toml
 from settings.errors import check
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """Drawn once: a page takes a second to build."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LORATORY_HOME", str(tmp_path_factory.mktemp("home")))
-        window = Window(folder.home())
-        draw(window)
-        return window
-
-
 @pytest.fixture
-def room(page, workspace, monkeypatch):
-    """With a workspace of its own and nothing typed."""
-    fresh = Window(folder.home())
-    fresh.tabs, fresh.forms, fresh.parts = page.tabs, page.forms, page.parts
-    monkeypatch.setattr(queue, "ensure_runner", lambda: None)
-    return Captioning(fresh)
+def room(fresh_window):
+    return Captioning(fresh_window)
 
 
 @pytest.fixture

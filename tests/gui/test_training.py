@@ -5,32 +5,16 @@ import types
 import pytest
 from PIL import Image
 
-from gui.app import draw
 from gui.training import Training
-from gui.window import Window
 from jobs import folder, queue
 from jobs.requests import take
 from settings import presets
 from trainer.config import TrainSettings
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """Drawn once: a page takes a second to build."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LORATORY_HOME", str(tmp_path_factory.mktemp("home")))
-        window = Window(folder.home())
-        draw(window)
-        return window
-
-
 @pytest.fixture
-def training(page, workspace, monkeypatch):
-    """With a workspace of its own and nothing typed."""
-    fresh = Window(folder.home())
-    fresh.tabs, fresh.forms, fresh.parts = page.tabs, page.forms, page.parts
-    monkeypatch.setattr(queue, "ensure_runner", lambda: None)
-    return Training(fresh)
+def training(fresh_window):
+    return Training(fresh_window)
 
 
 @pytest.fixture

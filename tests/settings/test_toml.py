@@ -75,7 +75,8 @@ def test_a_file_is_complete_and_explained() -> None:
 
 
 def test_a_header_may_hold_anything() -> None:
-    tomllib.loads(dumps(Top(), header='"""\x00\x07\x7f # [x]\r\n\x85 ' + "long " * 60))
+    text = dumps(Top(), header='"""\x00\x07\x7f # [x]\r\n\x85 ' + "long " * 60)
+    assert tomllib.loads(text) == tomllib.loads(dumps(Top()))
 
 
 def test_a_part_of_a_file_is_enough(tmp_path: Path) -> None:
