@@ -12,6 +12,7 @@ from gui.preparation import Preparing
 from gui.runs import Runs
 from gui.scans import Scans
 from gui.thumbnails import Thumbnails
+from gui.work import Works
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -36,3 +37,4 @@ class Window:
         self.runs = Runs(self.home)
         self.thumbnails = Thumbnails(self.home / "cache" / "thumbnails")
         self.preparing = Preparing()
+        self.works = Works()

@@ -21,7 +21,7 @@ ALLOWED = {
     "settings": set(),
     "jobs": set(),
     "setup": {"jobs"},
-    "dataset": {"settings"},
+    "dataset": {"settings", "jobs"},
     "trainer": {"dataset", "settings", "jobs"},
     "captioners": {"dataset", "settings", "jobs"},
     "toy": {"dataset", "settings", "jobs", "trainer", "captioners"},
@@ -32,7 +32,7 @@ LIGHT = {
     "settings": {"pydantic", "annotated_types", "toml"},
     "jobs": {"psutil"},
     "setup": set(),
-    "dataset": {"pydantic", "annotated_types", "toml", "PIL", "numpy"},
+    "dataset": {"pydantic", "annotated_types", "toml", "PIL", "numpy", "psutil"},
 }
 
 

@@ -36,6 +36,11 @@ def router(window: Window) -> APIRouter:
         path = window.drafts.load("dataset").get("path", "")
         return shown(window, path) if path else {"path": ""}
 
+    @routes.get("/api/dataset/folder")
+    def folder() -> dict[str, str]:
+        """Only which folder that is, for the other pages."""
+        return {"path": str(window.drafts.load("dataset").get("path") or "")}
+
     @routes.post("/api/dataset")
     def open_folder(wish: Wish) -> dict[str, Any]:
         if not wish.path.strip():

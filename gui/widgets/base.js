@@ -32,7 +32,7 @@ window.Loratory = (() => {
     const reply = await fetch(url, options);
     if (reply.status === 401) location.reload();
     const body = reply.headers.get("content-type")?.includes("json") ? await reply.json() : null;
-    if (!reply.ok) throw new Refused(body?.detail || `The window answered ${reply.status}`);
+    if (!reply.ok) throw Object.assign(new Refused(body?.detail || `The window answered ${reply.status}`), { status: reply.status, body });
     return body;
   };
   L.get = (url) => request(url, {});
@@ -138,6 +138,13 @@ window.Loratory = (() => {
     try { await navigator.clipboard.writeText(text); L.toast("Copied."); }
     catch { L.toast("The browser did not allow copying; select the text instead.", true); }
   };
+  // The folder that is open is the same on all pages: whoever opens another one says so, whoever shows it listens.
+  L.opened = (path) => document.dispatchEvent(new CustomEvent("lor-opened", { detail: path }));
+  L.onOpened = (task) => {
+    document.addEventListener("lor-opened", (event) => task(event.detail));
+    L.attempt(async () => { const { path } = await L.get("/api/dataset/folder"); if (path) task(path); });
+  };
+  L.openPage = (name) => { L.openTab("dataset"); document.getElementById(`page-${name}-button`)?.click(); };
   L.openTab = (name) => document.getElementById(`tab-${name}-button`)?.click();
   return L;
 })();

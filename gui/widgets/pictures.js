@@ -21,7 +21,7 @@ Loratory.pictures = (root, { about, trigger }) => {
     el("p", { class: "lor-help" }, "Trains from here; nothing is copied. Empty repeats: the number that a folder's name begins with, else 1."),
     el("div", { class: "lor-row" }, el("label", { class: "lor-row tight", for: "dataset-repeats" }, "Repeats", repeats),
       L.button("Use for training", () => trigger("choose", { folder: data.path, repeats: repeats.value ? Number(repeats.value) : null }), "primary")),
-    el("p", { class: "lor-help last" }, "Or lay out copies in kohya's folders: “Prepare training data”, below."));
+    el("p", { class: "lor-help last" }, "Or lay out copies in kohya's folders: ", el("a", { href: "#", onclick: (event) => { event.preventDefault(); L.openPage("layout"); } }, "Training folders"), "."));
 
   L.put(root,
     el("div", { class: "lor-card" },
@@ -37,11 +37,11 @@ Loratory.pictures = (root, { about, trigger }) => {
     path.value = wanted;
     L.fill(summary, el("p", { class: "lor-note", role: "status" }, "Looking through the folder…"));
     const found = await L.attempt(() => newest(L.post("/api/dataset", { path: wanted })));
-    if (found) show(found); else L.fill(summary);
-    if (found?.pictures) {  // the nearest guess for what will be prepared
-      const source = document.querySelector("#prepare-source input, #prepare-source textarea");
-      if (source && !source.value && !source.disabled) L.type(source, wanted);
-    }
+    if (!found) return L.fill(summary);
+    show(found);
+    L.opened(found.path);
+    if (found.pictures) trigger("input", { folder: found.path });
+    return undefined;
   };
   const fact = (name, value, note = "") => el("div", { class: "lor-fact" }, el("b", {}, value), el("span", {}, name), note && el("small", {}, note));
   const show = (found) => {

@@ -150,7 +150,7 @@ class Visit:
         )
         self.page.on("dialog", lambda dialog: (self.wrong.append(f"alert: {dialog.message}"), dialog.dismiss()))
         self.page.goto(url)
-        self.page.wait_for_function("() => document.querySelector('#prepare-trigger input')?.disabled === false")
+        self.page.wait_for_function("() => document.querySelector('#dataset-path')?.disabled === false")
 
     def close(self) -> None:
         self.context.close()

@@ -41,6 +41,7 @@ def test_the_demo_by_hand(visit: Visit, server: Server, tmp_path: Path, picture)
         "() => [...document.querySelectorAll('.lor-grid img')].slice(0, 8).every((i) => i.naturalWidth)"
     )
     picture("dataset")
+    visit.open("Training folders")
     target = tmp_path / "prepared data"
     for field, text in {"trigger": "sks", "class_words": "creature", "destination": str(target)}.items():
         page.locator(f"#prepare-{field} input").fill(text)

@@ -26,10 +26,11 @@ def test_the_walk(visit: Visit, server: Server, pictures: Path, tmp_path: Path, 
     expect(page.locator("#pictures")).to_contain_text("left out")
     expect(page.locator(".lor-problem-list")).to_contain_text("broken.jpg")
     expect(page.locator(".lor-grid")).to_contain_text(HOSTILE)
-    expect(page.locator("#prepare-source input")).to_have_value(str(pictures))
     page.wait_for_function("() => document.querySelector('.lor-grid img').naturalWidth > 0")
     picture("dataset")
 
+    visit.open("Training folders")
+    expect(page.locator("#prepare-source input")).to_have_value(str(pictures))
     target = tmp_path / "prepared"
     for field, text in {"trigger": "sks", "class_words": "cat", "destination": str(target)}.items():
         page.locator(f"#prepare-{field} input").fill(text)

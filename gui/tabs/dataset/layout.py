@@ -1,4 +1,4 @@
-"""The Dataset room: look at the pictures, and lay them out for training or use them where they are."""
+"""Dataset, Training folders: copies of the pictures in kohya's folders, and the training form filled from them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ from gui.events import QUIET, attempted, inputs_of, stamp
 from gui.form import Form
 from gui.training import Training, Typed, Updates
 from gui.widgets import widget
-from jobs.files import REPOSITORY
 from settings.errors import SettingsError, check
 from settings.section import section_help
 
 if TYPE_CHECKING:
     from gui.window import Window
 
-title = "Dataset"
-order = 10
-DEMO = "toy/images"
+title = "Training folders"
+order = 90
 
 
 def build(window: Window) -> None:
-    demo = DEMO if (REPOSITORY / DEMO).is_dir() else ""
-    window.parts["pictures"] = widget("pictures", elem_id="pictures", demo=demo)
     with gr.Column(elem_classes=["lor-card", "lor-prepare"]):
         gr.HTML("<h2>Prepare training data</h2>", apply_default_css=False, js_on_load=None)
         widget("note", section_help(PrepareSettings))
@@ -39,23 +35,34 @@ def build(window: Window) -> None:
 
 
 def wire(window: Window, page: gr.Blocks) -> None:
-    room = Room(window)
+    answers = Page(window)
     form, parts = window.forms["prepare"], window.parts
-    page.load(lambda: form.show(window.drafts.load("prepare")), None, form.fields, **QUIET)
-    gr.on(inputs_of(form), room.typed, form.fields, form.guide, trigger_mode="always_last", **QUIET)
-    parts["look"].click(room.look, form.fields, {form.guide, parts["preparation"]}, **QUIET)
-    parts["prepare"].click(room.prepare, form.fields, {form.guide, parts["preparation"]}, **QUIET)
-    parts["copy"].click(room.copy, form.fields, room.training.outputs | {form.guide, window.tabs}, **QUIET)
-    parts["pictures"].choose(room.use_in_place, None, room.training.outputs | {window.tabs}, **QUIET)
+    page.load(answers.fill, None, form.fields, **QUIET)
+    parts["pictures"].input(answers.opened, None, form.fields, **QUIET)
+    gr.on(inputs_of(form), answers.typed, form.fields, form.guide, trigger_mode="always_last", **QUIET)
+    parts["look"].click(answers.look, form.fields, {form.guide, parts["preparation"]}, **QUIET)
+    parts["prepare"].click(answers.prepare, form.fields, {form.guide, parts["preparation"]}, **QUIET)
+    parts["copy"].click(answers.copy, form.fields, answers.training.outputs | {form.guide, window.tabs}, **QUIET)
 
 
-class Room:
-    """Answers to this room's clicks."""
+class Page:
+    """Answers to this page's clicks."""
 
     def __init__(self, window: Window):
         self._window = window
         self._form = window.forms["prepare"]
         self.training = Training(window)
+
+    def fill(self) -> Updates:
+        return self._form.show(self._window.drafts.load("prepare"))
+
+    def opened(self, event: gr.EventData) -> Updates:
+        """The folder that was just opened is the nearest guess for what will be prepared."""
+        now = self._window.drafts.load("prepare")
+        if not now.get("source"):
+            now["source"] = str(event._data["folder"])
+            self._window.drafts.save("prepare", now)
+        return self._form.show(now)
 
     def typed(self, values: Typed) -> dict[str, Any]:
         now = self._form.typed(values)
@@ -80,10 +87,6 @@ class Room:
             return {self._form.guide: attempted({"problems": error.problems})}
         filled = self.training.fill(fields(settings) | self._words(settings))
         return filled | {self._window.tabs: gr.Tabs(selected="train")}
-
-    def use_in_place(self, event: gr.EventData) -> Updates:
-        folder = {"path": str(event._data["folder"]), "repeats": event._data.get("repeats")}
-        return self.training.fill({"dataset.folders": [folder]}) | {self._window.tabs: gr.Tabs(selected="train")}
 
     def _attempt(self, values: Typed, action: Callable[[PrepareSettings], None]) -> Updates:
         """Try it, and put what is wrong beside its field."""
