@@ -52,10 +52,11 @@ def side_by_side(job: Path, rounds: int) -> dict:
     """Median seconds of a bare forward and backward, and of one step of ours, taken in turn."""
     import torch
 
+    from dataset.turns import lay_out
     from trainer.batches import Batches
     from trainer.beginning import encode, load_family, where_to_train
     from trainer.loop import Run, scan
-    from trainer.plan import lay_out, plan
+    from trainer.plan import plan
     from trainer.report import Report
 
     config = command.toml.read(TrainSettings, job / "config.toml")
@@ -63,7 +64,7 @@ def side_by_side(job: Path, rounds: int) -> dict:
     planned, place = plan(config, dataset), where_to_train(config)
     report = Report(Job(job), config, planned, place)
     family, parts = load_family(config, report)
-    batches = Batches(config, planned, lay_out(config, dataset.items), dataset.items)
+    batches = Batches(config, planned, lay_out(config.dataset, dataset.items), dataset.items)
     latents, captions = encode(config, family, parts, batches, place, report)
     words = captions.of([""])["words"]
     shape = latents.of(batches.of_step(0)[0])[0].shape

@@ -25,6 +25,8 @@ TABLES = ("metadata.jsonl", "meta_cap.json")
 MAX_BYTES = 65_536  # a caption; anything longer is some other text
 MAX_TABLE_BYTES = 256_000_000
 
+_CHOICE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
+
 EMPTY = ("the caption file is empty", "write a caption, or delete the file")
 
 
@@ -35,16 +37,27 @@ class Caption:
 
 
 def training_caption(text: str, settings: CaptionSettings, rng: random.Random) -> str:
-    """The caption as one step sees it: nothing at all with probability `dropout`, else, with `shuffle`, its parts in a
-    new order behind the first `keep_tokens`, joined by ", ". Untouched where neither is on."""
+    """The caption as one step sees it: nothing at all with probability `dropout`, else, with `wildcards`, one of each
+    {choice|of|words}, and then, with `shuffle`, its parts in a new order behind the first `keep_tokens`, joined by
+    ", ". Untouched where none is on."""
     if settings.dropout and rng.random() < settings.dropout:
         return ""
+    if settings.wildcards:
+        text = _chosen(text, rng)
     if not settings.shuffle:
         return text
     parts = [part.strip() for part in text.split(settings.separator) if part.strip()]
     kept, moving = parts[: settings.keep_tokens], parts[settings.keep_tokens :]
     rng.shuffle(moving)
     return ", ".join(kept + moving)
+
+
+def _chosen(text: str, rng: random.Random) -> str:
+    """One of each {a|b|c}; as in sd-scripts, {{ and }} are braces, and a choice holds no other one."""
+    def one(match: re.Match[str]) -> str:
+        return match[0][0] if match[1] is None else rng.choice(match[1].split("|"))
+
+    return _CHOICE.sub(one, text)
 
 
 def decode(data: bytes) -> tuple[str, str]:

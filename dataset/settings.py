@@ -105,6 +105,9 @@ class CaptionSettings(Section):
     separator: Annotated[str, Ui(level="expert", when="captions.shuffle", kohya="caption_separator")] = ","
     """What separates the parts of a caption."""
 
+    wildcards: Annotated[bool, Ui("Draw from {this|that}", level="expert", kohya="enable_wildcard")] = False
+    """Where a caption says {red|crimson|scarlet}, one of them is drawn every time. {{ and }} stand for braces."""
+
     dropout: Annotated[float, Field(ge=0, le=1), Ui("Caption dropout", step=0.05, kohya="caption_dropout_rate")] = 0.0
     """Share of the times that a picture is shown with no caption at all. 0.05 to 0.1 strengthens guidance."""
 

@@ -3,18 +3,16 @@ anything."""
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from dataset import turns
 from dataset.buckets import Crop
-from dataset.captions import training_caption
 from dataset.scan import Item
+from dataset.turns import Entry, Pace
 from trainer.config import TrainSettings
-from trainer.objective import seed_of
-from trainer.plan import Entry, Plan
+from trainer.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -70,22 +68,12 @@ class Batches:
 
     def _sample(self, step: int, place: int, entry: Entry) -> Sample:
         config, item = self._config, self._items[entry.item]
-        chance = random.Random(seed_of(config.run.seed, step, place, "sample"))
-        flip = config.dataset.flip and chance.random() < 0.5
-        caption = training_caption(item.caption, config.captions, chance)
+        flip, caption = turns.drawn(
+            config.run.seed, step, place, config.dataset.flip, item.caption, config.captions
+        )
         weight = config.noise.prior_loss_weight if item.regularisation else 1.0
         return Sample(item, entry.crop, flip, caption, place, weight)
 
     def _shuffled(self, epoch: int) -> list[list[int]]:
         """The epoch's batches: numbers of entries."""
-        chance = random.Random(seed_of(self._config.run.seed, epoch, "order"))
-        buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for number, entry in enumerate(self._entries):
-            buckets[entry.crop.bucket] += [number] * entry.repeats
-        batches = []
-        for _, numbers in sorted(buckets.items()):
-            chance.shuffle(numbers)
-            size = self._plan.batch_size
-            batches += [numbers[start : start + size] for start in range(0, len(numbers), size)]
-        chance.shuffle(batches)
-        return batches
+        return turns.batches(self._entries, Pace(self._config.run.seed, self._plan.batch_size), epoch)

@@ -252,7 +252,7 @@ class MemorySettings(Section):
     anew."""
 
     cache_captions: Annotated[bool, Ui(kohya="cache_text_encoder_outputs")] = True
-    """Encode each caption once, where possible: while the text encoder learns or captions are shuffled, they are
+    """Encode each caption once, where possible: while the text encoder learns or captions vary, they are
     encoded each step whatever is set here."""
 
 
@@ -381,8 +381,9 @@ class TrainSettings(Section):
 
     @property
     def captions_can_be_cached(self) -> bool:
-        """Shuffled captions and a learning text encoder give another encoding each step."""
-        return self.memory.cache_captions and not self.captions.shuffle and not self.lora.text_encoder.train
+        """Captions that vary and a learning text encoder give another encoding each step."""
+        varied = self.captions.shuffle or self.captions.wildcards
+        return self.memory.cache_captions and not varied and not self.lora.text_encoder.train
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if not NAME.fullmatch(self.name):

@@ -17,6 +17,7 @@ from accelerate import PartialState
 from torch import nn
 
 from dataset.scan import Dataset, scan
+from dataset.turns import lay_out, seed_of
 from jobs import requests
 from jobs.folder import Job
 from settings import toml
@@ -27,9 +28,9 @@ from trainer.cache import Captions, Latents
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.lora import inject
-from trainer.objective import Objective, errors, seed_of
+from trainer.objective import Objective, errors
 from trainer.output import Output
-from trainer.plan import Plan, lay_out, plan
+from trainer.plan import Plan, plan
 from trainer.preview import Preview
 from trainer.report import Report, Stopped
 
@@ -61,7 +62,7 @@ def begin(
 ) -> tuple[Run, Preview, Output]:
     """Everything up to the first step. Raises Stopped when someone does not want to wait for it."""
     family, parts = load_family(config, report)
-    batches = Batches(config, planned, lay_out(config, dataset.items), dataset.items)
+    batches = Batches(config, planned, lay_out(config.dataset, dataset.items), dataset.items)
     latents, captions = encode(config, family, parts, batches, place, report)
     run = Run(config, planned, place, family, parts, batches, latents, captions)
     preview = Preview(config, family, parts, captions, run.precision)

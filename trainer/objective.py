@@ -8,17 +8,12 @@ first timesteps.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-
-def seed_of(*key: int | str) -> int:
-    """A seed below 2**63 that follows from all of `key` and nothing else."""
-    text = ":".join(map(str, key)).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+from dataset.turns import seed_of
 
 
 def generator(*key: int | str) -> torch.Generator:

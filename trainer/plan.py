@@ -14,22 +14,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dataset.buckets import Crop, fit
 from dataset.scan import Dataset, Item, scan
+from dataset.turns import Entry, lay_out
 from settings.errors import SettingsError, warnings
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.models import HUB_NAME, ModelError, fitting, located
 from trainer.optim import warmup_steps
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A picture in the run: which item of the data set, how it is cropped, how often an epoch shows it."""
-
-    item: int
-    crop: Crop
-    repeats: int
 
 
 @dataclass(frozen=True)
@@ -103,7 +94,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None) -> Plan:
     if problems:
         raise SettingsError(problems)
 
-    entries = lay_out(config, dataset.items)
+    entries = lay_out(config.dataset, dataset.items)
     rows = bucket_rows(entries, dataset.items)
     batches = sum(math.ceil(entries_in / config.run.batch_size) for *_, entries_in in rows)
     per_epoch = math.ceil(batches / (config.accelerate.processes * config.run.gradient_accumulation))
@@ -169,29 +160,6 @@ def notes(dataset: Dataset) -> dict[str, str]:
     first = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in dataset.problems[:3])
     more = f" (and {len(dataset.problems) - 3} more)" if len(dataset.problems) > 3 else ""
     return {"dataset.folders": f"{first}{more}"}
-
-
-def lay_out(config: TrainSettings, items: Sequence[Item]) -> list[Entry]:
-    """Every picture with its crop and repeats. Regularisation pictures are shown as often as training ones altogether.
-
-    As in sd-scripts: each regularisation picture with its own repeats until there are enough; if there are too few,
-    they are gone through again, one more repeat each time; if there are too many, the last ones are not used.
-    """
-    repeats = {index: item.repeats for index, item in enumerate(items) if not item.regularisation}
-    wanted = sum(repeats.values())
-    regularisation = [index for index, item in enumerate(items) if item.regularisation]
-    shown = 0
-    while regularisation and shown < wanted:
-        for index in regularisation:
-            more = 1 if index in repeats else items[index].repeats
-            repeats[index] = repeats.get(index, 0) + more
-            shown += more
-            if shown >= wanted:
-                break
-    return [
-        Entry(index, fit(items[index].width, items[index].height, config.dataset), count)
-        for index, count in sorted(repeats.items())
-    ]
 
 
 def bucket_rows(entries: Sequence[Entry], items: Sequence[Item]) -> tuple[tuple[int, int, int, int], ...]:

@@ -139,3 +139,11 @@ def test_the_same_random_numbers_give_the_same_captions():
 def test_a_setting_without_effect_is_told():
     assert "keep_tokens" in warnings(CaptionSettings(keep_tokens=1))
     assert warnings(CaptionSettings(keep_tokens=1, shuffle=True)) == {}
+
+
+def test_one_of_the_words_in_braces_is_drawn_and_doubled_braces_are_braces():
+    settings, rng = CaptionSettings(wildcards=True), random.Random(0)
+    text = "a {red|dark blue|} cat, {{as|is}}, {one}, {open"
+    drawn = {training_caption(text, settings, rng) for _ in range(100)}
+    assert drawn == {f"a {word} cat, {{as|is}}, one, {{open" for word in ("red", "dark blue", "")}
+    assert training_caption(text, CaptionSettings(), rng) == text

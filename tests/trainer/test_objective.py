@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from trainer.objective import Draws, Objective, errors, seed_of
+from dataset.turns import seed_of
+from trainer.objective import Draws, Objective, errors
 
 
 def schedule() -> torch.Tensor:

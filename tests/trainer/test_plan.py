@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from dataset.scan import Dataset, Item, scan
+from dataset.turns import lay_out
 from settings.errors import SettingsError
 from tests.trainer.conftest import draw
 from trainer.batches import Batches
-from trainer.plan import lay_out, plan
+from trainer.plan import plan
 
 
 def item(number: int, size: tuple[int, int] = (64, 64), repeats: int = 1, regularisation: bool = False) -> Item:
@@ -24,7 +25,7 @@ def dataset(*items: Item) -> Dataset:
 def walk(config, data):
     """Every sample of every step of the run, as the trainer would see it, by process."""
     planned = plan(config, data)
-    batches = Batches(config, planned, lay_out(config, data.items), data.items)
+    batches = Batches(config, planned, lay_out(config.dataset, data.items), data.items)
     return planned, [
         [batches.of_step(step, process) for process in range(planned.processes)] for step in range(planned.total_steps)
     ]
@@ -54,7 +55,7 @@ def test_steps_planned_are_steps_run(configure, batch, accumulation, processes, 
         assert sum(sample.item == one for sample in seen) == one.repeats * epochs
     # sd-scripts: epochs * ceil(batches / processes / accumulation), with a last partial batch in every bucket
     buckets = {}
-    for entry in lay_out(config, data.items):
+    for entry in lay_out(config.dataset, data.items):
         buckets[entry.crop.bucket] = buckets.get(entry.crop.bucket, 0) + entry.repeats
     batches = sum(math.ceil(count / batch) for count in buckets.values())
     assert planned.total_steps == len(steps) == epochs * math.ceil(batches / processes / accumulation)
@@ -65,7 +66,7 @@ def test_a_batch_is_of_one_bucket_and_places_count_through_the_step(configure):
     data = dataset(*(item(n, size, 3) for n, size in enumerate([(64, 64), (96, 64), (64, 96), (64, 64)])))
     config = configure(run={"batch_size": 2, "gradient_accumulation": 3}, accelerate={"processes": 2})
     planned, steps = walk(config, data)
-    batches = Batches(config, planned, lay_out(config, data.items), data.items)
+    batches = Batches(config, planned, lay_out(config.dataset, data.items), data.items)
     for number, step in enumerate(steps):
         assert all(len({sample.crop.bucket for sample in samples}) == 1 for process in step for samples in process)
         places = [sample.place for process in step for samples in process for sample in samples if sample.weight]
@@ -90,7 +91,7 @@ def test_regularisation_pictures_are_shown_as_often_as_training_pictures(configu
     items = [item(n) for n in range(training)] + [item(100 + n, regularisation=True) for n in range(regularisation)]
     planned = plan(configure(), dataset(*items))
     assert (planned.repeated, planned.regularisation_repeated) == (training, used)
-    counts = [entry.repeats for entry in lay_out(configure(), items) if items[entry.item].regularisation]
+    counts = [entry.repeats for entry in lay_out(configure().dataset, items) if items[entry.item].regularisation]
     assert not counts or max(counts) - min(counts) <= 1
 
 

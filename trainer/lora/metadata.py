@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from dataset import stats
 from dataset.scan import Dataset
+from dataset.turns import lay_out
 from trainer.config import TrainSettings
-from trainer.plan import lay_out
 
 if TYPE_CHECKING:
     from trainer.families.base import Family
@@ -120,7 +120,8 @@ def _training(config: TrainSettings) -> dict[str, Any]:
 
 def _data(config: TrainSettings, dataset: Dataset) -> dict[str, Any]:
     settings, captions = config.dataset, config.captions
-    shown = [replace(dataset.items[entry.item], repeats=entry.repeats) for entry in lay_out(config, dataset.items)]
+    entries = lay_out(settings, dataset.items)
+    shown = [replace(dataset.items[entry.item], repeats=entry.repeats) for entry in entries]
     return {
         "ss_resolution": f"{settings.resolution},{settings.resolution}",
         "ss_enable_bucket": settings.buckets,

@@ -1,0 +1,119 @@
+"""When a run shows which picture, mirrored or not, and with which words: a pure function of (seed, step, place).
+
+Nothing is drawn from a running generator, so a run can go on anywhere without replaying anything, and what it will show
+can be told before it begins: the trainer's batches and the preview of what it sees are made here, both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dataset.buckets import Crop, fit
+from dataset.captions import training_caption
+from dataset.scan import Item
+from dataset.settings import CaptionSettings, DatasetSettings
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture in the run: which item of the data set, how it is cropped, how often an epoch shows it."""
+
+    item: int
+    crop: Crop
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What decides when an entry comes. `at_once`: batches in an optimiser step, over accumulation and processes."""
+
+    seed: int
+    batch_size: int = 1
+    at_once: int = 1
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One showing of a picture. `epoch` and `step` count from 0; `place` counts through the whole step, over its
+    batches and processes."""
+
+    epoch: int
+    step: int
+    place: int
+    flip: bool
+    caption: str
+
+
+def seed_of(*key: int | str) -> int:
+    """A seed below 2**63 that follows from all of `key` and nothing else."""
+    text = ":".join(map(str, key)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def lay_out(settings: DatasetSettings, items: Sequence[Item]) -> list[Entry]:
+    """Every picture with its crop and repeats. Regularisation pictures are shown as often as training ones altogether.
+
+    As in sd-scripts: each regularisation picture with its own repeats until there are enough; if there are too few,
+    they are gone through again, one more repeat each time; if there are too many, the last ones are not used.
+    """
+    repeats = {index: item.repeats for index, item in enumerate(items) if not item.regularisation}
+    wanted = sum(repeats.values())
+    regularisation = [index for index, item in enumerate(items) if item.regularisation]
+    shown = 0
+    while regularisation and shown < wanted:
+        for index in regularisation:
+            more = 1 if index in repeats else items[index].repeats
+            repeats[index] = repeats.get(index, 0) + more
+            shown += more
+            if shown >= wanted:
+                break
+    return [
+        Entry(index, fit(items[index].width, items[index].height, settings), count)
+        for index, count in sorted(repeats.items())
+    ]
+
+
+def batches(entries: Sequence[Entry], pace: Pace, epoch: int) -> list[list[int]]:
+    """The epoch's batches: numbers of entries. Each entry as often as its repeats say, one bucket a batch."""
+    chance = random.Random(seed_of(pace.seed, epoch, "order"))
+    buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, entry in enumerate(entries):
+        buckets[entry.crop.bucket] += [number] * entry.repeats
+    found = []
+    for _, numbers in sorted(buckets.items()):
+        chance.shuffle(numbers)
+        found += [numbers[start : start + pace.batch_size] for start in range(0, len(numbers), pace.batch_size)]
+    chance.shuffle(found)
+    return found
+
+
+def drawn(seed: int, step: int, place: int, flips: bool, caption: str, settings: CaptionSettings) -> tuple[bool, str]:
+    """(whether it is mirrored, its caption) for the sample at a place of a step."""
+    chance = random.Random(seed_of(seed, step, place, "sample"))
+    flip = flips and chance.random() < 0.5
+    return flip, training_caption(caption, settings, chance)
+
+
+def steps_per_epoch(entries: Sequence[Entry], pace: Pace) -> int:
+    counts: dict[tuple[int, int], int] = defaultdict(int)
+    for entry in entries:
+        counts[entry.crop.bucket] += entry.repeats
+    return math.ceil(sum(math.ceil(count / pace.batch_size) for count in counts.values()) / pace.at_once)
+
+
+def places(entries: Sequence[Entry], pace: Pace, wanted: int, steps: int) -> Iterator[tuple[int, int, int]]:
+    """(epoch, step, place) of each showing of the entry `wanted` in a run of so many steps, in order."""
+    per_epoch = steps_per_epoch(entries, pace)
+    for epoch in range(math.ceil(steps / per_epoch) if per_epoch else 0):
+        epochs = batches(entries, pace, epoch)
+        for turn in range(min(per_epoch, steps - epoch * per_epoch)):
+            place = 0
+            for batch in epochs[turn * pace.at_once : (turn + 1) * pace.at_once]:
+                yield from ((epoch, epoch * per_epoch + turn, place + row)
+                            for row, number in enumerate(batch) if number == wanted)
+                place += len(batch)
