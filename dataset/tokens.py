@@ -10,13 +10,15 @@ import gzip
 import importlib.util
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 LIMIT = 75  # what SD 1.x, 2.x and SDXL read at a time; kohya's tools can join two or three such pieces: 150, 225
 MERGES = 49152 - 256 - 2  # lines of the file that count; the rest was never used
 END = "</w>"
+SPECIAL = ("<|startoftext|>", "<|endoftext|>")
+Ranks = dict[tuple[str, str], int]  # two parts that are merged -> how early
 
 # CLIP's own pattern (Radford et al., arXiv 2103.00020) for the shape of a text, see `_shape`
 _PIECE = re.compile(r"<\|startoftext\|>|<\|endoftext\|>|'(?:s|t|re|ve|m|ll|d)|[a-z]+|0|[^ a-z0]+")
@@ -38,6 +40,40 @@ def split(text: str, limit: int = LIMIT) -> tuple[str, str]:
     return text, ""
 
 
+def composed(text: str) -> str:
+    """The text as `split` and `borders` speak of it: in Unicode's composed form, NFC, as the tokenizer has it."""
+    return _normal(text)
+
+
+def borders(text: str, ranks: Ranks | None = None) -> list[tuple[int, int]]:
+    """Where each token begins and ends in `composed(text)`, in characters. Of a letter that is several tokens the first
+    has all, the others are empty. `ranks`: the merges of another vocabulary than CLIP's own."""
+    text, found = _normal(text), []
+    ranks = _ranks() if ranks is None else ranks
+    for start, word in _words(text):
+        lower = [char.lower() for char in word]
+        if word.lower() in SPECIAL:
+            found.append((start, start + len(word)))
+        elif not ranks:
+            count = _estimated("".join(lower))
+            found += [(start + len(word) * part // count, start + len(word) * (part + 1) // count)
+                      for part in range(count)]
+        else:
+            ends = [start + place for place, char in enumerate(lower, start=1)
+                    for _ in char.encode(errors="replace")]  # of each byte: where its letter ends
+            read = 0
+            for part in _merges("".join(lower), ranks):
+                size = len(part.removesuffix(END))
+                found.append((start if not read else ends[read - 1], ends[read + size - 1]))
+                read += size
+    return found
+
+
+def ranks_of(merges: Iterable[Sequence[str]]) -> Ranks:
+    """The merges of a vocabulary, in their order, for `borders`."""
+    return {(first, second): rank for rank, (first, second) in enumerate(merges)}
+
+
 def exact() -> bool:
     """Whether `count` is CLIP's own number; else it is an estimate from the lengths of the words."""
     return bool(_ranks())
@@ -49,9 +85,13 @@ def _normal(text: str) -> str:
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
     """(where it starts, tokens) of each word, digit and run of signs."""
+    for start, word in _words(text):
+        yield start, _tokens("".join(char.lower() for char in word))  # one by one: no final sigma
+
+
+def _words(text: str) -> Iterator[tuple[int, str]]:
     for match in _PIECE.finditer("".join(map(_shape, text))):
-        word = text[match.start() : match.end()]
-        yield match.start(), _tokens("".join(char.lower() for char in word))  # one by one: no final sigma
+        yield match.start(), text[match.start() : match.end()]
 
 
 @lru_cache(maxsize=4096)
@@ -70,11 +110,19 @@ def _shape(char: str) -> str:
 
 @lru_cache(maxsize=65536)
 def _tokens(word: str) -> int:
-    if word in ("<|startoftext|>", "<|endoftext|>"):
+    if word in SPECIAL:
         return 1
-    ranks, letters = _ranks(), _letters()
-    if not ranks:
-        return max(1, round(len(word.encode()) / 5))  # English text: right on average within a tenth
+    ranks = _ranks()
+    return len(_merges(word, ranks)) if ranks else _estimated(word)
+
+
+def _estimated(word: str) -> int:
+    return max(1, round(len(word.encode(errors="replace")) / 5))  # English text: right on average within a tenth
+
+
+def _merges(word: str, ranks: Ranks) -> list[str]:
+    """The tokens of a word, a letter for each of their bytes."""
+    letters = _letters()
     parts = [letters[byte] for byte in word.encode(errors="replace")]
     parts[-1] += END
     while len(parts) > 1:
@@ -82,7 +130,7 @@ def _tokens(word: str) -> int:
         if rank == MERGES:
             break
         parts = list(_merged(parts, first, second))
-    return len(parts)
+    return parts
 
 
 def _merged(parts: list[str], first: str, second: str) -> Iterator[str]:
@@ -94,7 +142,7 @@ def _merged(parts: list[str], first: str, second: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=1)
-def _ranks() -> dict[tuple[str, str], int]:
+def _ranks() -> Ranks:
     """Which two parts are merged before which others; empty where the list isn't installed."""
     package = importlib.util.find_spec("open_clip")  # found, not imported
     path = Path(package.origin).parent / "bpe_simple_vocab_16e6.txt.gz" if package and package.origin else None

@@ -51,3 +51,24 @@ def test_without_the_list_of_words_it_is_an_estimate(monkeypatch):
         assert 18 <= tokens.count("a photo of a small brown dog, sitting on the grass in front of a house, day") <= 24
     finally:
         tokens._tokens.cache_clear()
+
+
+def test_the_borders_are_the_tokenizers(clip):
+    dice = random.Random(1)
+    letters = "abc 's'll 0 ² é ß _-.,!<|>()Ⅷ三\u0301 \t\n🙂ABCłQ'"
+    texts = ["".join(dice.choice(letters) for _ in range(dice.randint(1, 60))) for _ in range(200)]
+    for text in [*CAPTIONS, *texts]:
+        found = tokens.borders(text)
+        assert len(found) == len(clip(text).input_ids) - 2
+        spelled = [tokens.composed(text)[start:end].lower() for start, end in found]
+        known = [clip.decode([token]).strip() for token in clip(text).input_ids[1:-1]]
+        pairs = [(ours, its) for ours, its in zip(spelled, known) if "\ufffd" not in its]
+        assert all(ours.replace("ς", "σ") == its.replace("ς", "σ") for ours, its in pairs), text
+    assert tokens.borders("café 🙂") == [(0, 4), (5, 6)]
+
+
+def test_borders_of_another_vocabulary(monkeypatch):
+    ranks = tokens.ranks_of([("a", "b</w>"), ("c", "d"), ("cd", "e</w>")])
+    assert tokens.borders("AB abx, cde", ranks) == [(0, 2), (3, 4), (4, 5), (5, 6), (6, 7), (8, 11)]
+    monkeypatch.setattr(tokens, "_ranks", dict)
+    assert tokens.borders("wonderfully so") == [(0, 5), (5, 11), (12, 14)]
