@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import math
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -103,8 +106,9 @@ class WdTagger(Captioner):
         model, listed = model_files(weights.folder)
         self.labels = lists.read(listed)
         self.chooser = Chooser(self.labels, self.options, recommended(weights.model, weights.folder))
-        self.session = self._session(model)
-        self.shape = shape_of(self.session)
+        self.session, self.shape, self.at_once = self._session(model)
+        self.lanes = ThreadPoolExecutor(self.at_once, "tagger")
+        self.batch_size = max(type(self).batch_size, self.at_once)
         given = self.session.get_outputs()[0].shape[-1]
         if isinstance(given, int) and given != len(self.labels):
             raise CaptionerError(
@@ -115,26 +119,22 @@ class WdTagger(Captioner):
         self.identity = identity([model, listed], pixels.VERSION)
         self.shape = self._tried()
 
-    def _session(self, model: Path) -> Any:
+    def _session(self, model: Path) -> tuple[Any, Shape, int]:
+        """The loaded model, what it takes, and how many times at once it is to be run.
+
+        On the processor that is once on every core, each time with a share of the pictures: threads that share every
+        layer of one run wait for each other, and for the cores on which pictures are being prepared."""
         import onnxruntime
 
         wanted = providers(self.options.provider, self.place.device, onnxruntime.get_available_providers())
-        if "CUDAExecutionProvider" in wanted and hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()  # CUDA's libraries from torch's wheels, where there is no other CUDA
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = self.place.threads
-        settings.log_severity_level = 3  # what it warns about is told below, in words
-        # Threads that wait in a loop would take the cores from those that prepare pictures.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        extra = {"OpenVINOExecutionProvider": {"precision": "FP32"}}  # in half precision it gives nonsense
-        try:
-            session = onnxruntime.InferenceSession(
-                str(model), settings, providers=[(name, extra.get(name, {})) for name in wanted]
-            )
-        except load_errors() as error:
-            raise CaptionerError(f"{model} can't be loaded ({error}): download it again, or choose another") from error
+        session = loaded(model, wanted, 1)
         self._tell_fallback(session.get_providers(), wanted, onnxruntime.__version__)
-        return session
+        shape, cores = shape_of(session), self.place.threads or os.cpu_count() or 1
+        if session.get_providers() != ["CPUExecutionProvider"]:
+            return session, shape, 1
+        if shape.batch > 1:  # such a number of pictures can't be shared out
+            return loaded(model, wanted, cores), shape, 1
+        return session, shape, cores
 
     def _tell_fallback(self, got: Sequence[str], wanted: Sequence[str], version: str) -> None:
         asked = self.options.provider if self.options.provider != "auto" else self.place.device.partition(":")[0]
@@ -189,9 +189,9 @@ class WdTagger(Captioner):
             self.cache.put(self.identity, known)
 
     def _scores(self, pictures: Sequence[np.ndarray]) -> list[Scores]:
-        step = self.shape.batch or len(pictures)
-        return [scores(row, self.labels) for start in range(0, len(pictures), step)
-                for row in self._run(pictures[start : start + step])]
+        step = self.shape.batch or math.ceil(len(pictures) / self.at_once)
+        parts = [pictures[start : start + step] for start in range(0, len(pictures), step)]
+        return [scores(row, self.labels) for rows in self.lanes.map(self._run, parts) for row in rows]
 
     def _run(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities [pictures, labels]."""
@@ -201,6 +201,8 @@ class WdTagger(Captioner):
         return 1 / (1 + np.exp(-np.clip(given, -60, 60))) if self.shape.logits else given
 
     def close(self) -> None:
+        if lanes := getattr(self, "lanes", None):
+            lanes.shutdown()
         if cache := getattr(self, "cache", None):
             cache.close()
 
@@ -215,6 +217,24 @@ def shape_of(session: Any) -> Shape:
     batch = port.shape[0] if isinstance(port.shape[0], int) and port.shape[0] > 0 else 0
     element = np.float16 if port.type == "tensor(float16)" else np.float32
     return Shape(side if isinstance(side, int) and side > 0 else 448, batch, layout, element)
+
+
+def loaded(model: Path, wanted: Sequence[str], threads: int) -> Any:
+    """A session of onnxruntime; `threads` are for the parts of it that the processor computes."""
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in wanted and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries from torch's wheels, where there is no other CUDA
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3  # what it warns about is told in words
+    # Threads that wait in a loop would take the cores from those that prepare pictures.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    extra = {"OpenVINOExecutionProvider": {"precision": "FP32"}}  # in half precision it gives nonsense
+    try:
+        return onnxruntime.InferenceSession(str(model), settings, [(name, extra.get(name, {})) for name in wanted])
+    except load_errors() as error:
+        raise CaptionerError(f"{model} can't be loaded ({error}): download it again, or choose another") from error
 
 
 def load_errors() -> tuple[type[Exception], ...]:

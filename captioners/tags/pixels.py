@@ -34,7 +34,8 @@ def batch(squares: Sequence[np.ndarray], layout: Layout, element: type[np.generi
     nothing, for exports that take a fixed number."""
     size = squares[0].shape[0]
     shape = (size, size, 3) if layout == "NHWC" else (3, size, size)
-    values = np.zeros((max(length, len(squares)), *shape), element)
+    values = np.empty((max(length, len(squares)), *shape), element)
+    values[len(squares) :] = 0
     for place, pixels in enumerate(squares):
         values[place] = pixels if layout == "NHWC" else pixels.transpose(2, 0, 1) / np.float32(127.5) - np.float32(1)
     return values

@@ -161,8 +161,20 @@ def test_not_as_comfyui_the_session_is_made_once(tmp_path, folder):
     assert tagger.session is session
 
 
+def test_every_core_runs_the_model_on_its_share(tmp_path, folder):
+    paths = [folder / f"{name}.png" for name in list(SAID) * 3][:7]
+    said = {}
+    for threads in (1, 3):
+        tagger = loaded(options(write(tmp_path / f"model{threads}"), keep=False), Place(threads=threads))
+        sizes, real = [], tagger._run
+        tagger._run = lambda part, sizes=sizes, real=real: (sizes.append(len(part)), real(part))[1]
+        said[threads] = asked(tagger, paths)
+        assert sorted(sizes) == {1: [7], 3: [1, 3, 3]}[threads]
+    assert said[1] == said[3]
+
+
 def test_too_little_memory_halves_the_batch(tmp_path, folder):
-    tagger = loaded(options(write(tmp_path / "model"), keep=False))
+    tagger = loaded(options(write(tmp_path / "model"), keep=False), Place(threads=1))
     real, sizes = tagger.session, []
 
     class Small:
