@@ -1,7 +1,7 @@
 """`python launch.py prepare`: says what it will copy, asks, and copies; the window's Prepare tool without a window.
 
-Two words in front make it something else: `check` looks for what is wrong with a folder, `import-analysis` makes a
-folder of pictures and captions from what another program wrote about them.
+A word in front makes it something else: `check` looks for what is wrong with a folder, `see` shows what training sees
+of a picture, `import-analysis` makes a folder of pictures and captions from what another program wrote about them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from dataset.prepare import PrepareError, PrepareSettings, copying, fields, prev
 from settings import flags
 from settings.errors import SettingsError, check
 
-OTHERS = {"check": "dataset.doctor.command", "import-analysis": "dataset.import_command"}  # word -> its module
+OTHERS = {  # word -> its module, which has `main` and `parser`
+    "check": "dataset.doctor.command",
+    "see": "dataset.seen_command",
+    "import-analysis": "dataset.import_command",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -54,7 +58,7 @@ def main(arguments: list[str]) -> int:
 
 
 def also() -> str:
-    """How the other two are called."""
+    """How the others are called."""
     usages = (importlib.import_module(module).parser().format_usage() for module in OTHERS.values())
     return "".join(usages).replace("usage: ", "also:  ")
 
