@@ -26,6 +26,7 @@ FACES = frozenset("0_0 (o)_(o) +_+ +_- ._. <o>_<o> <|>_<|> =_= >_< 3_3 6_9 >_o @
 OTHER_SEPARATORS = re.compile(r"\s*[,，、;；\n]\s*")
 
 Tags = tuple[str, ...]
+Order = Literal["alphabet", "most frequent", "least frequent", "shortest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +304,8 @@ class Sort(Edit):
 
     name, label, group = "sort", "Sort tags", "order"
 
-    by: Annotated[Literal["alphabet", "most frequent", "least frequent", "shortest"], Ui("Order", level="quick")] \
-        = "alphabet"
-    """By the alphabet, by in how many of the captions to be sorted a tag is, or by length; the alphabet decides ties."""
+    by: Annotated[Order, Ui("Order", level="quick")] = "alphabet"
+    """By the alphabet, by how many of the captions to be sorted have a tag, or by length; the alphabet decides ties."""
 
     keep: Annotated[int, Field(ge=0, le=255), Ui("Keep first tags", level="quick")] = 0
     """This many stay in front as they are: 1 for a trigger word."""

@@ -313,8 +313,10 @@ NUMBERS: dict[str, Callable[[Facts], Iterable[float]]] = {
     "stars": lambda facts: (entry.stars for entry in facts.entries),
     "repeats": lambda facts: (entry.repeats for entry in facts.entries),
 }
-ALIASES = {"width": "w", "height": "h", "aspect": "ar", "megapixels": "mp", "characters": "chars", "reg": "regularisation",
-           "file": "name", "text": "caption"}  # fmt: skip
+ALIASES = {
+    "width": "w", "height": "h", "aspect": "ar", "megapixels": "mp", "characters": "chars",
+    "reg": "regularisation", "file": "name", "text": "caption",
+}  # fmt: skip
 
 
 def _tagged(facts: Facts, value: str | Regex) -> Mask:
@@ -670,7 +672,8 @@ def _shown(name: str) -> str:
 def _quoted(text: str, bare: bool = False) -> str:
     """A text as it is read again: in quotes where it needs them."""
     plain = re.fullmatch(r"[^\s\"()/\\:<>=-][^\s\"()\\:<>=]*", text)
-    if plain and not (bare and (text.upper() in OPERATORS or ALIASES.get(text.lower(), text.lower()) in {*FLAGS, "dup"})):
+    taken = text.upper() in OPERATORS or ALIASES.get(text.lower(), text.lower()) in {*FLAGS, "dup"}
+    if plain and not (bare and taken):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -14,9 +14,9 @@ from functools import lru_cache
 SEPARATOR = ","
 
 # Words that sentences are held together by and that tags seldom have
-SMALL = frozenset("""a an the this that these those and or but while is are was were be been being has have had with without
-    of on in at to from by for into onto over under near behind beside between through against around above below
-    its his her their it he she they who which there as""".split())
+SMALL = frozenset("""a an the this that these those and or but while is are was were be been being has have had
+    with without of on in at to from by for into onto over under near behind beside between through against around
+    above below its his her their it he she they who which there as""".split())
 STOPS = ".!?…。！？"
 ENDS = re.compile(rf"[{STOPS}][\"'”’)]*(?=\s|$)")
 WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -57,7 +57,7 @@ def split(caption: str, separator: str = SEPARATOR, prose: bool | None = None) -
 
 
 def join(tags: Iterable[str], separator: str = SEPARATOR) -> str:
-    """Tags as a caption: "a, b". `split(join(tags), prose=False)` are the same tags, if none has the separator in it."""
+    """Tags as a caption: "a, b". Split again, not as prose, they are the same, if none has the separator in it."""
     return f"{_mark(separator)} ".join(tags)
 
 
