@@ -108,7 +108,7 @@ Loratory.pictures = (root, { about, trigger }) => {
       if (event.key === "ArrowLeft") turn(-1);
     });
     turn(0);
-    return [image, text, el("div", { class: "lor-row end" }, L.button("Previous", () => turn(-1)), L.button("Next", () => turn(1)), L.button("Close", () => close(), "", { autofocus: true }))];
+    return [image, text, el("div", { class: "lor-row end" }, L.button("Previous", () => turn(-1)), L.button("Next", () => turn(1)), L.button("What the trainer sees", () => L.seen(shown[index].id)), L.button("Close", () => close(), "", { autofocus: true }))];
   });
 
   const load = async () => { const found = await newest(L.get("/api/dataset")); if (found.path) show(found); };
