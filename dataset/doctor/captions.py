@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dataset import tokens
-from dataset.doctor.check import Case, Finding, Subject, check, told
-from dataset.problem import counted
+from dataset.doctor.check import Case, Finding, Subject, check, finding, told
 
 COMMON = 0.8  # share of the captions that a common tag is in more than
 ENOUGH = 5  # captions of which a share says something
@@ -20,41 +19,38 @@ SHOWN = 60  # characters of a caption in a detail
 def missing(subject: Subject) -> Iterator[Finding]:
     wordless = [item for item in subject.training if not item.caption]
     others = [item for item in subject.training if item.caption and item.caption_from is None]
-    if wordless:
-        yield Finding(
-            "captions.missing", "serious", f"{counted(len(wordless), 'picture')} trained without any words",
-            "What they show is learnt for every prompt, so it turns up where nobody asked for it.",
-            "Caption them, or name the folder after your subject, as in 10_sks dog: that is used instead.",
-            tuple(Case((item.path,)) for item in wordless))
-    if others and len(others) < len(subject.training) - len(wordless):
-        yield Finding(
-            "captions.folder_words", "note", f"{counted(len(others), 'picture')} without a caption, beside others with",
+    yield from finding(
+        "captions.missing", "serious", (Case((item.path,)) for item in wordless), "{picture} trained without any words",
+        "What they show is learnt for every prompt, so it turns up where nobody asked for it.",
+        "Caption them, or name the folder after your subject, as in 10_sks dog: that is used instead.")
+    if len(others) < len(subject.training) - len(wordless):
+        yield from finding(
+            "captions.folder_words", "note", (Case((item.path,), f'"{item.caption}"') for item in others),
+            "{picture} without a caption, beside others with",
             "They are trained with the words of the folder's name, which say less than the other captions do.",
-            "Caption them too.", tuple(Case((item.path,), f'"{item.caption}"') for item in others))
+            "Caption them too.")
 
 
 @check
 def empty(subject: Subject) -> Iterator[Finding]:
-    if cases := told(subject.remarks("empty")):
-        yield Finding("captions.empty", "warning", f"{counted(len(cases), 'caption file')} with nothing in them",
-                      "They count as no caption. sd-scripts stops at such a file.",
-                      "Write a caption into them, or delete them.", cases)
+    yield from finding(
+        "captions.empty", "warning", told(subject.remarks("empty")), "{caption file} with nothing in them",
+        "They count as no caption. sd-scripts stops at such a file.", "Write a caption into them, or delete them.")
 
 
 @check
 def lines(subject: Subject) -> Iterator[Finding]:
-    if cases := told(subject.remarks("lines")):
-        yield Finding("captions.lines", "warning", f"{counted(len(cases), 'caption')} of several lines",
-                      "Only the first line is trained with; what the others say is never learnt.",
-                      "Put each caption on one line.", cases)
+    yield from finding(
+        "captions.lines", "warning", told(subject.remarks("lines")), "{caption} of several lines",
+        "Only the first line is trained with; what the others say is never learnt.", "Put each caption on one line.")
 
 
 @check
 def encoding(subject: Subject) -> Iterator[Finding]:
-    if cases := told(subject.remarks("encoding")):
-        yield Finding("captions.encoding", "serious", f"{counted(len(cases), 'caption')} not in UTF-8",
-                      "Letters beyond A to Z were guessed, and may be learnt as nonsense. Other trainers stop at them.",
-                      "Open each, check it, and save it as UTF-8.", cases)
+    yield from finding(
+        "captions.encoding", "serious", told(subject.remarks("encoding")), "{caption} not in UTF-8",
+        "Letters beyond A to Z were guessed, and may be learnt as nonsense. Other trainers stop at them.",
+        "Open each, check it, and save it as UTF-8.")
 
 
 @check
@@ -62,14 +58,12 @@ def trigger(subject: Subject) -> Iterator[Finding]:
     if not subject.trigger:
         return
     word = re.compile(rf"(?<!\w){re.escape(subject.trigger)}(?!\w)", re.IGNORECASE)
-    without = [item for item in subject.training if item.caption and not word.search(item.caption)]
-    if without:
-        yield Finding(
-            "captions.trigger", "serious",
-            f"{counted(len(without), 'caption')} without the trigger word {subject.trigger!r}",
-            "These pictures teach other words what the trigger should call up, so it calls the subject up less surely.",
-            "Add the word to the front of these captions.",
-            tuple(Case((item.path,), f'"{_short(item.caption)}"') for item in without))
+    without = (item for item in subject.training if item.caption and not word.search(item.caption))
+    yield from finding(
+        "captions.trigger", "serious", (Case((item.path,), f'"{_short(item.caption)}"') for item in without),
+        f"{{caption}} without the trigger word {subject.trigger!r}",
+        "These pictures teach other words what the trigger should call up, so it calls the subject up less surely.",
+        "Add the word to the front of these captions.")
 
 
 @check
@@ -77,18 +71,17 @@ def long(subject: Subject) -> Iterator[Finding]:
     counts = {item.path: tokens.count(item.caption) for item in subject.training}
     over = [item for item in subject.training if counts[item.path] > tokens.LIMIT]
     over.sort(key=lambda item: (-counts[item.path], str(item.path)))
-    if not over:
-        return
     more = [f"{number:,} {'is' if number == 1 else 'are'} over {limit}" for limit in LONGER
             if (number := sum(counts[item.path] > limit for item in over))]
     about = "" if tokens.exact() else " (estimated: open_clip, which has CLIP's list of words, isn't installed)"
-    yield Finding(
-        "captions.long", "warning", f"{counted(len(over), 'caption')} of more than {tokens.LIMIT} tokens{about}",
+    yield from finding(
+        "captions.long", "warning",
+        (Case((item.path,), f'{counts[item.path]} tokens; not seen: "{_short(tokens.split(item.caption)[1])}"')
+         for item in over),
+        f"{{caption}} of more than {tokens.LIMIT} tokens{about}",
         "The text encoder doesn't see what comes after, so those words are never learnt"
         f"{'; ' + ' and '.join(more) if more else ''}.",
-        "Shorten them, or put what matters first.",
-        tuple(Case((item.path,), f"{counts[item.path]} tokens; not seen: "
-                                 f'"{_short(tokens.split(item.caption)[1])}"') for item in over))
+        "Shorten them, or put what matters first.")
 
 
 @check
@@ -101,12 +94,12 @@ def common(subject: Subject) -> Iterator[Finding]:
     counts = Counter(part for caption in parts for part in caption if part and part != subject.trigger.casefold())
     found = sorted(((number, part) for part, number in counts.items() if number > COMMON * len(captions)),
                    key=lambda pair: (-pair[0], pair[1]))
-    if found:
-        yield Finding(
-            "captions.common", "note", f"{counted(len(found), 'tag')} in more than {COMMON:.0%} of the captions",
-            "What all pictures share gets tied to these words as well as to the trigger, and is missing without them.",
-            "Take out those that belong to your subject; keep what you want to be able to change.",
-            tuple(Case((), f'"{_short(part)}" in {number:,} of {len(captions):,}') for number, part in found))
+    yield from finding(
+        "captions.common", "note",
+        (Case((), f'"{_short(part)}" in {number:,} of {len(captions):,}', about=part) for number, part in found),
+        f"{{tag}} in more than {COMMON:.0%} of the captions",
+        "What all pictures share gets tied to these words as well as to the trigger, and is missing without them.",
+        "Take out those that belong to your subject; keep what you want to be able to change.")
 
 
 def _short(text: str) -> str:

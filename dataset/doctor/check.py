@@ -1,4 +1,5 @@
-"""What a check gets and gives. A new check is one function with `@check` in one of the files beside this one.
+"""What a check gets and gives. A new check is one function with `@check` in one of the files beside this one; what can
+be done with a click about what it finds is in `fixes.py`, by the finding's name.
 
 A finding is about the set, not about a file: "3 pictures are dark" with the three as its cases, worst first, because
 a person mends them together.
@@ -6,13 +7,16 @@ a person mends them together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from dataset.doctor.look import Look
-from dataset.problem import Problem
+from dataset.problem import Problem, counted
 from dataset.scan import Item
 from dataset.settings import DatasetSettings
 
@@ -21,11 +25,18 @@ Severity = Literal["serious", "warning", "note"]
 
 @dataclass(frozen=True)
 class Case:
-    """One file that a finding is about, or some that belong together."""
+    """One file that a finding is about, or some that belong together; or what isn't a file at all, such as a tag."""
 
     paths: tuple[Path, ...]
     detail: str = ""
     keep: Path | None = None  # of duplicates: the one of `paths` to keep
+    about: str = ""  # what it is about where that is no file
+
+    def key(self, root: Path) -> str:
+        """What this case is known by, whatever the order of its files: the same in the next examination."""
+        names = sorted(os.path.relpath(path, root) for path in self.paths)
+        known = "\0".join([self.about, *names]).encode(errors="surrogateescape")
+        return hashlib.blake2b(known, digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -34,10 +45,25 @@ class Finding:
 
     name: str  # for programs, never changes: "captions.empty"
     severity: Severity  # serious: pictures are left out, or something wrong is learnt
-    title: str
+    what: str  # the title; what stands in curly brackets first is counted: "{picture} with bars"
     effect: str
     fix: str
     cases: tuple[Case, ...]
+
+    @property
+    def title(self) -> str:
+        """ "3 pictures with bars"."""
+        return re.sub(r"\{([^{}]+)\}", lambda thing: counted(len(self.cases), thing[1]), self.what, count=1)
+
+    def only(self, cases: Iterable[Case]) -> Finding:
+        return replace(self, cases=tuple(cases))
+
+
+def finding(name: str, severity: Severity, cases: Iterable[Case], what: str, effect: str, fix: str,
+            ) -> Iterator[Finding]:
+    """The finding, if there are cases of it."""
+    if cases := tuple(cases):
+        yield Finding(name, severity, what, effect, fix, cases)
 
 
 @dataclass(frozen=True)

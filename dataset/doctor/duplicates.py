@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dataset.doctor.check import Case, Finding, Subject, check
+from dataset.doctor.check import Case, Finding, Subject, check, finding
 from dataset.doctor.hashes import Prints, groups
-from dataset.problem import counted
 from dataset.scan import Item
 
 BLURRED = 0.5  # of the sharpest of the same size
@@ -20,22 +19,19 @@ REPEATED = "The model sees such a picture so many times as often as the others, 
 @check
 def exact(subject: Subject) -> Iterator[Finding]:
     same = [group for group in _same(subject) if len(group) > 1]
-    if same:
-        yield Finding("duplicates.exact", "warning", f"{counted(len(same), 'picture')} there more than once", REPEATED,
-                      "Keep the one that is marked, and move the others out with their captions.",
-                      _cases(subject, same, "the same pixels"))
+    yield from finding(
+        "duplicates.exact", "warning", _cases(subject, same, "the same pixels"), "{picture} there more than once",
+        REPEATED, "Keep the one that is marked, and move the others out with their captions.")
 
 
 @check
 def near(subject: Subject) -> Iterator[Finding]:
     items = _different(subject)
     alike = _grouped(items, groups(_prints(subject, items)))
-    if alike:
-        yield Finding(
-            "duplicates.near", "warning", f"{counted(len(alike), 'group')} of nearly the same pictures",
-            "Resized, recompressed or retouched copies and frames of one scene weigh as much as repeats do.",
-            "Compare them; keep the one that is marked unless another is better, and move the others out.",
-            _cases(subject, alike, "nearly the same"))
+    yield from finding(
+        "duplicates.near", "warning", _cases(subject, alike, "nearly the same"), "{group} of nearly the same pictures",
+        "Resized, recompressed or retouched copies and frames of one scene weigh as much as repeats do.",
+        "Compare them; keep the one that is marked unless another is better, and move the others out.")
 
 
 @check
@@ -48,12 +44,10 @@ def mirrored(subject: Subject) -> Iterator[Finding]:
     items = [item for index, item in enumerate(items) if index not in spare]
     others = Prints.of([subject.looks[item.path].mirrored for item in items])
     pairs = _grouped(items, groups(_prints(subject, items), others))
-    if pairs:
-        yield Finding(
-            "duplicates.mirrored", "warning", f"{counted(len(pairs), 'group')} of mirrored pictures",
-            "A mirrored copy is a repeat too; lettering, partings and scars are then learnt on both sides.",
-            'Keep the one that is right way round. To train mirrored on purpose, turn on "Mirror at random" instead.',
-            _cases(subject, pairs, "mirrored"))
+    yield from finding(
+        "duplicates.mirrored", "warning", _cases(subject, pairs, "mirrored"), "{group} of mirrored pictures",
+        "A mirrored copy is a repeat too; lettering, partings and scars are then learnt on both sides.",
+        'Keep the one that is right way round. To train mirrored on purpose, turn on "Mirror at random" instead.')
 
 
 def _same(subject: Subject) -> list[list[Item]]:

@@ -6,9 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dataset.doctor.check import Case, Finding, Subject, check, told
+from dataset.doctor.check import Case, Finding, Subject, check, finding, told
 from dataset.doctor.look import Look
-from dataset.problem import counted
 from dataset.scan import Item
 
 HUGE = 12_000_000  # pixels; more than any model is trained at, many times over
@@ -29,21 +28,28 @@ def empty(subject: Subject) -> Iterator[Finding]:
 @check
 def left_out(subject: Subject) -> Iterator[Finding]:
     """Unreadable, cut off, damaged, too large, of a kind that isn't read, and files that are there twice."""
-    cases = told(problem for problem in subject.problems if not problem.used)
-    if cases:
-        yield Finding(
-            "files.left_out", "serious", f"{counted(len(cases), 'thing')} in the folder left out",
-            "Training goes on without them. Other trainers may stop at them, hours into a run.",
-            "Each says what to do with it.", cases)
+    cases = told(problem for problem in subject.problems if not problem.used and problem.kind != "excluded")
+    yield from finding(
+        "files.left_out", "serious", cases, "{thing} in the folder left out",
+        "Training goes on without them. Other trainers may stop at them, hours into a run.",
+        "Each says what to do with it.")
+
+
+@check
+def excluded(subject: Subject) -> Iterator[Finding]:
+    cases = told(problem for problem in subject.problems if problem.kind == "excluded")
+    yield from finding(
+        "files.excluded", "note", cases, "{picture} that you have excluded",
+        "Training goes on without them, as you wanted.", "Include those again that you want after all.")
 
 
 @check
 def remarks(subject: Subject) -> Iterator[Finding]:
     """What the scan remarked that no other check tells."""
     cases = told(problem for problem in subject.problems if problem.used and not problem.kind)
-    if cases:
-        yield Finding("files.remarks", "note", f"{counted(len(cases), 'remark')} on how the folder was read",
-                      "What is trained on may differ from what you expect.", "Each says what to do.", cases)
+    yield from finding(
+        "files.remarks", "note", cases, "{remark} on how the folder was read",
+        "What is trained on may differ from what you expect.", "Each says what to do.")
 
 
 @check
@@ -51,48 +57,46 @@ def tiny(subject: Subject) -> Iterator[Finding]:
     least = subject.settings.resolution * TINY
     small = sorted((item for item in subject.items if is_tiny(subject, item)),
                    key=lambda item: (item.width * item.height, str(item.path)))
-    if small:
-        yield Finding(
-            "files.tiny", "warning", f"{counted(len(small), 'picture')} with a side under {least:.0f} px",
-            "Trained at their own size they teach no detail, enlarged they teach blur and JPEG blocks.",
-            "Look for larger versions, or leave them out.", _sized(small))
+    yield from finding(
+        "files.tiny", "warning", _sized(small), f"{{picture}} with a side under {least:.0f} px",
+        "Trained at their own size they teach no detail, enlarged they teach blur and JPEG blocks.",
+        "Look for larger versions, or leave them out.")
 
 
 @check
 def huge(subject: Subject) -> Iterator[Finding]:
     large = sorted((item for item in subject.items if item.width * item.height > HUGE),
                    key=lambda item: (-item.width * item.height, str(item.path)))
-    if large:
-        yield Finding(
-            "files.huge", "note", f"{counted(len(large), 'picture')} of more than {HUGE / 1e6:.0f} megapixels",
-            "They are scaled down each time they are read, which makes the start slow; nothing else is lost.",
-            "Scale them down once, if you have many.", _sized(large))
+    yield from finding(
+        "files.huge", "note", _sized(large), f"{{picture}} of more than {HUGE / 1e6:.0f} megapixels",
+        "They are scaled down each time they are read, which makes the start slow; nothing else is lost.",
+        "Scale them down once, if you have many.")
 
 
 @check
 def animated(subject: Subject) -> Iterator[Finding]:
-    if cases := _cases(subject, lambda look, item: look.animated, ""):
-        yield Finding("files.animated", "warning", f"{counted(len(cases), 'animated picture')}",
-                      "Only the first frame is trained on, often an empty or a half-faded one.",
-                      "Save the frame that you want as a picture of its own.", cases)
+    yield from finding(
+        "files.animated", "warning", _cases(subject, lambda look, item: look.animated), "{animated picture}",
+        "Only the first frame is trained on, often an empty or a half-faded one.",
+        "Save the frame that you want as a picture of its own.")
 
 
 @check
 def turned(subject: Subject) -> Iterator[Finding]:
-    if cases := _cases(subject, lambda look, item: look.turned, ""):
-        yield Finding(
-            "files.turned", "note", f"{counted(len(cases), 'picture')} upright only by a mark in the file (EXIF)",
-            "Here they are turned upright before training. Trainers that don't read the mark learn them lying.",
-            "Nothing is to be done here; save them turned if they go elsewhere.", cases)
+    yield from finding(
+        "files.turned", "note", _cases(subject, lambda look, item: look.turned),
+        "{picture} upright only by a mark in the file (EXIF)",
+        "Here they are turned upright before training. Trainers that don't read the mark learn them lying.",
+        "Nothing is to be done here; save them turned if they go elsewhere.")
 
 
 @check
 def transparent(subject: Subject) -> Iterator[Finding]:
-    if cases := _cases(subject, lambda look, item: look.transparent, ""):
-        yield Finding(
-            "files.transparent", "note", f"{counted(len(cases), 'picture')} with transparent parts",
-            "What is transparent becomes white, and the model learns a white background.",
-            'Lay them on varied grounds, or say "white background" in their captions.', cases)
+    yield from finding(
+        "files.transparent", "note", _cases(subject, lambda look, item: look.transparent),
+        "{picture} with transparent parts",
+        "What is transparent becomes white, and the model learns a white background.",
+        'Lay them on varied grounds, or say "white background" in their captions.')
 
 
 @check
@@ -100,10 +104,11 @@ def misnamed(subject: Subject) -> Iterator[Finding]:
     def wrong(look: Look, item: Item) -> bool:
         return item.path.suffix.lower() not in EXTENSIONS.get(look.format, ())
 
-    if cases := _cases(subject, wrong, "the content is {format}"):
-        yield Finding("files.misnamed", "note", f"{counted(len(cases), 'picture')} whose extension says another kind",
-                      "Here the content decides, so nothing is lost. Other programs may refuse them.",
-                      "Rename them to the extension of their content.", cases)
+    yield from finding(
+        "files.misnamed", "note", _cases(subject, wrong, "the content is {format}"),
+        "{picture} whose extension says another kind",
+        "Here the content decides, so nothing is lost. Other programs may refuse them.",
+        "Rename them to the extension of their content.")
 
 
 @check
@@ -113,15 +118,12 @@ def same_name(subject: Subject) -> Iterator[Finding]:
     for item in subject.items:
         stems.setdefault((item.path.parent, unicodedata.normalize("NFC", item.path.stem).casefold()), []).append(item)
     shared = [items for items in stems.values() if len(items) > 1]
-    if shared:
-        one_caption = any(_one_caption(items) for items in shared)
-        cases = tuple(Case(tuple(item.path for item in items), "one caption for all" * _one_caption(items))
-                      for items in shared)
-        yield Finding(
-            "files.same_name", "serious" if one_caption else "warning",
-            f"{counted(len(cases), 'name')} that several pictures have, but for the extension",
-            "They share one caption file, so all but one may be trained with words for another picture.",
-            "Rename them, with a caption each; or delete the extra ones if they are the same picture.", cases)
+    cases = (Case(tuple(item.path for item in items), "one caption for all" * _one_caption(items)) for items in shared)
+    yield from finding(
+        "files.same_name", "serious" if any(map(_one_caption, shared)) else "warning", cases,
+        "{name} that several pictures have, but for the extension",
+        "They share one caption file, so all but one may be trained with words for another picture.",
+        "Rename them, with a caption each; or delete the extra ones if they are the same picture.")
 
 
 def is_tiny(subject: Subject, item: Item) -> bool:
@@ -137,6 +139,6 @@ def _sized(items: list[Item]) -> tuple[Case, ...]:
     return tuple(Case((item.path,), f"{item.width:,} x {item.height:,}") for item in items)
 
 
-def _cases(subject: Subject, which: Callable[[Look, Item], bool], detail: str) -> tuple[Case, ...]:
+def _cases(subject: Subject, which: Callable[[Look, Item], bool], detail: str = "") -> tuple[Case, ...]:
     pairs = ((item, subject.looks[item.path]) for item in subject.items)
     return tuple(Case((item.path,), detail.format(format=look.format)) for item, look in pairs if which(look, item))

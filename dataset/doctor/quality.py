@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from dataset.doctor.check import Case, Finding, Subject, check
-from dataset.problem import counted
+from dataset.doctor.check import Case, Finding, Subject, check, finding
 
 BLURRY = 0.15  # of the set's median sharpness
 ENOUGH = 5  # pictures of which a median says something
@@ -26,81 +25,75 @@ def blurry(subject: Subject) -> Iterator[Finding]:
     if len(ranked) < ENOUGH:
         return
     usual = median(sharpness for sharpness, _ in ranked)
-    cases = tuple(
+    cases = (
         Case((item.path,), f"sharpness {sharpness:.0f}, the set's median {usual:.0f}; place {place} of {len(ranked):,}")
         for place, (sharpness, item) in enumerate(ranked, start=1)
         if sharpness < BLURRY * usual
     )
-    if cases:
-        yield Finding(
-            "quality.blurry", "warning", f"{counted(len(cases), 'picture')} far less sharp than the others",
-            "The model learns blur together with the subject, and draws it.",
-            "Look at them, the least sharp first, and leave out those that are out of focus or shaken.", cases)
+    yield from finding(
+        "quality.blurry", "warning", cases, "{picture} far less sharp than the others",
+        "The model learns blur together with the subject, and draws it.",
+        "Look at them, the least sharp first, and leave out those that are out of focus or shaken.")
 
 
 @check
 def dark(subject: Subject) -> Iterator[Finding]:
-    cases = tuple(
+    cases = (
         Case((item.path,), f"99 % of it is darker than {value:.0%} of white")
         for value, item in subject.ranked(lambda look: look.quality.darkness) if value < DARK
     )
-    if cases:
-        yield Finding(
-            "quality.dark", "warning", f"{counted(len(cases), 'dark picture')}",
-            "There is little to see in the shadows, and the model learns that the subject is dark.",
-            'Brighten them, leave them out, or say so in their captions ("at night").', cases)
+    yield from finding(
+        "quality.dark", "warning", cases, "{dark picture}",
+        "There is little to see in the shadows, and the model learns that the subject is dark.",
+        'Brighten them, leave them out, or say so in their captions ("at night").')
 
 
 @check
 def bright(subject: Subject) -> Iterator[Finding]:
     ranked = reversed(subject.ranked(lambda look: look.quality.brightness))
-    cases = tuple(
+    cases = (
         Case((item.path,), f"95 % of it is brighter than {value:.0%} of white")
         for value, item in ranked if value > BRIGHT
     )
-    if cases:
-        yield Finding(
-            "quality.bright", "warning", f"{counted(len(cases), 'picture')} nearly all white",
-            "Overexposed skin and blank grounds are learnt as part of the subject.",
-            'Darken them, crop them closer, or say so in their captions ("white background").', cases)
+    yield from finding(
+        "quality.bright", "warning", cases, "{picture} nearly all white",
+        "Overexposed skin and blank grounds are learnt as part of the subject.",
+        'Darken them, crop them closer, or say so in their captions ("white background").')
 
 
 @check
 def odd(subject: Subject) -> Iterator[Finding]:
     shapes = sorted((min(item.width, item.height) / max(item.width, item.height), str(item.path), item)
                     for item in subject.items)
-    cases = tuple(
+    cases = (
         Case((item.path,), f"{item.width:,} x {item.height:,}, one side {1 / shape:.1f} times the other")
         for shape, _, item in shapes if shape < NARROW
     )
-    if cases:
-        yield Finding(
-            "quality.odd", "warning", f"{counted(len(cases), 'picture')} far from square",
-            "Base models have seen few pictures of this shape; each gets a bucket of its own, or loses its ends.",
-            "Crop them to what matters, best between 1:2 and 2:1.", cases)
+    yield from finding(
+        "quality.odd", "warning", cases, "{picture} far from square",
+        "Base models have seen few pictures of this shape; each gets a bucket of its own, or loses its ends.",
+        "Crop them to what matters, best between 1:2 and 2:1.")
 
 
 @check
 def letterboxed(subject: Subject) -> Iterator[Finding]:
-    cases = tuple(
+    cases = (
         Case((item.path,), f"bars on {where}")
         for item in subject.items if (where := subject.looks[item.path].quality.bars)
     )
-    if cases:
-        yield Finding(
-            "quality.letterboxed", "warning", f"{counted(len(cases), 'picture')} with bars or a frame",
-            "Bars are the easiest thing to learn: the model soon draws them around everything.",
-            "Crop the bars off.", cases)
+    yield from finding(
+        "quality.letterboxed", "warning", cases, "{picture} with bars or a frame",
+        "Bars are the easiest thing to learn: the model soon draws them around everything.",
+        "Crop the bars off.")
 
 
 @check
 def plain(subject: Subject) -> Iterator[Finding]:
-    cases = tuple(
+    cases = (
         Case((item.path,), f"{value:.1f} bits a colour value, of at most 9.6")
         for value, item in subject.ranked(lambda look: look.quality.entropy) if value < PLAIN
     )
-    if cases:
-        yield Finding(
-            "quality.plain", "note", f"{counted(len(cases), 'picture')} with little in them",
-            "A picture of few colours and large even areas teaches little about the subject beside that evenness.",
-            "Look at them: flat drawings may be meant so, blank frames and placeholders are better left out.", cases)
+    yield from finding(
+        "quality.plain", "note", cases, "{picture} with little in them",
+        "A picture of few colours and large even areas teaches little about the subject beside that evenness.",
+        "Look at them: flat drawings may be meant so, blank frames and placeholders are better left out.")

@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator
 
 from dataset.buckets import Crop, fit
-from dataset.doctor.check import Case, Finding, Subject, check
+from dataset.doctor.check import Case, Finding, Subject, check, finding
 from dataset.doctor.files import is_tiny
-from dataset.problem import counted
 from dataset.scan import Item
 
 CROPPED = 0.15  # share of a picture's area that may be cut off before it is told
@@ -18,13 +17,13 @@ CROPPED = 0.15  # share of a picture's area that may be cut off before it is tol
 def cropped(subject: Subject) -> Iterator[Finding]:
     crops = [(crop, item) for item, crop in _crops(subject) if crop.loss > CROPPED]
     crops.sort(key=lambda pair: (-pair[0].loss, str(pair[1].path)))
-    if crops:
-        yield Finding(
-            "sizes.cropped", "warning", f"{counted(len(crops), 'picture')} losing more than {CROPPED:.0%} to the crop",
-            "Heads, hands and feet at the edges are cut off, and the caption names what can't be seen.",
-            "Crop them yourself around what matters, or turn buckets on if they are off.",
-            tuple(Case((item.path,), f"{crop.loss:.0%} of {item.width:,} x {item.height:,} cut off for "
-                                     f"{crop.bucket[0]} x {crop.bucket[1]}") for crop, item in crops))
+    yield from finding(
+        "sizes.cropped", "warning",
+        (Case((item.path,), f"{crop.loss:.0%} of {item.width:,} x {item.height:,} cut off for "
+                            f"{crop.bucket[0]} x {crop.bucket[1]}") for crop, item in crops),
+        f"{{picture}} losing more than {CROPPED:.0%} to the crop",
+        "Heads, hands and feet at the edges are cut off, and the caption names what can't be seen.",
+        "Crop them yourself around what matters, or turn buckets on if they are off.")
 
 
 @check
@@ -33,17 +32,15 @@ def small(subject: Subject) -> Iterator[Finding]:
     area = subject.settings.resolution**2
     found = sorted((item for item in subject.items if item.width * item.height < area and not is_tiny(subject, item)),
                    key=lambda item: (item.width * item.height, str(item.path)))
-    if found:
-        upscale = subject.settings.upscale or not subject.settings.buckets
-        yield Finding(
-            "sizes.small", "warning",
-            f"{counted(len(found), 'picture')} with less than {subject.settings.resolution} x "
-            f"{subject.settings.resolution} pixels",
-            "They are enlarged for training, and the model learns their softness." if upscale else
-            "They are trained at their own size, below the one that the base model draws well.",
-            "Look for larger versions, or train at a lower resolution.",
-            tuple(Case((item.path,), f"{item.width:,} x {item.height:,}: sides {_factor(item, area):.2f} times as "
-                                     "long would do") for item in found))
+    upscale = subject.settings.upscale or not subject.settings.buckets
+    yield from finding(
+        "sizes.small", "warning",
+        (Case((item.path,), f"{item.width:,} x {item.height:,}: sides {_factor(item, area):.2f} times as long would do")
+         for item in found),
+        f"{{picture}} with less than {subject.settings.resolution} x {subject.settings.resolution} pixels",
+        "They are enlarged for training, and the model learns their softness." if upscale else
+        "They are trained at their own size, below the one that the base model draws well.",
+        "Look for larger versions, or train at a lower resolution.")
 
 
 @check
@@ -54,12 +51,12 @@ def lonely(subject: Subject) -> Iterator[Finding]:
     for item, crop in _crops(subject):
         buckets.setdefault(crop.bucket, []).append(item)
     alone = [(size, items[0]) for size, items in sorted(buckets.items()) if len(items) * items[0].repeats == 1]
-    if alone and len(buckets) > 1:
-        yield Finding(
-            "sizes.lonely", "note", f"{counted(len(alone), 'bucket')} with a single picture, of {len(buckets):,}",
+    if len(buckets) > 1:
+        yield from finding(
+            "sizes.lonely", "note", (Case((item.path,), f"{size[0]} x {size[1]}") for size, item in alone),
+            f"{{bucket}} with a single picture, of {len(buckets):,}",
             "A batch holds one size, so these are trained in batches of one, whatever the batch size.",
-            "Crop them to the shape of the others, if the batch size matters to you.",
-            tuple(Case((item.path,), f"{size[0]} x {size[1]}") for size, item in alone))
+            "Crop them to the shape of the others, if the batch size matters to you.")
 
 
 def _crops(subject: Subject) -> Iterator[tuple[Item, Crop]]:
