@@ -18,6 +18,7 @@ from settings.errors import SettingsError, check
 OTHERS = {  # word -> its module, which has `main` and `parser`
     "check": "dataset.doctor.command",
     "see": "dataset.seen_command",
+    "resize": "dataset.resize.command",
     "import-analysis": "dataset.import_command",
 }
 

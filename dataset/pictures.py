@@ -111,6 +111,18 @@ def decoded(path: Path, least: int = 0) -> Decoded:
         return Decoded(upright, size, kind, turn is not None, animated, _transparent(image))
 
 
+def transparency(path: Path) -> Image.Image | None:
+    """The alpha channel of the upright picture, grey, 0 where nothing is seen; None where nothing is transparent.
+    Raises PictureError."""
+    with _opened(path) as image:
+        turn = UPRIGHT.get(_orientation(image))
+        image.load()
+        if not _transparent(image):
+            return None
+        alpha = image.convert("RGBA").getchannel("A")
+        return alpha.transpose(turn) if turn is not None else alpha
+
+
 def looks_whole(path: Path) -> bool:
     """False where the end mark of the format is missing. Costs two short reads; a False wants a decode to be sure,
     because some programs write more behind the end mark."""

@@ -182,9 +182,9 @@ def _wrong_folders(settings: PrepareSettings, source: Path, target: Path) -> Ite
     for name, path in sources.items():
         if not os.path.isdir(path):
             yield name, f"there is no such folder: {path}"
-        elif relation := _overlap(path, target):
+        elif relation := overlap(path, target):
             yield "destination", f"{relation} the {name} folder; choose a new one beside it"
-    if "regularisation" in sources and _overlap(source, sources["regularisation"]):
+    if "regularisation" in sources and overlap(source, sources["regularisation"]):
         yield "regularisation", "must be another folder than that of your pictures, neither inside nor around it"
     if os.path.exists(target) and not os.path.isdir(target):
         yield "destination", "this is a file; choose a folder"
@@ -192,7 +192,8 @@ def _wrong_folders(settings: PrepareSettings, source: Path, target: Path) -> Ite
         yield "destination", f"nothing may be written in {_existing(target)}; choose another folder"
 
 
-def _overlap(source: Path, target: Path) -> str:
+def overlap(source: Path, target: Path) -> str:
+    """How the target lies to the source, in words, by way of all links; "" where they have nothing in common."""
     source, target = Path(os.path.realpath(source)), Path(os.path.realpath(target))
     if source == target:
         return "is"

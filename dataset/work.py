@@ -27,7 +27,9 @@ from settings import toml
 from settings.errors import SettingsError
 from settings.section import Section
 
-KINDS: dict[str, str] = {}  # kind -> its module
+KINDS: dict[str, str] = {  # kind -> its module
+    "resize": "dataset.resize.job",
+}
 OFTEN = 0.25  # seconds between two words about how far it is
 KEPT = 20  # jobs of this sort; their folders hold nothing of a person's
 

@@ -1,0 +1,60 @@
+"""Masks: where in a picture a trainer should look. White is learnt, black is not.
+
+Ours lie in a folder `masks` beside the pictures, as PNG files of grey with the picture's name: kohya
+(`conditioning_data_dir`), ai-toolkit and diffusion-pipe (`mask_path`) read exactly that, and none of them takes it for
+pictures. OneTrainer's `a-masklabel.png` and the common `a_mask.png`, beside `a.jpg`, are understood too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image
+
+from dataset import pictures
+
+FOLDER = "masks"
+SUFFIXES = ("-masklabel", "_mask")  # of a stem, beside the picture
+
+
+def place(picture: Path) -> Path:
+    """Where a picture's mask is written."""
+    return picture.parent / FOLDER / f"{picture.stem}.png"
+
+
+def find(picture: Path) -> Path | None:
+    """A picture's mask; None if it has none."""
+    candidates = [place(picture)]
+    candidates += [picture.parent / FOLDER / f"{picture.stem}{ending}" for ending in (".webp", ".jpg", ".jpeg")]
+    candidates += [picture.with_name(f"{picture.stem}{suffix}.png") for suffix in SUFFIXES]
+    return next((path for path in candidates if path.is_file() and path != picture), None)
+
+
+def read(path: Path) -> Image.Image:
+    """The mask as grey, 8 bit. Raises PictureError."""
+    return pictures.read(path).convert("L")
+
+
+def among(names: Iterable[str]) -> set[str]:
+    """Which of the files of a folder are masks of others in it, by their names."""
+    stems = {name: os.path.splitext(name)[0] for name in names if _is_picture(name)}
+    known = set(stems.values())
+    return {name for name, stem in stems.items()
+            if any(stem.endswith(suffix) and stem.removesuffix(suffix) in known for suffix in SUFFIXES)}
+
+
+def is_folder_of(path: Path, names: Iterable[str]) -> bool:
+    """Whether a folder holds masks of the pictures (by `names`) that lie beside it."""
+    if path.name.lower() != FOLDER:
+        return False
+    stems = {os.path.splitext(name)[0] for name in names if _is_picture(name)}
+    try:
+        return any(os.path.splitext(name)[0] in stems for name in os.listdir(path) if _is_picture(name))
+    except OSError:
+        return False
+
+
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in pictures.EXTENSIONS
