@@ -9,7 +9,6 @@ Like the toy base it can be stopped and continued: a batch depends on (seed, ste
 
 from __future__ import annotations
 
-import argparse
 import json
 import string
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from toy import stages
 from toy.draw import COLOURS, THINGS, Scene, character_picture, draw_scene, random_scene
 
 if TYPE_CHECKING:
@@ -191,29 +191,19 @@ def check(folder: Path = MODEL_FOLDER, two_coloured: bool = False) -> tuple[Righ
     return judge([scene for _, scene in drawn], [text for _, text in pairs]), [p for p in pairs if p[0] != p[1]]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m toy.blip", description="Train or examine the toy BLIP.")
-    parser.add_argument("stage", choices=["all", "pictures", "train", "save", "check"])
-    parser.add_argument("--work", type=Path, help="folder for pictures and checkpoints")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="where the model is saved, or lies")
-    options = parser.parse_args()
-    if options.stage != "check" and not options.work:
-        parser.error("--work is needed: a folder for pictures and checkpoints")
-    if options.work:
-        options.work.mkdir(parents=True, exist_ok=True)
-    if options.stage in ("all", "pictures"):
-        make_pictures(options.work)
-    if options.stage in ("all", "train"):
-        train(options.work, options.steps)
-    if options.stage in ("all", "save"):
-        save(options.work, options.out)
-    if options.stage == "check":
-        for two_coloured in (False, True):
-            shares, wrong = check(options.out, two_coloured)
-            print("".join(f"{drawn}: {said}\n" for drawn, said in wrong), end="")
-            print(json.dumps({"pictures": 64, "two_coloured": two_coloured, **shares}))
+def report(folder: Path) -> None:
+    for two_coloured in (False, True):
+        shares, wrong = check(folder, two_coloured)
+        print("".join(f"{drawn}: {said}\n" for drawn, said in wrong), end="")
+        print(json.dumps({"pictures": 64, "two_coloured": two_coloured, **shares}))
 
+
+STAGES: stages.Stages = {
+    "pictures": lambda options: make_pictures(options.work),
+    "train": lambda options: train(options.work, options.steps),
+    "save": lambda options: save(options.work, options.out),
+    "check": lambda options: report(options.out),
+}
 
 if __name__ == "__main__":
-    main()
+    stages.main("toy.blip", STAGES, STEPS, MODEL_FOLDER)

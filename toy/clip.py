@@ -11,7 +11,6 @@ it can be stopped and continued: a batch depends on (seed, step) alone.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from toy import stages
 from toy.draw import COLOURS, GROUNDS, THINGS, Scene, character_picture, draw_scene, random_scene
 
 if TYPE_CHECKING:
@@ -233,28 +233,18 @@ def share(right: Any) -> float:
     return round(float(np.mean(list(right))), 4)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m toy.clip", description="Train or examine the toy CLIP.")
-    parser.add_argument("stage", choices=["all", "pictures", "train", "save", "check"])
-    parser.add_argument("--work", type=Path, help="folder for pictures and checkpoints")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="where the model is saved, or lies")
-    options = parser.parse_args()
-    if options.stage != "check" and not options.work:
-        parser.error("--work is needed: a folder for pictures and checkpoints")
-    if options.work:
-        options.work.mkdir(parents=True, exist_ok=True)
-    if options.stage in ("all", "pictures"):
-        make_pictures(options.work)
-    if options.stage in ("all", "train"):
-        train(options.work, options.steps)
-    if options.stage in ("all", "save"):
-        save(options.work, options.out)
-    if options.stage == "check":
-        found = check(options.out)
-        (options.out / "check.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-        print(json.dumps(found))
+def report(folder: Path) -> None:
+    found = json.dumps(check(folder))
+    (folder / "check.json").write_text(found + "\n", encoding="utf-8")
+    print(found)
 
+
+STAGES: stages.Stages = {
+    "pictures": lambda options: make_pictures(options.work),
+    "train": lambda options: train(options.work, options.steps),
+    "save": lambda options: save(options.work, options.out),
+    "check": lambda options: report(options.out),
+}
 
 if __name__ == "__main__":
-    main()
+    stages.main("toy.clip", STAGES, STEPS, MODEL_FOLDER)

@@ -9,7 +9,6 @@ to 255. Its batch norms are folded into the convolutions when it is written as O
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 from collections import Counter
@@ -26,6 +25,7 @@ from captioners.tags.options import Tagging
 from captioners.tags.pixels import square
 from captioners.wd_tagger import WdTagger
 from captioners.weights import find
+from toy import stages
 from toy.draw import COLOURS, DEMO_SEED, GROUNDS, THINGS, Scene, character_picture, draw_scene, random_scene
 from toy.make import Training
 from toy.onnx_file import Node, Port, onnx_file
@@ -254,32 +254,19 @@ def _alike(truth: list[set[str]], said: list[set[str]], kind: set[str]) -> float
     return round(sum(a & kind == b & kind for a, b in zip(truth, said)) / len(truth), 4)
 
 
-STAGES = ("pictures", "train", "save", "check")
+
+def report(folder: Path) -> None:
+    result = check(folder)
+    (folder / "check.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m toy.tagger", description="Train the toy tagger.")
-    parser.add_argument("stage", choices=["all", *STAGES])
-    parser.add_argument("--work", type=Path, help="folder for pictures and checkpoints")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="the model's folder")
-    options = parser.parse_args()
-    if options.stage != "check":
-        if options.work is None:
-            parser.error("--work is needed")
-        options.work.mkdir(parents=True, exist_ok=True)
-    for stage in STAGES if options.stage == "all" else [options.stage]:
-        if stage == "pictures":
-            make_pictures(options.work)
-        elif stage == "train":
-            train(options.work, options.steps)
-        elif stage == "save":
-            save(options.work, options.out)
-        else:
-            result = check(options.out)
-            (options.out / "check.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-            print(json.dumps(result))
-
+STAGES: stages.Stages = {
+    "pictures": lambda options: make_pictures(options.work),
+    "train": lambda options: train(options.work, options.steps),
+    "save": lambda options: save(options.work, options.out),
+    "check": lambda options: report(options.out),
+}
 
 if __name__ == "__main__":
-    main()
+    stages.main("toy.tagger", STAGES, STEPS, MODEL_FOLDER)

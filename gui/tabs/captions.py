@@ -50,6 +50,7 @@ def wire(window: Window, page: gr.Blocks) -> None:
     gr.on(inputs_of(form), room.typed, form.fields, room.outputs - form.fields, trigger_mode="always_last", **QUIET)
     parts["desk"].choose(room.act, form.fields, room.answers, **QUIET)
     parts["desk"].keep(room.typed, form.fields, room.outputs - form.fields, **QUIET)  # captions were written
+    parts["pictures"].input(lambda: room.fill(), None, room.outputs, **QUIET)  # where no folder was chosen yet
     parts["pictures"].keep(use(room, window), None, room.outputs | {window.tabs}, **QUIET)
 
 
