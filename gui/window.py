@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui.drafts import Drafts
+from gui.editing import Editing
 from gui.histories import Histories
 from gui.preparation import Preparing
 from gui.runs import Runs
@@ -38,3 +39,4 @@ class Window:
         self.thumbnails = Thumbnails(self.home / "cache" / "thumbnails")
         self.preparing = Preparing()
         self.works = Works()
+        self.editing = Editing(self.home / "cache" / "albums")

@@ -1,0 +1,236 @@
+"""The folders that the tag editor has open: each opened once, whoever looks at it, and what its filter line may ask.
+
+All pages share one `Album` of a folder, so two browsers that write the same caption meet there. A page names a folder
+by the key that opening it gave: after a restart the keys are others, and the page opens the folder anew instead of
+mistaking one picture's number for another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from dataset import tokens
+from dataset.editor import filter
+from dataset.editor.album import Album
+
+KEPT = 3  # folders
+PATIENCE = 1.5  # seconds between two looks at the disk, however many pages ask
+
+
+class Editing:
+    """The open folders, the last ones that were looked at. `cache`: where what is slow to find out is kept."""
+
+    def __init__(self, cache: Path):
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._open: OrderedDict[str, Opened] = OrderedDict()  # by key
+
+    def open(self, root: str, extension: str = ".txt", separator: str = ",") -> Opened:
+        """The folder, opened if it isn't yet. Raises OSError where it can't be read."""
+        path = os.path.realpath(os.path.expanduser(root))
+        if not os.path.isdir(path):
+            raise NotADirectoryError(f"There is no folder {root}.")
+        settings = (path, extension, separator)
+        with self._opening[path]:  # a second page waits for the first instead of reading all of it too
+            with self._lock:
+                known = next((one for one in self._open.values() if one.settings == settings), None)
+            found = known or Opened(settings, Album(Path(path), extension, separator, self._cache))
+            with self._lock:
+                self._open[found.key] = found
+                self._open.move_to_end(found.key)
+                old = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - KEPT)]
+        for one in old:
+            one.album.close()
+        return found
+
+    def find(self, key: str) -> Opened | None:
+        with self._lock:
+            if key in self._open:
+                self._open.move_to_end(key)
+            return self._open.get(key)
+
+    def changed(self, root: Path) -> None:
+        """Somebody else in this window has changed captions there: look at the next question."""
+        with self._lock:
+            for one in self._open.values():
+                if one.root == root or root in one.root.parents or one.root in root.parents:
+                    one.stale()
+
+
+class Opened:
+    """A folder and what was found out about it."""
+
+    def __init__(self, settings: tuple[str, str, str], album: Album):
+        self.key = secrets.token_urlsafe(9)
+        self.settings = settings
+        self.album = album
+        self.root = Path(settings[0])
+        self.separator = settings[2]
+        self.trigger = ""
+        self.scored: Callable[[Sequence[Path], str], Mapping[Path, float]] = lambda paths, tag: {}
+        self._lock = threading.Lock()
+        self._looked = time.monotonic()
+        self._counts: dict[str, int] = {}  # caption -> its tokens
+        self._digests: dict[tuple[str, int, int], str] = {}
+        self._numbers: dict[str, int] = {}  # id of a picture -> its number
+        self._numbered = -1
+
+    def stale(self) -> None:
+        self._looked = 0.0
+
+    def refresh(self, now: bool = False) -> None:
+        """Look at the disk again, unless that was done a moment ago."""
+        with self._lock:
+            if not now and time.monotonic() - self._looked < PATIENCE:
+                return
+            self.album.refresh()
+            self._looked = time.monotonic()  # after it: on a slow disk looking takes longer than the pause
+
+    def number_of(self, picture: str, id_of: Callable[[Path], str]) -> int | None:
+        """The number of a picture, by the id that the page knows it by."""
+        with self._lock:
+            if self._numbered != len(self.album.entries):
+                self._numbers = {id_of(entry.path): number for number, entry in enumerate(self.album.entries)}
+                self._numbered = len(self.album.entries)
+            return self._numbers.get(picture)
+
+    def changed_since(self, revision: int) -> list[int]:
+        return [number for number, entry in enumerate(self.album.entries) if entry.revision > revision]
+
+    def let_through(self, line: str) -> list[int]:
+        """The numbers of the pictures that a filter line lets through. Raises FilterError."""
+        facts = Facts(self)
+        return [number for number in filter.parse(line).apply(facts) if not facts.entries[number].gone]
+
+    def tokens_of(self, text: str) -> int:
+        count = self._counts.get(text)
+        if count is None:
+            count = self._counts[text] = tokens.count(text)
+        return count
+
+    def digest(self, path: Path, about: os.stat_result) -> str:
+        """Of a file's bytes, read once; "" for a file that can't be read."""
+        key = (os.fsdecode(path), about.st_mtime_ns, about.st_size)
+        if key not in self._digests:
+            try:
+                with path.open("rb") as file:
+                    self._digests[key] = hashlib.file_digest(file, "blake2b").hexdigest()
+            except OSError:
+                return ""
+        return self._digests[key]
+
+
+class Facts:
+    """What a filter line may ask, as it is at one moment (`dataset.editor.filter.Facts`)."""
+
+    def __init__(self, opened: Opened):
+        view = opened.album.view
+        self.entries, self.index, self.trigger = view.entries, view.index, opened.trigger
+        self._opened = opened
+
+    def tokens(self, number: int) -> int:
+        return self._opened.tokens_of(self.entries[number].text)
+
+    def scores(self, tag: str) -> dict[int, float]:
+        numbers = {entry.path: number for number, entry in enumerate(self.entries)}
+        return {numbers[path]: score for path, score in self._opened.scored(list(numbers), tag).items()}
+
+    def duplicates(self) -> list[list[int]]:
+        """Pictures whose files are the same to the byte. Nearly equal ones are for the doctor: that takes minutes."""
+        sizes: defaultdict[int, list[tuple[int, os.stat_result]]] = defaultdict(list)
+        for number, entry in enumerate(self.entries):
+            try:
+                about = entry.path.stat()
+            except OSError:  # taken away meanwhile
+                continue
+            sizes[about.st_size].append((number, about))
+        same: defaultdict[str, list[int]] = defaultdict(list)
+        for group in sizes.values():
+            for number, about in group if len(group) > 1 else ():
+                same[self._opened.digest(self.entries[number].path, about)].append(number)
+        return [group for digest, group in same.items() if digest and len(group) > 1]
+
+
+class Reader:
+    """How much of a caption a text encoder reads."""
+
+    def __init__(self, name: str, label: str, encoder: str, limit: int):
+        self.name, self.label, self.encoder, self.limit = name, label, encoder, limit
+
+    def exact(self) -> bool:
+        return self.encoder == "clip" and tokens.exact()
+
+    @cached_property
+    def count(self) -> Callable[[str], int]:
+        return tokens.counter(self.encoder)
+
+    def cut(self, text: str) -> int | None:
+        """The character at which the words begin that aren't read; None: all are."""
+        if self.encoder == "clip":
+            rest = tokens.split(text, self.limit)[1]
+            return _place(text, len(tokens.composed(text)) - len(rest)) if rest else None
+        if self.count(text) <= self.limit:
+            return None
+        low, high = 0, len(text)  # the longest beginning that is read
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.count(text[:middle]) <= self.limit else (low, middle - 1)
+        return text.rfind(" ", 0, low) + 1 or low
+
+
+READERS = [
+    Reader("clip-75", "CLIP, 75 tokens", "clip", 75),
+    Reader("clip-150", "CLIP, 150 tokens", "clip", 150),
+    Reader("clip-225", "CLIP, 225 tokens", "clip", 225),
+    Reader("t5-256", "T5, 256 tokens", "t5", 256),
+    Reader("t5-512", "T5, 512 tokens", "t5", 512),
+]
+
+
+def reader(name: str) -> Reader:
+    return next((one for one in READERS if one.name == name), READERS[0])
+
+
+def _place(text: str, composed: int) -> int:
+    """A place in a text, from the place in its composed form: what is typed may have accents as signs of their own."""
+    if len(tokens.composed(text)) == len(text):
+        return composed
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if len(tokens.composed(text[:middle])) < composed else (low, middle)
+    return low
+
+
+def units(text: str, place: int) -> int:
+    """A place in a text as JavaScript counts: letters beyond the first 65,536 are two."""
+    return len(text[:place].encode("utf-16-le", "surrogatepass")) // 2
+
+
+def from_units(text: str, place: int) -> int:
+    """The other way round."""
+    return len(text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, place)].decode("utf-16-le", "ignore"))
+
+
+def first_cut(text: str, tags: Iterable[str], cut: int | None) -> int | None:
+    """The number of the first tag that isn't read whole."""
+    if cut is None:
+        return None
+    at = 0
+    for number, tag in enumerate(tags):
+        start = text.find(tag, at)
+        if start < 0:
+            return None
+        at = start + len(tag)
+        if at > cut:
+            return number
+    return None
