@@ -1,7 +1,7 @@
 """Making a captioning job and following it: what the window's Run button and `launch.py caption` have in common.
 
 python launch.py caption FOLDER [FOLDER ...] [--captioner NAME[,NAME]] [--mode missing|append|prepend|overwrite]
-[--dry-run] [--job DIR] [--section.field VALUE ...], or caption FOLDER --history | --undo | --redo
+[--dry-run] [--config FILE.toml] [--job DIR] [--section.field VALUE ...], or caption FOLDER --history | --undo | --redo
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="launch.py caption", description="Describe the pictures of a folder.", allow_abbrev=False
     )
-    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders with pictures")
+    parser.add_argument("folders", nargs="*", metavar="FOLDER", help="folders with pictures")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings, complete or partial; such as an "
+                        "earlier run's config.toml. Folders and options given here count before it")
     parser.add_argument("--captioner", action="append", metavar="NAME[,NAME]", default=[],
                         help=f"who describes them: {', '.join(captioners())}")
     parser.add_argument("--mode", metavar="MODE", help="missing, append, prepend or overwrite (write.mode)")
@@ -126,7 +128,7 @@ def main(arguments: list[str]) -> int:
         flags.add_flags(parser, CaptionConfig)
         options, given = flags.parse(parser, CaptionConfig, arguments)
         if options.past:
-            return look_back(options.past, options.folders)
+            return look_back(options.past, options.folders or settings_of(options, given).source.folders)
         job = prepared(settings_of(options, given), options.job)
         code = jobs.follow.follow(job, "stopping after these pictures; what was written stays, and can be undone")
     except (SettingsError, JobError, JournalError) as error:
@@ -138,8 +140,11 @@ def main(arguments: list[str]) -> int:
 
 def settings_of(options: argparse.Namespace, given: dict[str, Any]) -> Captioning:
     """What the short options and the flags say together. Raises SettingsError."""
+    file = toml.loads(CaptionConfig, toml.text_of(options.config)) if options.config else {}
     values = flags.flat(given)
-    values["source.folders"] = [*options.folders, *values.get("source.folders", [])]
+    if options.folders:
+        values["source.folders"] = [*options.folders, *values.get("source.folders", [])]
+    values = flags.flat(file) | values
     if options.captioner:
         values["captioners"] = [name for several in options.captioner for name in several.split(",") if name]
     if options.mode:

@@ -62,6 +62,19 @@ def test_the_verb_describes_a_folder_and_takes_it_back(described, capsys):
     assert command.main([str(described), "--redo"]) == 0 and captions(described) == AFTER
 
 
+def test_settings_come_from_a_file_and_options_count_before_it(described, tmp_path, capsys):
+    other = paint(tmp_path / "other", ["red"])
+    file = tmp_path / "settings.toml"
+    file.write_text(toml.dumps(config(other, trigger="abc")))
+    assert command.main(["--config", str(file), str(described), "--trigger", "sks"]) == 0
+    assert captions(described) == AFTER and captions(other) == []
+    assert command.main(["--config", str(file), "--write.mode", "overwrite"]) in (0, 1)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["failed"] == 1  # it has no existing caption: the folder was the file's
+    assert command.main(["--config", str(tmp_path / "none.toml")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
 def test_undo_keeps_and_names_what_was_changed_since(described, capsys):
     command.main([str(described), "--captioner", "existing", "--mode", "append", "--trigger", "sks"])
     (described / "01_green.txt").write_text("by hand since\n")
