@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-FINAL = ("finished", "failed", "stopped")  # a job's last word
+FINAL = ("finished", "failed", "stopped", "paused")  # a job's last word
 FIRST_LOOK = 64 * 1024  # bytes of a log that a newly opened window shows
 AT_ONCE = 256 * 1024
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")

@@ -16,7 +16,7 @@ from jobs.events import FINAL, last_event
 from jobs.files import REPOSITORY, read_json, replace
 from jobs.process import JobError, has_process, is_running
 
-State = Literal["queued", "running", "finished", "failed", "stopped", "interrupted"]
+State = Literal["queued", "running", "finished", "failed", "stopped", "paused", "interrupted"]
 
 
 def home() -> Path:

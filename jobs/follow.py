@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -26,10 +27,10 @@ def at(place: Path) -> Job | None:
 
 
 def follow(job: Job, stopping: str) -> int:
-    """Start the job, unless it runs or is done, and tell what happens until it ends. Ctrl+C asks it to stop, and
-    `stopping` tells what that means.
+    """Start the job, unless it runs or is done, and tell what happens until it ends. Ctrl+C and SIGTERM (a container
+    that is shut down) ask it to stop, and `stopping` tells what that means; one that does not answer is ended.
 
-    Returns the exit code: 0 when it finished or was stopped, 1 when it failed.
+    Returns the exit code: 0 when it finished, was stopped or was paused, 1 when it failed.
     """
     if not folder.something_left(job):
         print(f"{job.folder} is finished already", flush=True)
@@ -38,22 +39,35 @@ def follow(job: Job, stopping: str) -> int:
     if job.state() != "running":
         begin(job)
     print(f"job: {job.folder}", flush=True)
-    while True:
-        try:
-            running = job.state() == "running"
-            log = echo(job, log)
-            if not running:
-                break
-            time.sleep(0.3)
-        except KeyboardInterrupt:
-            print(f"\n{stopping}", flush=True)
-            requests.ask(job.folder, "stop")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        watch(job, log, stopping)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if job.state() == "interrupted":
         EventWriter(job.events_path).write("failed", **verdict(1, job.log_path))
     last = job.last_event
     if last["kind"] == "failed":
         print(f"\n{last['cause']}\n{last['fix']}", file=sys.stderr, flush=True)
-    return 0 if last["kind"] in ("finished", "stopped") else 1
+    return 0 if last["kind"] in ("finished", "stopped", "paused") else 1
+
+
+def watch(job: Job, log: int, stopping: str) -> None:
+    """Tell what the log says, from an offset on, until the job ends."""
+    while True:
+        try:
+            running = job.state() == "running"
+            log = echo(job, log)
+            if not running:
+                return
+            if requests.ignored(job.folder):
+                print("It does not answer, and is ended at once; what was saved before stays.", flush=True)
+                process.kill(job, hung=True)
+            time.sleep(0.3)
+        except KeyboardInterrupt:
+            requests.ask(job.folder, "stop")
+            grace = (requests.patience_ends(job.folder) or time.time()) - time.time()
+            print(f"\n{stopping}; if it does not answer within {grace:.0f} s, it is ended at once", flush=True)
 
 
 def begin(job: Job) -> None:

@@ -106,8 +106,9 @@ def processes(folder: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _has_mark(process, mark)]
 
 
-def kill(job: Job) -> None:
-    """Stop a job's whole process tree at once, without a save. Nothing happens where none of it lives."""
+def kill(job: Job, hung: bool = False) -> None:
+    """Stop a job's whole process tree at once, without a save. Nothing happens where none of it lives. `hung`: because
+    it did not answer when it was asked to end."""
     found = processes(job.folder)
     if not found:
         return
@@ -122,7 +123,7 @@ def kill(job: Job) -> None:
         found = processes(job.folder)
     last = last_event(job.events_path)
     if not found and (last is None or last["kind"] not in FINAL):
-        EventWriter(job.events_path).write("stopped", killed=True)
+        EventWriter(job.events_path).write("stopped", killed=True, hung=hung)
 
 
 def was_killed(folder: Path) -> bool:

@@ -16,8 +16,8 @@ from jobs.events import FINAL, EventWriter, read_events
 from jobs.files import read_json, replace
 from jobs.folder import Job, home, jobs, something_left
 from jobs.lock import locked
-from jobs.process import JobError, detached, is_running, job_environment, spawn, was_killed
-from jobs.requests import take
+from jobs.process import JobError, detached, is_running, job_environment, kill, spawn, was_killed
+from jobs.requests import ignored, take
 from jobs.verdict import verdict
 
 PAUSE = 0.5  # seconds between two looks at what runs
@@ -104,8 +104,10 @@ def work(job: Job) -> None:
         fix = "Check that the program's environment is complete with `python launch.py doctor`, then press Resume."
         EventWriter(job.events_path).write("failed", cause=f"It could not be started: {error}", fix=fix, traceback="")
         return
-    code = process.wait()
-    while is_running(job.folder):  # the launcher was killed, and what it launched was not
+    # The launcher may be killed, and what it launched be not.
+    while (code := process.poll()) is None or is_running(job.folder):
+        if ignored(job.folder):
+            kill(job, hung=True)
         time.sleep(PAUSE)
     said = read_events(job.events_path, events_start)[0]  # its last word may not be the last any more: resumed at once
     if job.folder.exists() and not was_killed(job.folder) and not any(event["kind"] in FINAL for event in said):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from jobs.failures import worked
+from jobs.requests import signals_ask_to_stop
 from trainer.failures import explain
 
 
@@ -17,9 +18,10 @@ def main(argv: list[str]) -> int:
 
 
 def work(folder: Path) -> None:
-    from trainer.loop import train  # heavy: an error of its import is told like any other
+    with signals_ask_to_stop(folder):
+        from trainer.loop import train  # heavy: an error of its import is told like any other
 
-    train(folder)
+        train(folder)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@ anything."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from dataset import turns
 from dataset.buckets import Crop
@@ -55,6 +56,17 @@ class Batches:
         epoch, turn = divmod(step, self._plan.steps_per_epoch)
         window = self._plan.accumulation * self._plan.processes
         return sum(map(len, self._epoch(epoch)[turn * window : (turn + 1) * window]))
+
+    @cached_property
+    def seen(self) -> str:
+        """A hash of all that a run sees of its data set: names, sizes, crops, repeats and captions, wherever the
+        folders lie."""
+        total = hashlib.blake2b(digest_size=20)
+        for entry in self._entries:
+            item = self._items[entry.item]
+            one = (item.path.name, item.path.stat().st_size, entry.crop, entry.repeats, item.caption)
+            total.update(repr(one).encode("utf-8", "surrogatepass"))
+        return total.hexdigest()
 
     def distinct(self) -> list[Sample]:
         """Every entry once, unflipped, with its whole caption: what can be encoded beforehand."""

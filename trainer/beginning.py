@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import diffusers
 import torch
@@ -12,14 +13,18 @@ from torch import nn
 
 from jobs.folder import home
 from settings.errors import SettingsError
+from trainer import continuing, state
 from trainer.batches import Batches
 from trainer.cache import Captions, Latents, Store, both_ways
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
-from trainer.lora import inject
+from trainer.lora import file, inject
+from trainer.lora.keys import LoraError
 from trainer.models import fitting
+from trainer.plan import Plan
 from trainer.report import Report
+from trainer.state import State
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
 
@@ -66,6 +71,59 @@ def better_than_bf16(device: torch.device) -> str:
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return "set mixed precision to fp16"
     return ""
+
+
+def earlier(folder: Path, config: TrainSettings, planned: Plan, batches: Batches, report: Report) -> State | None:
+    """The state to go on from, if there is one. Raises SettingsError, before anything is loaded, where the settings
+    have changed so that it would be another run."""
+    saved = state.load(folder / "state", report.warning)
+    if saved is None:
+        return None
+    was = saved.position
+    steps = was.get("total_steps", planned.total_steps)
+    same_pictures = was.get("pictures", batches.seen) == batches.seen
+    changed = continuing.another_run(continuing.as_saved(saved.config), config) if saved.config else {}
+    if same_pictures:
+        changed |= continuing.shorter(steps, planned.total_steps)
+    continuing.refuse(changed, str(folder))
+    if same_pictures and planned.total_steps > steps:
+        report.warning(
+            f"extended from {steps} to {planned.total_steps} steps: from step {was['step'] + 1} on the learning rate "
+            "is that of the longer run"
+        )
+    if was["steps_per_epoch"] != planned.steps_per_epoch or not same_pictures:
+        report.warning(
+            "the pictures have changed since this state was saved, or their captions: an epoch had "
+            f"{was['steps_per_epoch']} steps and has now {planned.steps_per_epoch}. It goes on, and is not the run "
+            "that it would have been"
+        )
+    return saved
+
+
+def start_from(source: Path, family: Family, trained: dict[str, nn.Module], report: Report) -> None:
+    """Lay the weights of a LoRA file, or of a run's folder, into the adapters. Raises SettingsError if they don't
+    fit."""
+    try:
+        if source.is_dir() and (saved := state.load(source / "state", report.warning)):
+            inject.load_state(trained, saved.adapters)
+            return
+        source = newest_lora(source) if (source / "job.json").exists() else source
+        applied = file.apply(trained, file.load(source), family.naming)
+    except LoraError as error:
+        raise SettingsError({"lora.weights": str(error)}) from error
+    if applied.untouched or applied.unused:
+        report.warning(
+            f"lora.weights: {len(applied.loaded)} layers start from {source.name}; {len(applied.untouched)} that learn "
+            f"are not in it and {len(applied.unused)} of it don't learn here"
+        )
+
+
+def newest_lora(job: Path) -> Path:
+    """The last LoRA file of a run that has no state any more."""
+    found = [*job.glob("*.safetensors"), *(job / "checkpoints").glob("*.safetensors")]
+    if not found:
+        raise LoraError(f"nothing is saved in {job} yet")
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
 def encode(

@@ -62,6 +62,7 @@ def with_absolute_paths(config: TrainSettings) -> TrainSettings:
     """Paths as they were meant where they were typed: from the current folder, else from the program's."""
     values = config.model_dump()
     model, dataset, save = values["model"], values["dataset"], values["save"]
+    values["lora"]["weights"] = str(located(values["lora"]["weights"]) or values["lora"]["weights"])
     for name in ("base", "vae"):
         model[name] = str(located(model[name]) or model[name])
     for entry in dataset["folders"]:

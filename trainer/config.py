@@ -97,6 +97,10 @@ class TextEncoderLora(Section):
 class LoraSettings(Section):
     """What is trained: small updates beside the layers of the frozen base model (LoRA, arXiv 2106.09685)."""
 
+    weights: Annotated[str, Ui("Start from", kind="file", kohya="network_weights")] = ""
+    """A LoRA file, or the folder of an earlier run, to train on from as a new run. Ranks and layers must be the same.
+    Empty: from nothing."""
+
     denoiser: DenoiserLora = DenoiserLora()
     text_encoder: TextEncoderLora = TextEncoderLora()
 

@@ -24,7 +24,10 @@ def _judge(error: BaseException) -> Judgement | None:
             "Cheapest first: batch size 1 with more accumulation; gradient checkpointing; a smaller resolution."
         )
     if isinstance(error, FloatingPointError):
-        return said[:1].upper() + said[1:] + ".", "A lower learning rate, clipping at 1 and bf16 instead of fp16 help."
+        return said[:1].upper() + said[1:] + ".", (
+            "Resume would come to the same. Train on from what was saved as a new run (lora.weights) with a lower "
+            "learning rate; clipping at 1 and bf16 instead of fp16 help too."
+        )
     return _of_the_hub(kind)
 
 

@@ -1,14 +1,14 @@
 """A training run from start to end. Read it top to bottom: this is the recipe, the other files are the ingredients.
 
-The job is a folder: config.toml is read from it, events.jsonl and log.txt are written to it, and wishes (stop, save,
-sample) are looked for in it once a step. The same folder started again goes on from its newest state.
+The job is a folder: config.toml is read from it, events.jsonl and log.txt are written to it, and wishes (stop, pause,
+save, sample) are looked for in it once a step. The same folder started again goes on from its newest state, and learns
+bit for bit what it would have learnt: every random number follows from the seed and the step.
 """
 
 from __future__ import annotations
 
-import signal
 import time
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,43 +17,40 @@ from accelerate import PartialState
 from torch import nn
 
 from dataset.scan import Dataset, scan
-from dataset.turns import lay_out, seed_of
+from dataset.turns import lay_out
 from jobs import requests
 from jobs.folder import Job
 from settings import toml
-from trainer import optim, state
+from trainer import disk, optim, state
 from trainer.batches import Batches, Sample
-from trainer.beginning import DTYPES, attach, encode, load_family, where_to_train
+from trainer.beginning import DTYPES, attach, earlier, encode, load_family, start_from, where_to_train
 from trainer.cache import Captions, Latents
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.lora import inject
-from trainer.objective import Objective, errors
+from trainer.objective import Objective, errors, only_from
 from trainer.output import Output
 from trainer.plan import Plan, plan
 from trainer.preview import Preview
 from trainer.report import Report, Stopped
 
-GIVE_UP = 20  # steps without a finite gradient in a row
+GIVE_UP = 20  # steps in a row without a finite loss and gradient
 
 
 def train(folder: Path) -> None:
-    """Train the job in `folder` to its end or until it is asked to stop. Raises what trainer.failures explains."""
+    """Train the job in `folder` to its end or until it is asked to end. Raises what trainer.failures explains."""
     config = toml.read(TrainSettings, folder / "config.toml")
     dataset = scan(config.dataset.folders, config.dataset.caption_extension)
     planned = plan(config, dataset)
     place = where_to_train(config)
     report = Report(Job(folder), config, planned, place)
-    with stopping_on_signals(folder):
-        try:
-            run, preview, output = begin(folder, config, dataset, planned, place, report)
-        except Stopped:
-            return report.stopped(None, state.last_step(folder / "state"))
-        finished = steps(run, folder, preview, output, report)
+    try:
+        run, preview, output = begin(folder, config, dataset, planned, place, report)
+    except Stopped as stopped:
+        return report.ended(stopped.wish, state.last_step(folder / "state"))
+    wish = steps(run, folder, preview, output, report)
     if place.is_main_process:
-        run.save_state(folder / "state")
-        lora = output.final(run.adapters, run.alphas, run.step, finished)
-        report.finished(lora, run.step) if finished else report.stopped(lora, run.step)
+        last_words(run, folder, output, report, wish)
     place.wait_for_everyone()
 
 
@@ -61,40 +58,63 @@ def begin(
     folder: Path, config: TrainSettings, dataset: Dataset, planned: Plan, place: PartialState, report: Report
 ) -> tuple[Run, Preview, Output]:
     """Everything up to the first step. Raises Stopped when someone does not want to wait for it."""
-    family, parts = load_family(config, report)
     batches = Batches(config, planned, lay_out(config.dataset, dataset.items), dataset.items)
+    saved = earlier(folder, config, planned, batches, report)
+    family, parts = load_family(config, report)
     latents, captions = encode(config, family, parts, batches, place, report)
-    run = Run(config, planned, place, family, parts, batches, latents, captions)
+    run = Run(config, planned, place, family, parts, batches, latents, captions, report.warning)
     preview = Preview(config, family, parts, captions, run.precision)
     output = Output(folder, config, family, planned, dataset)
     if place.is_main_process:
         output.sweep()
-    run.restore(folder / "state", report)
+        weights = sum(tensor.nbytes for tensor in run.adapters.values())
+        disk.before_the_start(folder, config, planned, weights, report)
+    if saved:
+        run.restore(saved)
+        report.recall(saved.position.get("losses", []))
+    elif config.lora.weights:
+        start_from(Path(config.lora.weights).expanduser(), family, run.trained, report)
     report.started(run.step, place.device)
     return run, preview, output
 
 
-def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Report) -> bool:
-    """Step by step to the end (True) or until someone asks to stop (False)."""
+def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Report) -> str:
+    """Step by step to the end: "", or until there is a wish to "stop" or to "pause"."""
     main, saved = run.place.is_main_process, time.monotonic()
-    if run.step == 0 and 0 in run.plan.samples and main:
-        report.samples(0, preview.draw(0, folder / "samples"))
+    if main and preview.is_due(run.plan.samples, run.step, folder / "samples"):
+        report.samples(run.step, preview.draw(run.step, folder / "samples"))
     while run.step < run.plan.total_steps:
         wishes = shared_wishes(folder, run.place)
-        if "stop" in wishes:
-            return False
+        if wish := requests.ending(wishes):
+            return wish
         report.step(run.one_step())
         if not main:
             continue
+        checkpoint = run.step in run.plan.saves or "save" in wishes
+        autosave = run.config.save.autosave_minutes * 60
+        if checkpoint or (autosave and time.monotonic() - saved > autosave):
+            with disk.full_is_a_warning(report):
+                run.save_state(folder / "state", report.recent)
+                if checkpoint:
+                    report.checkpoint(run.step, output.checkpoint(run.adapters, run.alphas, run.step))
+            saved = time.monotonic()
+        # After the state is safe: drawing takes long, and what is not drawn now a resumed run draws.
         if run.step in run.plan.samples or "sample" in wishes:
             report.samples(run.step, preview.draw(run.step, folder / "samples"))
-        if run.step in run.plan.saves or "save" in wishes:
-            report.checkpoint(run.step, output.checkpoint(run.adapters, run.alphas, run.step))
-        autosave = run.config.save.autosave_minutes * 60
-        if run.step in run.plan.saves or "save" in wishes or (autosave and time.monotonic() - saved > autosave):
-            run.save_state(folder / "state")
-            saved = time.monotonic()
-    return True
+    return ""
+
+
+def last_words(run: Run, folder: Path, output: Output, report: Report, wish: str) -> None:
+    """The last state and the LoRA; of a paused run only the state, since it goes on."""
+    if wish:
+        run.save_state(folder / "state", report.recent)
+    else:
+        with disk.full_is_a_warning(report):  # the LoRA is smaller, and matters more
+            run.save_state(folder / "state", report.recent)
+    if wish == "pause":
+        return report.paused(run.step)
+    lora = output.final(run.adapters, run.alphas, run.step, finished=not wish)
+    report.ended(wish, run.step, lora) if wish else report.finished(lora, run.step)
 
 
 @dataclass
@@ -109,6 +129,7 @@ class Run:
     batches: Batches
     latents: Latents
     captions: Captions
+    warn: Callable[[str], None]
 
     def __post_init__(self) -> None:
         config, family, place = self.config, self.family, self.place
@@ -134,12 +155,15 @@ class Run:
     def one_step(self) -> dict[str, float]:
         """Forward and backward over the step's batches, clip, update. Returns what a report says of it."""
         optim.set_learning_rates(self.optimizer, self.rate(self.step))
+        batches = self.batches.of_step(self.step, self.place.process_index)
         loss = torch.zeros((), device=self.place.device)
-        for turn, samples in enumerate(self.batches.of_step(self.step, self.place.process_index)):
+        for turn, samples in enumerate(batches):
             part = self.loss(samples, turn)
             self.scaler.scale(part).backward()
             loss += part.detach()
         loss, norm = self.update(loss)
+        self.step += 1
+        self.count(loss, norm, batches)
         values = {
             "step": self.step,
             "epoch": self.step / self.plan.steps_per_epoch,
@@ -151,67 +175,81 @@ class Run:
 
     def loss(self, samples: list[Sample], turn: int) -> torch.Tensor:
         """This batch's share of the step's loss: weighted errors, over all pictures that the step sees anywhere."""
-        device = self.place.device
+        device, seed = self.place.device, self.config.run.seed
         mean, std = self.latents.of(samples)
         places = [sample.place for sample in samples]
-        draws = self.objective.draws(self.config.run.seed, self.step, places, mean.shape[1:])
-        torch.manual_seed(seed_of(self.config.run.seed, self.step, turn, self.place.process_index, "dropout"))
+        draws = self.objective.draws(seed, self.step, places, mean.shape[1:])
         clean = (mean + std * draws.posterior).to(device)
         noise, timesteps = draws.noise.to(device), draws.timesteps.to(device)
         noisy = self.objective.noised(clean, noise, timesteps)
         # On the CPU, and before the forward pass: a number asked of the device later would wait for all of it.
         weights = self.objective.weights(draws.timesteps) * torch.tensor([sample.weight for sample in samples])
         weights = weights.to(device)
-        with self.precision():
+        with self.precision(), only_from(device, seed, self.step, turn, self.place.process_index, "dropout"):
             text = {name: tensor.to(device) for name, tensor in self.captions.of([s.caption for s in samples]).items()}
             prediction = self.family.predict(noisy.to(self.dtype), timesteps, text)
         error = errors(prediction, self.objective.target(clean, noise, timesteps))
         return (weights * error).sum() / self.batches.size_of_step(self.step)
 
     def update(self, loss: torch.Tensor) -> tuple[float, float]:
-        """Add up over processes, clip, and move the weights, unless the gradient is no number: then the step is
-        skipped."""
+        """Add up over processes, clip, and move the weights, unless loss or gradient is no number: then they stay."""
         self.scaler.unscale_(self.optimizer)
         if self.place.num_processes > 1:
             add_up([weight.grad for weight in self.parameters] + [loss])
         limit = self.config.optimizer.max_grad_norm or float("inf")
-        norm = nn.utils.clip_grad_norm_(self.parameters, limit).item()
-        usable = norm - norm == 0  # neither infinite nor NaN
-        if usable:
+        loss, norm = loss.item(), nn.utils.clip_grad_norm_(self.parameters, limit).item()
+        if is_number(loss) and is_number(norm):
             self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        self.skipped += not usable
-        self.skipped_in_a_row = 0 if usable else self.skipped_in_a_row + 1
-        self.step += 1
+        return loss, norm
+
+    def count(self, loss: float, norm: float, batches: list[list[Sample]]) -> None:
+        """Count the step if it was skipped; say which pictures it was, and give up after too many."""
+        if is_number(loss) and is_number(norm):
+            self.skipped_in_a_row = 0
+            return
+        self.skipped += 1
+        self.skipped_in_a_row += 1
+        names = ", ".join(dict.fromkeys(sample.item.path.name for samples in batches for sample in samples))
         if self.skipped_in_a_row >= GIVE_UP:
             raise FloatingPointError(
-                f"the loss was no number for {GIVE_UP} steps, up to step {self.step}; "
-                "the last checkpoint is from before that"
+                f"the loss or its gradient was no number for {self.skipped_in_a_row} steps, up to step {self.step} "
+                f"(with {names}); nothing was learnt from them, and what was saved before is whole"
             )
-        return loss.item(), norm
+        # In fp16 the scale of the loss is found by trying: gradients too large are a part of it.
+        if self.skipped_in_a_row == 1 and not (is_number(loss) and self.scaler.is_enabled()):
+            self.warn(f"step {self.step} was skipped: its loss or gradient was no number (with {names})")
 
     def precision(self):
         """Autocast to the chosen format; the adapters themselves stay float32."""
         return torch.autocast(self.place.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
-    def save_state(self, folder: Path) -> None:
-        position = {"step": self.step, "skipped": self.skipped, "steps_per_epoch": self.plan.steps_per_epoch}
-        state.save(folder, state.State(self.adapters, self.optimizer.state_dict(), self.scaler.state_dict(), position))
+    def save_state(self, folder: Path, losses: list[float]) -> None:
+        """Raises OSError where it does not fit, and FloatingPointError for weights from which nothing can go on."""
+        if not all(tensor.isfinite().all() for tensor in self.adapters.values()):
+            raise FloatingPointError(f"the weights are no numbers any more at step {self.step}; they are not saved")
+        position = {
+            "step": self.step,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "steps_per_epoch": self.plan.steps_per_epoch,
+            "total_steps": self.plan.total_steps,
+            "pictures": self.batches.seen,
+            "losses": losses,
+        }
+        optimizer = state.named(self.optimizer.state_dict(), list(self.adapters))
+        now = state.State(self.adapters, optimizer, self.scaler.state_dict(), position, toml.dumps(self.config))
+        disk.require(folder.parent, now.size)
+        state.save(folder, now)
 
-    def restore(self, folder: Path, report: Report) -> None:
-        """Go on from the newest whole state, if there is one."""
-        if (saved := state.load(folder, report.warning)) is None:
-            return
+    def restore(self, saved: state.State) -> None:
+        """Be where the run was when `saved` was written."""
         inject.load_state(self.trained, saved.adapters)
-        self.optimizer.load_state_dict(saved.optimizer)
+        self.optimizer.load_state_dict(state.numbered(saved.optimizer, list(self.adapters)))
         self.scaler.load_state_dict(saved.scaler)
         self.step, self.skipped = saved.position["step"], saved.position["skipped"]
-        if (before := saved.position["steps_per_epoch"]) != self.plan.steps_per_epoch:
-            report.warning(
-                f"the pictures have changed since the run began: an epoch had {before} steps and has now "
-                f"{self.plan.steps_per_epoch}. It goes on, and is not the run that it would have been"
-            )
+        self.skipped_in_a_row = saved.position.get("skipped_in_a_row", 0)
 
 
 def add_up(tensors: list[torch.Tensor]) -> None:
@@ -230,17 +268,6 @@ def shared_wishes(folder: Path, place: PartialState) -> set[str]:
     return found[0]
 
 
-@contextmanager
-def stopping_on_signals(folder: Path):
-    """SIGTERM and Ctrl+C finish the step, save and end well, like the Stop button; a second one ends at once."""
-
-    def ask(number: int, _frame) -> None:
-        requests.ask(folder, "stop")
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def is_number(value: float) -> bool:
+    """Neither infinite nor NaN."""
+    return value - value == 0

@@ -8,6 +8,8 @@ first timesteps.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,16 @@ from dataset.turns import seed_of
 
 def generator(*key: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(seed_of(*key))
+
+
+@contextmanager
+def only_from(device: torch.device, *key: int | str) -> Iterator[None]:
+    """Inside, what layers draw from torch's global generators (dropout has no other way) follows from `key` alone;
+    outside, those generators are as they were. A checkpointed layer that runs again in the backward pass draws the same
+    again: torch keeps the state that it began with."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed_of(*key))
+        yield
 
 
 @dataclass(frozen=True)

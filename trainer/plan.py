@@ -145,6 +145,8 @@ def wrong_folders(config: TrainSettings) -> dict[str, str]:
         found = located(vae)
         if found is None or not (found / "config.json").is_file():
             problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
+    if (weights := config.lora.weights) and not Path(weights).expanduser().exists():
+        problems["lora.weights"] = f"there is no {weights}: choose a LoRA file or the folder of a run"
     for name in ("folder", "logging_folder"):
         folder = Path(getattr(config.save, name)).expanduser().absolute()
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())

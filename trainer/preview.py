@@ -3,7 +3,7 @@ training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,9 +47,17 @@ class Preview:
                     words, negative = (self._captions.of([text]) for text in (prompt, preview.negative_prompt))
                     latents = self._family.draw(words, negative, how)
                 pixels = self._family.decode(latents)
-                path = folder / f"{step:08d}_{index:02d}.png"
-                Image.fromarray(pixels[0].numpy()).save(path, pnginfo=notes(prompt, preview.negative_prompt, how))
+                path = folder / picture(step, index)
+                part = path.with_suffix(".part")  # half a picture, of a killed process, would count as drawn
+                said = notes(prompt, preview.negative_prompt, how)
+                Image.fromarray(pixels[0].numpy()).save(part, format="png", pnginfo=said)
+                part.replace(path)
                 yield index, prompt, how.seed, path
+
+    def is_due(self, steps: Collection[int], step: int, folder: Path) -> bool:
+        """Whether `step` is one of those whose samples are planned, and some of them are not drawn yet."""
+        prompts = self._config.preview.prompts
+        return step in steps and not all((folder / picture(step, index)).is_file() for index in range(len(prompts)))
 
     def _how(self, index: int) -> Drawing:
         preview, side = self._config.preview, self._config.dataset.resolution
@@ -61,6 +69,10 @@ class Preview:
             preview.sampler,
             preview.seed + index,
         )
+
+
+def picture(step: int, index: int) -> str:
+    return f"{step:08d}_{index:02d}.png"
 
 
 def notes(prompt: str, negative: str, how: Drawing) -> PngInfo:

@@ -29,7 +29,11 @@ COUNT_SECONDS = 0.5  # between events of a phase that counts
 
 
 class Stopped(Exception):
-    """Someone asked to stop before there was a step to finish."""
+    """Someone asked to `wish` ("stop" or "pause") before there was a step to finish."""
+
+    def __init__(self, wish: str):
+        super().__init__(wish)
+        self.wish = wish
 
 
 class Report:
@@ -69,9 +73,10 @@ class Report:
 
         def count(done: int, total: int) -> None:
             self.phase(name, done, total)
-            if self._place.num_processes == 1 and "stop" in requests.waiting(self._job.folder):
+            wish = requests.ending(requests.waiting(self._job.folder))
+            if self._place.num_processes == 1 and wish:
                 requests.take(self._job.folder)
-                raise Stopped
+                raise Stopped(wish)
 
         return count
 
@@ -138,11 +143,22 @@ class Report:
                 flush=True,
             )
 
+    @property
+    def recent(self) -> list[float]:
+        """The losses that the average is made of; a resumed run goes on from them."""
+        return list(self._losses)
+
+    def recall(self, losses: Iterable[float]) -> None:
+        self._losses.extend(losses)
+
     def samples(self, step: int, drawn: Iterable[tuple[int, str, int, Path]]) -> None:
-        """Announces each picture as it is drawn. The time it takes does not count as training speed."""
+        """Announces each picture as it is drawn. The time it takes does not count as training speed. Whoever wants the
+        run to end need not wait for the rest of them: a resumed run draws it."""
         began = time.monotonic()
         for index, prompt, seed, path in drawn:
             self._events.write("sample", step=step, index=index, prompt=prompt, seed=seed, path=self._inside(path))
+            if requests.ending(requests.waiting(self._job.folder)):
+                break
         self._leave_out(began)
         print(f"samples of step {step} drawn in {time.monotonic() - began:.1f} s", flush=True)
 
@@ -160,7 +176,18 @@ class Report:
         print(f"stopped at step {step} of {self._plan.total_steps}; run it again to go on", flush=True)
         self._end("stopped", step=step, lora=str(lora) if lora else None)
 
+    def paused(self, step: int) -> None:
+        """Everything is saved and the device is free; nothing is said of a result, since there is none yet."""
+        print(f"paused at step {step} of {self._plan.total_steps}; run it again to go on", flush=True)
+        self._end("paused", step=step)
+
+    def ended(self, wish: str, step: int, lora: Path | None = None) -> None:
+        """What was wished was done."""
+        self.paused(step) if wish == "pause" else self.stopped(lora, step)
+
     def _end(self, kind: str, **values) -> None:
+        if not self._speaks:
+            return
         if self._board:
             self._board.close()
         self._events.write(kind, **values)

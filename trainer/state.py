@@ -1,9 +1,9 @@
-"""What a resumed run needs: adapters, optimiser, scaler and position, each by name, in one folder that is whole or
-absent.
+"""What a resumed run needs: adapters, optimiser, scaler, position and settings, each by name, in one folder that is
+whole or absent.
 
-A state is written into a folder beside it, its manifest of sizes and hashes last, synced, and renamed in one step;
-only then are older ones removed. So at every moment a state that loads is on disk, and the loader takes the newest
-whose manifest is true.
+A state is written into a folder beside it, its manifest of sizes and hashes last, synced, renamed in one step and read
+again; only then are older ones removed. So at every moment a state that loads is on disk, and the loader takes the
+newest whose manifest is true.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,26 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 MANIFEST = "manifest.json"
+PARTS = {"adapters.safetensors", "optimizer.pt", "position.json"}  # without these it is no state
+CONFIG = "config.toml"  # since the settings are kept, too
 KEPT = 2  # the one before stays, in case the disk damages the newest
 
 
 @dataclass
 class State:
-    """`adapters`: float32 by name. `optimizer`, `scaler`: their state_dicts. `position`: plain values such as the
-    step."""
+    """`adapters`: float32 by name. `optimizer`: its state_dict with names for numbers (`named`). `scaler`: its
+    state_dict. `position`: plain values such as the step. `config`: the settings as TOML, "" if they are not known."""
 
     adapters: dict[str, Tensor]
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     position: dict[str, Any]
+    config: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, nearly."""
+        return sum(tensor.nbytes for tensor in tensors([self.adapters, self.optimizer])) + 1_000_000
 
 
 def save(folder: Path, state: State) -> Path:
@@ -46,17 +54,7 @@ def save(folder: Path, state: State) -> Path:
     sweep(folder)
     aside.mkdir(parents=True)
     try:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in state.adapters.items()},
-            aside / "adapters.safetensors",
-        )
-        torch.save({"optimizer": state.optimizer, "scaler": state.scaler}, aside / "optimizer.pt")
-        (aside / "position.json").write_text(json.dumps(state.position), encoding="utf-8")
-        manifest = {file.name: [file.stat().st_size, sha256(file)] for file in sorted(aside.iterdir())}
-        for file in aside.iterdir():
-            sync(file)
-        (aside / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-        sync(aside / MANIFEST)
+        write(aside, state)
         if final.exists():  # damaged
             shutil.rmtree(final)
         os.replace(aside, final)
@@ -64,9 +62,38 @@ def save(folder: Path, state: State) -> Path:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    for old in saved(folder)[KEPT:]:
-        shutil.rmtree(old)
+    rotate(folder, final)
     return final
+
+
+def write(aside: Path, state: State) -> None:
+    """Everything, down to the disk itself, and the manifest last."""
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in state.adapters.items()},
+        aside / "adapters.safetensors",
+    )
+    torch.save({"optimizer": state.optimizer, "scaler": state.scaler}, aside / "optimizer.pt")
+    (aside / "position.json").write_text(json.dumps(state.position), encoding="utf-8")
+    (aside / CONFIG).write_text(state.config, encoding="utf-8", newline="\n")
+    manifest = {file.name: [file.stat().st_size, sha256(file)] for file in sorted(aside.iterdir())}
+    for file in aside.iterdir():
+        sync(file)
+    (aside / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    sync(aside / MANIFEST)
+    sync(aside)
+
+
+def rotate(folder: Path, newest: Path) -> None:
+    """Remove all but the newest whole states, once `newest` is known to be one of them. A damaged state does not count
+    as one that is kept."""
+    if not whole(newest):
+        raise OSError(f"{newest} is not what was written: the disk can't be trusted")
+    kept = 0
+    for path in saved(folder):
+        if path == newest or (kept < KEPT and whole(path)):
+            kept += 1
+        else:
+            shutil.rmtree(path)
 
 
 def load(folder: Path, say: Callable[[str], None]) -> State | None:
@@ -74,7 +101,7 @@ def load(folder: Path, say: Callable[[str], None]) -> State | None:
     over."""
     for path in saved(folder):
         if not whole(path):
-            say(f"{path.name} is damaged and was passed over")
+            say(f"the saved state {path.name} is damaged and was passed over")
             continue
         rest = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
         return State(
@@ -82,7 +109,10 @@ def load(folder: Path, say: Callable[[str], None]) -> State | None:
             rest["optimizer"],
             rest["scaler"],
             json.loads((path / "position.json").read_text(encoding="utf-8")),
+            (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).exists() else "",
         )
+    if saved(folder):
+        say("no saved state is whole: the run begins again at its first step")
     return None
 
 
@@ -99,11 +129,11 @@ def last_step(folder: Path) -> int:
 def whole(path: Path) -> bool:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        return all(
+        return PARTS <= manifest.keys() and all(
             (path / name).stat().st_size == size and sha256(path / name) == digest
             for name, (size, digest) in manifest.items()
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError):  # not there, no JSON, or JSON of another shape
         return False
 
 
@@ -111,6 +141,32 @@ def sweep(folder: Path) -> None:
     """Remove what an interrupted save has left."""
     for aside in folder.glob(".step-*"):
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def named(optimizer: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """An optimiser's state_dict with the parameters' names in place of their numbers, which follow from the order of a
+    model's layers."""
+    return _renamed(optimizer, dict(enumerate(names)))
+
+
+def numbered(optimizer: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The other way round, for the parameters as they are numbered now."""
+    return _renamed(optimizer, {name: number for number, name in enumerate(names)})
+
+
+def _renamed(optimizer: dict[str, Any], new: dict) -> dict[str, Any]:
+    slots = {new.get(key, key): slot for key, slot in optimizer["state"].items()}
+    groups = [group | {"params": [new.get(key, key) for key in group["params"]]} for group in optimizer["param_groups"]]
+    return optimizer | {"state": slots, "param_groups": groups}
+
+
+def tensors(tree: Any) -> Iterable[Tensor]:
+    """All tensors in dicts and lists."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, dict | list | tuple):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            yield from tensors(item)
 
 
 def sha256(path: Path) -> str:

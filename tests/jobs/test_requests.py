@@ -15,5 +15,5 @@ def test_a_wish_is_handed_out_once(tmp_path: Path) -> None:
 
 
 def test_only_known_wishes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="stop, save, sample"):
+    with pytest.raises(ValueError, match="stop, pause, save, sample"):
         ask(tmp_path, "../stop")

@@ -1,0 +1,63 @@
+"""Whether what a run will write fits onto the disk: asked before the first step and before each save, so that a full
+disk costs a warning and not the run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.state import KEPT
+
+if TYPE_CHECKING:
+    from trainer.config import TrainSettings
+    from trainer.plan import Plan
+    from trainer.report import Report
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+SPARE = 64_000_000  # bytes left to the log, the events and whatever else writes meanwhile
+OPTIMIZERS = {"adamw": 2, "adamw8bit": 2, "adafactor": 1, "prodigy": 4, "lion": 1}  # memory for each weight, in weights
+
+
+def require(folder: Path, size: int) -> None:
+    """Raise the system's own error for a full disk where `size` bytes more, and some to spare, would not fit."""
+    free = shutil.disk_usage(folder).free
+    if free < size + SPARE:
+        raise OSError(
+            errno.ENOSPC,
+            f"{os.strerror(errno.ENOSPC)}: {(size + SPARE) / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free",
+            str(folder),
+        )
+
+
+def before_the_start(folder: Path, config: TrainSettings, plan: Plan, weights: int, report: Report) -> None:
+    """Refuse a run whose states can't be kept; warn if not all its checkpoints can. `weights`: of the adapters."""
+    states = (KEPT + 1) * 4 * weights * (1 + OPTIMIZERS[config.optimizer.name])
+    one = weights * (4 if config.save.precision == "float32" else 2)
+    require(folder, states + one)
+    count = min(len(plan.saves), config.save.keep_last or len(plan.saves))
+    free = shutil.disk_usage(folder).free
+    if count and free < states + one * (count + 1) + SPARE:
+        report.warning(
+            f"{count} checkpoints of {one / 1e6:,.0f} MB may not fit: {free / 1e6:,.0f} MB are free in {folder}. "
+            "Free some space, or set save.keep_last"
+        )
+
+
+@contextmanager
+def full_is_a_warning(report: Report) -> Iterator[None]:
+    """A save in the middle of a run that does not fit: what was saved before stays, the run goes on, and the next save
+    tries again, perhaps after someone has made room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        report.warning(
+            f"nothing was saved at this step ({error.strerror}). The run goes on, the last state stays, and the next "
+            f"save tries again: make room on the disk of {error.filename or 'the job'}"
+        )
