@@ -149,9 +149,11 @@ class CaptionStore:
         caption = self._later.find(picture)
         return caption.text if caption else ""
 
-    def _change(self, file: Path, before: bytes | None, after: bytes) -> bool:
+    def _change(self, file: Path, before: bytes | None, after: bytes,
+                of: dict[Path, tuple[str, str]] | None = None) -> bool:
         if self._action:
-            return self._action.change(file, before, after)
+            names = {picture.relative_to(self.root).as_posix(): texts for picture, texts in (of or {}).items()}
+            return self._action.change(file, before, after, names)
         return swap(real_file(file, self.root), before, after)
 
 
@@ -257,7 +259,8 @@ class _Tables:
             if not found.waiting:
                 return
             after = found.table.bytes()
-            if self.store._change(found.table.path, found.table.data, after):
+            of = {picture: (before, text) for picture, (text, before) in found.waiting.items()}
+            if self.store._change(found.table.path, found.table.data, after, of):
                 found.table.data, found.stamp, found.waiting = after, _stamp(found.table.path), {}
                 return
             found.stamp = (-1, -1)  # someone was quicker: read it again

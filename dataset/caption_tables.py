@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,16 @@ class JsonLines:
         self._lines[row] = json.dumps(entry, ensure_ascii=not _encodable(entry)) + end
         self._rows.setdefault(name, row)
 
+    def clear(self, picture: Path) -> None:
+        """Take away the picture's caption; all else that its rows say stays."""
+        while (row := self.row(picture)) is not None:
+            entry = json.loads(self._lines[row])
+            entry |= {key: "" for key in ("text", "caption") if isinstance(entry.get(key), str)}
+            end = "\r" if self._lines[row].endswith("\r") else ""
+            self._lines[row] = json.dumps(entry, ensure_ascii=not _encodable(entry)) + end
+            for name in [name for name, number in self._rows.items() if number == row]:
+                self._bare.setdefault(name, self._rows.pop(name))
+
     def bytes(self) -> bytes:
         """The whole table as it should be."""
         text = "\n".join(self._lines)
@@ -122,6 +133,11 @@ class MetaCap:
         entry = self._entries[key]
         self._entries[key] = _with_text(entry if isinstance(entry, dict) else {}, text)
 
+    def clear(self, picture: Path) -> None:
+        while (key := self.row(picture)) is not None:
+            self._entries[key] = {name: value for name, value in self._entries[key].items()
+                                  if name not in ("caption", "tags")}
+
     def bytes(self) -> bytes:
         plain = _encodable(self._entries)
         return (json.dumps(self._entries, indent=2, ensure_ascii=not plain) + "\n").encode()
@@ -132,12 +148,18 @@ class MetaCap:
         self._bare.setdefault(bare_name(key), []).append(key)
 
     def _key(self, picture: Path) -> str | None:
+        """The first of the picture's rows that says something, else the first one."""
+        keys = list(self._keys(picture))
+        return next((key for key in keys if meta_cap_parts(self._entries[key])), keys[0] if keys else None)
+
+    def _keys(self, picture: Path) -> Iterator[str]:
         for name in row_keys(picture, self.path.parent):
             if name in self._names:
-                return self._names[name]
-            if len(keys := self._bare.get(name, ())) == 1:
-                return keys[0]
-        return None
+                yield self._names[name]
+            keys = self._bare.get(name, [])
+            said = [key for key in keys if meta_cap_parts(self._entries[key])]
+            if len(said or keys) == 1:
+                yield (said or keys)[0]
 
     def _new_key(self, picture: Path) -> str:
         if self._pictures is None:

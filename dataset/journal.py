@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -48,6 +48,7 @@ class Entry:
     time: float  # seconds since 1970
     files: int  # how many it changed
     state: State  # interrupted: it was killed; what it did is known and can be undone
+    moved: float = 0.0  # when it ended, or was undone or done again
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,11 @@ class Action:
         """How many files it has changed."""
         return len(self._files)
 
-    def change(self, file: Path, before: str | bytes | None, after: str | bytes | None) -> bool:
+    def change(self, file: Path, before: str | bytes | None, after: str | bytes | None,
+               of: Mapping[str, tuple[str, str]] | None = None) -> bool:
         """Make `after` of a file that holds `before`; None: no such file. The change is in the journal before it is
-        made. False: the file holds something else by now and stays as it is.
+        made. False: the file holds something else by now and stays as it is. `of` says whose captions are changed in a
+        table, for those who ask about one picture: by its path below the root, the caption before and after.
 
         FileError where this file can't be changed, and OSError where no file could (the disk is full)."""
         old, new = _bytes(before), _bytes(after)
@@ -181,7 +184,8 @@ class Action:
         start = self._file.tell()
 
         def note() -> None:
-            self._append({"file": name, "before": self._kept(name, old), "after": self._described(name, new)})
+            line = {"file": name, "before": self._kept(name, old), "after": self._described(name, new)}
+            self._append({**line, "of": of} if of else line)
 
         done = False
         try:
@@ -266,7 +270,7 @@ class _Record:
     moved: float = 0.0  # when that was
 
     def entry(self) -> Entry:
-        return Entry(self.id, self.label, self.time, len(self.spans), self.state())
+        return Entry(self.id, self.label, self.time, len(self.spans), self.state(), self.moved)
 
     def state(self) -> State:
         if self.last:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dataset import pictures
+from dataset import masks, pictures
 from dataset.captions import CaptionFinder
-from dataset.pictures import PictureError
+from dataset.editor import marks
+from dataset.files import FileError
+from dataset.journal import FOLDER
+from dataset.pictures import Header, PictureError
 from dataset.problem import Problem, counted
 from dataset.settings import Folder
 
@@ -62,12 +65,29 @@ class Dataset:
         return len(self.items)
 
 
+def checked(entry: os.DirEntry[str]) -> Header:
+    """What a picture's file says about itself; raises PictureError. Decoded only where its end looks cut off."""
+    path = Path(entry.path)
+    head = pictures.header(path)
+    if not pictures.looks_whole(path):
+        pictures.read(path)
+    return head
+
+
+def decoded(entry: os.DirEntry[str]) -> Header:
+    """The same after decoding it, which finds damage in the middle too."""
+    head = pictures.header(Path(entry.path))
+    pictures.read(Path(entry.path))
+    return head
+
+
 def scan(folders: Iterable[Folder], caption_extension: str = ".txt", deep: bool = False) -> Dataset:
     """Every usable picture of the folders, in an order that depends on the names alone.
 
     Reads headers and end marks only; with `deep` every picture is decoded, to find damage in the middle of files.
-    Never raises for what is on disk: that goes to `problems`."""
-    work = _Scan(caption_extension, deep)
+    Pictures that a person excluded from training are left out. Never raises for what is on disk: that goes to
+    `problems`."""
+    work = Scan(caption_extension, decoded if deep else checked)
     for folder in folders:
         work.add(folder)
     return Dataset(work.items, work.problems)
@@ -85,13 +105,20 @@ class _Place:
 
 
 @dataclass
-class _Scan:
+class Scan:
+    """A scan as it goes on, for those who want to know more of it than `scan` tells. `items` and `problems` grow with
+    each folder that is added."""
+
     extension: str
-    deep: bool
+    header: Callable[[os.DirEntry[str]], Header] = checked  # raises PictureError or OSError
+    everything: bool = False  # also what a person excluded
     items: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     seen: dict[str, Path] = field(default_factory=dict)  # real path -> the path it was first met by
+    finders: list[CaptionFinder] = field(default_factory=list)  # one for each folder that was added
     labels: dict[str, str] = field(default_factory=dict)  # label -> real path of its folder
+    excluded: dict[str, str] = field(default_factory=dict)  # absolute path -> where a person excluded it
+    marked: set[str] = field(default_factory=set)  # folders whose marks were read
 
     def add(self, folder: Folder) -> None:
         root = Path(os.path.expanduser(folder.path))
@@ -103,11 +130,18 @@ class _Scan:
         root = self._inside_prepared(root, folder.regularisation)
         found = len(self.items) + len(self.problems)
         captions = CaptionFinder(root, self.extension)
-        for place, names in self._tree(self._top(root)):
-            self._folder(folder, place, names, captions)
+        self.finders.append(captions)
+        for above in dict.fromkeys((Path(os.path.abspath(root)), Path(os.path.realpath(root)))):
+            for marker in above.parents:
+                self._marks(marker)
+        for place, files in self._tree(self._top(root)):
+            self._folder(folder, place, files, captions)
         self.problems += captions.problems
         if found == len(self.items) + len(self.problems):
             self.leave_out(root, "there are no pictures in this folder", "choose another folder")
+
+    def listed(self, folder: Path, entries: list[os.DirEntry[str]]) -> None:
+        """Told each folder on the way, with all that is in it, before anything of it is read."""
 
     def leave_out(self, path: Path, reason: str, fix: str) -> None:
         self.problems.append(Problem(path, reason, fix))
@@ -138,8 +172,8 @@ class _Scan:
             return replace(place, path=path)
         return _Place(path, place.repeats, place.words, f"{place.label}/{name}".lstrip("/"), path)
 
-    def _tree(self, top: _Place) -> Iterator[tuple[_Place, list[str]]]:
-        """Each folder with the names of its files; hidden ones left out, links followed but no folder twice."""
+    def _tree(self, top: _Place) -> Iterator[tuple[_Place, list[os.DirEntry[str]]]]:
+        """Each folder with its files; hidden ones left out, links followed but no folder twice."""
         waiting, visited = [top], set()
         while waiting:
             place = waiting.pop()
@@ -149,19 +183,35 @@ class _Scan:
             visited.add(real)
             try:
                 with os.scandir(place.path) as entries:
-                    entries = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_order)
-                    folders = [entry.name for entry in entries if _is_folder(entry)]
-                    files = [entry.name for entry in entries if not _is_folder(entry)]
+                    entries = sorted(entries, key=_order)
             except OSError as error:
                 self.leave_out(place.path, f"the folder can't be read ({error.strerror})", "check its permissions")
                 continue
-            folders = [name for name in folders if name not in SYSTEM_FOLDERS]
+            self.listed(place.path, entries)
+            if any(entry.name == FOLDER for entry in entries):
+                self._marks(place.path)
+            seen = [(entry, _is_folder(entry)) for entry in entries if not entry.name.startswith(".")]
+            folders = [entry.name for entry, inner in seen if inner and entry.name not in SYSTEM_FOLDERS]
+            folders, files = self._masks(place, folders, [entry for entry, inner in seen if not inner])
             folders, files = self._kohya(place, folders, files)
             yield place, files
             below = (self._below(place, place.path / name, name) for name in folders)
             waiting += reversed([inner for inner in below if self._counts(inner)])
 
-    def _kohya(self, place: _Place, folders: list[str], files: list[str]) -> tuple[list[str], list[str]]:
+    def _masks(self, place: _Place, folders: list[str],
+               files: list[os.DirEntry[str]]) -> tuple[list[str], list[os.DirEntry[str]]]:
+        """What says where to look in a picture is no picture to train on."""
+        names = [entry.name for entry in files]
+        found = masks.among(names)
+        inner = {name for name in folders if masks.is_folder_of(place.path / name, names)}
+        if found or inner:
+            which = min(found, default="") or f"{min(inner)}/"
+            self.remark(place.path, f"masks of its pictures, such as {which}, are not trained on",
+                        "rename them if they are pictures of their own", "masks")
+        return ([name for name in folders if name not in inner], [entry for entry in files if entry.name not in found])
+
+    def _kohya(self, place: _Place, folders: list[str],
+               files: list[os.DirEntry[str]]) -> tuple[list[str], list[os.DirEntry[str]]]:
         """In a parent of `10_sks dog` folders nothing else counts, as in sd-scripts; what is passed over is told."""
         numbered = [name for name in folders if COUNTED.fullmatch(name)]
         if not numbered:
@@ -169,7 +219,7 @@ class _Scan:
         for name in sorted(set(folders) - set(numbered)):
             self.leave_out(place.path / name, f"the folder's name has no repeats, unlike {numbered[0]!r} beside it",
                            f"rename it to 1_{name} to use it")
-        loose = [name for name in files if Path(name).suffix.lower() in pictures.EXTENSIONS]
+        loose = [entry for entry in files if _suffix(entry.name) in pictures.EXTENSIONS]
         if loose:
             self.leave_out(place.path, f"{counted(len(loose), 'picture')} beside the folder {numbered[0]!r}, not in it",
                            "move them into one of the folders to use them")
@@ -180,14 +230,27 @@ class _Scan:
             self.leave_out(place.path, "the name says 0 repeats", "rename it to start with 1_ to use it")
         return place.repeats > 0
 
-    def _folder(self, folder: Folder, place: _Place, names: list[str], captions: CaptionFinder) -> None:
-        label = self._label(place) if names else ""
+    def _marks(self, folder: Path) -> None:
+        """Which pictures a person excluded, as it is noted in this folder for all below it."""
+        folder = Path(os.path.abspath(folder))
+        if self.everything or str(folder) in self.marked:
+            return
+        self.marked.add(str(folder))
+        try:
+            found = marks.read(folder)
+        except (FileError, OSError) as error:
+            reason, fix = (error.reason, error.fix) if isinstance(error, FileError) else (str(error), "check the disk")
+            return self.remark(marks.place(folder), f"which pictures were excluded can't be read ({reason})", fix)
+        self.excluded |= {str(folder / name): mark.by for name, mark in found.items() if mark.excluded}
+
+    def _folder(self, folder: Folder, place: _Place, files: list[os.DirEntry[str]], captions: CaptionFinder) -> None:
+        label = self._label(place) if files else ""
         words = folder.class_words.strip() or place.words
         repeats = folder.repeats or max(1, place.repeats)
-        first, silent = len(self.items), 0
-        for name in names:
-            path = place.path / name
-            head = self._picture(path)
+        first, silent, real = len(self.items), 0, os.path.realpath(place.path)
+        for entry in files:
+            path = place.path / entry.name
+            head = self._picture(path, entry, real)
             if head is None:
                 continue
             caption = captions.find(path)
@@ -201,18 +264,16 @@ class _Scan:
             self.remark(place.path, f"{silent} of {counted(len(new), 'picture')} without a caption; {use}",
                         "write captions, or give the folder class words", "no caption")
 
-    def _picture(self, path: Path) -> pictures.Header | None:
+    def _picture(self, path: Path, entry: os.DirEntry[str], folder: str) -> Header | None:
         """The header of a picture that can be used, else None; told where a person would call the file a picture."""
-        suffix = path.suffix.lower()
+        suffix = _suffix(entry.name)
         if suffix in pictures.FOREIGN:
             self.leave_out(path, f"pictures of the kind {suffix} can't be read", "save it as JPEG, PNG or WebP")
-        if suffix not in pictures.EXTENSIONS or not self._new(path):
+        if suffix not in pictures.EXTENSIONS or not self._new(path, entry, folder) or self._is_excluded(path, folder):
             return None
         try:
             str(path).encode()  # a name in an old encoding can be opened, but not written into any text
-            head = pictures.header(path)
-            if self.deep or not pictures.looks_whole(path):
-                pictures.read(path)
+            head = self.header(entry)
         except UnicodeEncodeError:
             self.leave_out(path, "its name, or a folder's, isn't valid text", "rename it")
             return None
@@ -227,12 +288,21 @@ class _Scan:
                         "animated")
         return head
 
-    def _new(self, path: Path) -> bool:
-        real = os.path.realpath(path)
+    def _new(self, path: Path, entry: os.DirEntry[str], folder: str) -> bool:
+        real = os.path.realpath(path) if entry.is_symlink() else os.path.join(folder, entry.name)
         first = self.seen.setdefault(real, path)
         if first is not path:
             self.leave_out(path, f"it is the same file as {first}", "list each folder once")
         return first is path
+
+    def _is_excluded(self, path: Path, folder: str) -> bool:
+        if not self.excluded:
+            return False
+        by = self.excluded.get(os.path.abspath(path), self.excluded.get(os.path.join(folder, path.name)))
+        if by is not None:
+            self.problems.append(Problem(path, f"it was excluded from training {by}".rstrip(),
+                                         "take its mark away in the tag editor to train on it again", kind="excluded"))
+        return by is not None
 
     def _label(self, place: _Place) -> str:
         """The place's short name, numbered where another folder has the same one."""
@@ -262,6 +332,10 @@ def _order(entry: os.DirEntry[str]) -> str:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     # DirEntry.is_dir() raises for a link that leads to itself
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _is_kohya_parent(path: Path) -> bool:

@@ -1,0 +1,480 @@
+"""An open data set: every picture's caption in memory with an index of tags, kept in step with the disk.
+
+The files are the truth and the album is a copy. It is told apart by time and length which files to read again; before
+anything is written the file itself is asked. What readers get is never changed, only replaced: they need no lock.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dataset import journal, pictures
+from dataset.captions import EXTENSIONS, TABLES, CaptionFinder, dotted
+from dataset.editor import marks, words
+from dataset.editor.history import History, Version
+from dataset.editor.sizes import Sizes
+from dataset.editor.writing import Task, Writing, Written
+from dataset.files import MOMENT, FileError
+from dataset.journal import Journal, Outcome
+from dataset.problem import Problem
+from dataset.scan import COUNTED, Item, Scan
+from dataset.settings import Folder
+
+Stamp = tuple[int, int, int] | None  # changes when a file does; None: look again, it was written a moment ago
+FRESH = 0.05  # seconds; a file that is written twice in so short a time may have the same stamp
+COARSE = 3.0  # seconds, on disks that count whole ones
+INNER: Stamp = (0, 0, 0)  # of a folder
+EMPTIED: Stamp = (0, 0, -1)  # of a file that is empty since less than a moment: programs empty a file to write it
+CAPTIONS = frozenset({*EXTENSIONS, *(os.path.splitext(name)[1] for name in TABLES)})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One picture. Its number in the album stays its own for as long as the album is open."""
+
+    path: Path
+    width: int
+    height: int
+    text: str  # its caption, "" for none
+    tags: tuple[str, ...]  # of prose: the whole of it
+    prose: bool
+    folder: str  # relative to the root, "" for the root itself
+    source: Path | None  # the file that the caption is in
+    stars: int  # 0..5
+    excluded: bool  # from training
+    note: str
+    edited: bool  # by an action in this journal
+    regularisation: bool
+    repeats: int
+    revision: int  # of the album when this entry changed last
+    gone: bool = False  # the picture was taken away since the album was opened
+
+
+@dataclass(frozen=True)
+class View:
+    """The album at one moment."""
+
+    entries: list[Entry]
+    index: dict[str, frozenset[int]]  # what counts as the same tag (`words.key`) -> which entries have it
+    revision: int
+
+
+def folders(root: Path) -> list[Folder]:
+    """What is looked at when a folder is opened: `img` and `reg` as `prepare` makes them, else the folder."""
+    inner = [root / "img", root / "reg"]
+    if all(folder.is_dir() and any(map(COUNTED.fullmatch, os.listdir(folder))) for folder in inner):
+        return [Folder(path=str(inner[0])), Folder(path=str(inner[1]), regularisation=True)]
+    return [Folder(path=str(root))]
+
+
+class Album:
+    """The data set below `root`. `cache` is a folder for what makes the next opening quicker.
+
+    Every method may be called from any thread. Opening never raises for what is on disk: that is in `problems`."""
+
+    def __init__(self, root: Path | str, caption_extension: str = ".txt", separator: str = words.SEPARATOR,
+                 cache: Path | None = None):
+        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+        self.separator = separator
+        self.prose: bool | None = None  # None: guessed for each caption
+        self.extension = caption_extension
+        self.journal = Journal(self.root)
+        self._captions = CAPTIONS | {dotted(caption_extension).lower()}
+        self._looked_at = self._captions | pictures.EXTENSIONS
+        self._lock = threading.RLock()
+        self._sizes = Sizes(self.root, cache)
+        self._history = History(self.journal, caption_extension)
+        self._numbers: dict[Path, int] = {}
+        self._keys: dict[str, list[int]] = defaultdict(list)  # path below the root without extension -> its pictures
+        self._folders: dict[str, list[int]] = defaultdict(list)
+        self._finders: list[Path] = []  # number -> the folder up to which its captions are looked for
+        self._listing: dict[str, dict[str, Stamp]] = {}  # folder -> file -> stamp
+        self._marks: dict[str, marks.Mark] = {}
+        self._marks_stamp: Stamp = None
+        self._edited: frozenset[str] = frozenset()
+        self._problems: list[Problem] = []
+        self._marks_problem: list[Problem] = []
+        self._view = View([], {}, 0)
+        with self._lock:
+            self._flags()
+            self._scan()
+            self._sizes.save()
+
+    @property
+    def view(self) -> View:
+        """The entries with the index that belongs to them. It stays as it is; ask again for what is new."""
+        return self._view
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All pictures in a stable order; those that were taken away since are `gone`."""
+        return self._view.entries
+
+    @property
+    def index(self) -> dict[str, frozenset[int]]:
+        return self._view.index
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change, also with those from outside."""
+        return self._view.revision
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is odd on the disk, as of now."""
+        return self._problems + self._marks_problem
+
+    def refresh(self) -> list[int]:
+        """Look at the disk again, and tell which entries are not what they were. While another thread is writing:
+        nothing yet."""
+        if not self._lock.acquire(blocking=False):
+            return []
+        try:
+            return self._refresh()
+        finally:
+            self._lock.release()
+
+    def write(self, label: str, texts: Mapping[int, str], expected: Mapping[int, str]) -> Written:
+        """Give pictures captions, as one action. Each is written only if the picture still has the `expected` one. An
+        empty text takes the caption away, from wherever the picture has one.
+
+        JournalError where nothing can be noted, OSError where nothing can be written (the disk is full): what was
+        written until then stays and can be undone."""
+        with self._lock:
+            tasks, lost = self._tasks(texts, expected)
+            if not tasks:
+                return Written(problems=lost)
+            touched: set[Path] = set()
+            try:
+                with self.journal.begin(label) as action:
+                    writing = Writing(self.root, action, Written(problems=lost), touched)
+                    writing.run(tasks)
+                    writing.result.id = action.id if action.files else None
+                return writing.result
+            finally:
+                self._taken({task.number for task in tasks}, touched)
+
+    def mark(self, numbers: Iterable[int], stars: int | None = None, excluded: bool | None = None,
+             note: str | None = None, expected: Mapping[int, str] | None = None) -> list[int]:
+        """Mark pictures; None leaves a mark as it is. `expected` are the notes that the person saw: where another is
+        found, the picture isn't marked. Tells the numbers that were. FileError or OSError if it can't be noted."""
+        with self._lock:
+            names = {self._name(self.entries[number].path): number for number in numbers}
+            notes = {self._name(self.entries[number].path): text for number, text in (expected or {}).items()}
+            done = marks.change(self.root, names, marks.Change(stars, excluded, note), notes)
+            self._replace({number: self.entries[number] for number in self._flags()})
+            return [names[name] for name in done.marked]
+
+    def undo(self, id: str | None = None) -> Outcome:
+        """Put back what was there before an action of the journal, any program's; None: the newest that isn't undone.
+        What was changed since is kept. JournalError where that can't be done now."""
+        with self._lock:
+            try:
+                return self.journal.undo(id)
+            finally:
+                self._refresh()
+
+    def redo(self, id: str | None = None) -> Outcome:
+        """Do again what was undone; None: what was undone last, if nothing else was done since."""
+        with self._lock:
+            if id is None and not self._redoable():
+                return Outcome()
+            try:
+                return self.journal.redo(id)
+            finally:
+                self._refresh()
+
+    def history(self) -> list[journal.Entry]:
+        """Every action of the journal, newest first."""
+        return self.journal.history()
+
+    def versions(self, number: int) -> list[Version]:
+        """The captions that a picture had, newest first; to go back to one, write it."""
+        return self._history.versions(self._name(self.entries[number].path))
+
+    def read_as(self, separator: str, prose: bool | None) -> None:
+        """Take captions for tags between these separators, for prose (True), or guess (None)."""
+        with self._lock:
+            self.separator, self.prose = separator, prose
+            view, revision = self._view, self.revision + 1
+            entries = [self._worded(entry, revision) for entry in view.entries]
+            self._view = View(entries, _index(entries), revision)
+
+    def close(self) -> None:
+        """Remember what makes the next opening quicker. The album can still be used."""
+        with self._lock:
+            self._sizes.save()
+
+    # What is on the disk
+
+    def _scan(self) -> list[int]:
+        """Look for pictures everywhere, and tell which entries are new, changed or gone."""
+        work = _Walk(self.extension, self._sizes, self._looked_at)
+        found: dict[Path, tuple[Item, Path]] = {}
+        for folder in folders(self.root):
+            first, count = len(work.items), len(work.finders)
+            work.add(folder)
+            for item in work.items[first:]:
+                found[item.path] = (item, work.finders[count].root)
+        self._listing = work.listing
+        self._problems = [problem for problem in work.problems if problem.kind != "no caption"]
+        changes: dict[int, Entry] = {}
+        for path, (item, root) in found.items():
+            number = self._number(path)
+            self._finders[number] = root
+            changes[number] = self._entry(item)
+        for path, number in self._numbers.items():
+            if path not in found:
+                old = self.entries[number]
+                changes[number] = replace(old, text="", tags=(), prose=False, source=None, gone=True)
+        return self._replace(changes)
+
+    def _number(self, path: Path) -> int:
+        number = self._numbers.setdefault(path, len(self._numbers))
+        if number == len(self._finders):
+            self._finders.append(self.root)
+            key = self._history.key(self._name(path))
+            self._keys[key].append(number)
+            self._folders[key.rpartition("/")[0]].append(number)
+        return number
+
+    def _entry(self, item: Item) -> Entry:
+        text = item.caption if item.caption_from else ""
+        prose = words.is_prose(text, self.separator) if self.prose is None else self.prose
+        folder = self._name(item.path).rpartition("/")[0]
+        return Entry(item.path, item.width, item.height, text, words.split(text, self.separator, prose), prose,
+                     folder, item.caption_from, 0, False, "", False, item.regularisation,
+                     item.repeats, 0)
+
+    def _worded(self, entry: Entry, revision: int) -> Entry:
+        prose = words.is_prose(entry.text, self.separator) if self.prose is None else self.prose
+        tags = words.split(entry.text, self.separator, prose)
+        return entry if (tags, prose) == (entry.tags, entry.prose) else replace(
+            entry, tags=tags, prose=prose, revision=revision)
+
+    def _refresh(self) -> list[int]:
+        listing = {folder: self._listed(folder) for folder in self._listing}
+        flagged = self._flags()
+        changed = self._replace({number: self.entries[number] for number in flagged})
+        stale: set[str] = set()
+        for folder, new in listing.items():
+            old = self._listing[folder]
+            if new == old and not any(stamp is None for stamp in new.values()):
+                continue
+            if self._pictures(new) != self._pictures(old):
+                return sorted({*changed, *self._scan()})
+            below = self._name(Path(folder)) + "/" if folder != str(self.root) else ""
+            stale |= {below + name for name in {*new, *old}
+                      if new.get(name) != EMPTIED and (new.get(name) is None or new.get(name) != old.get(name))}
+        self._listing = listing
+        return sorted({*changed, *self._reread(self._concerned(stale))})
+
+    def _listed(self, folder: str) -> dict[str, Stamp]:
+        try:
+            with os.scandir(folder) as entries:
+                return _stamps(entries, self._looked_at)
+        except OSError:
+            return {}  # it was taken away, and all that was in it
+
+    def _pictures(self, listing: dict[str, Stamp]) -> dict[str, Stamp]:
+        """The pictures and folders in a folder."""
+        return {name: stamp for name, stamp in listing.items() if stamp == INNER or _suffix(name) not in self._captions}
+
+    def _concerned(self, files: set[str]) -> set[int]:
+        """Whose captions may be in these files, given below the root: of the same stem, or all below a table."""
+        found = {number for file in files for number in self._keys.get(self._history.key(file), ())}
+        for above in {file.rpartition("/")[0] for file in files if file.rpartition("/")[2] in TABLES}:
+            for folder, numbers in self._folders.items():
+                if not above or folder == above or folder.startswith(above + "/"):
+                    found.update(numbers)
+        return found
+
+    def _reread(self, numbers: Iterable[int]) -> list[int]:
+        """Read the captions of these pictures again, and tell which are other ones."""
+        finders: dict[Path, CaptionFinder] = {}
+        changes, places = {}, set()
+        for number in sorted(numbers):
+            entry = self.entries[number]
+            if entry.gone:
+                continue
+            finder = self._finder(number, finders)
+            caption = finder.find(entry.path)
+            text, source = (caption.text, caption.source) if caption else ("", None)
+            places.update(finder.sidecars(entry.path))
+            if (text, source) != (entry.text, entry.source):
+                changes[number] = self._worded(replace(entry, text=text, source=source), 0)
+        fresh = [problem for finder in finders.values() for problem in finder.problems]
+        places |= {problem.path for problem in fresh}
+        self._problems = [problem for problem in self._problems if problem.path not in places] + fresh
+        return self._replace(changes)
+
+    def _finder(self, number: int, finders: dict[Path, CaptionFinder]) -> CaptionFinder:
+        root = self._finders[number]
+        if root not in finders:
+            finders[root] = CaptionFinder(root, self.extension)
+        return finders[root]
+
+    def _replace(self, changes: dict[int, Entry]) -> list[int]:
+        """Show other entries, with the marks and edits that are known now; tells which are not what they were."""
+        old, revision = self.entries, self.revision + 1
+        entries, changed = list(old), []
+        for number, entry in sorted(changes.items()):
+            name = self._name(entry.path)
+            mark = self._marks.get(name, marks.NONE)
+            before = old[number] if number < len(old) else None
+            entry = replace(entry, stars=mark.stars, excluded=mark.excluded, note=mark.note,
+                            edited=self._history.key(name) in self._edited,
+                            revision=before.revision if before else revision)
+            if entry != before:
+                changed.append(number)
+                entries[number : number + 1] = [replace(entry, revision=revision)]
+        if changed:
+            few = len(changed) * 4 < len(entries)
+            index = _reindexed(self.index, old, entries, changed) if few else _index(entries)
+            self._view = View(entries, index, revision)
+        return changed
+
+    def _name(self, path: Path) -> str:
+        """Of a file or folder below the root: its path from there, with forward slashes."""
+        return str(path)[len(str(self.root)) :].replace(os.sep, "/").lstrip("/")
+
+    # What is written
+
+    def _tasks(self, texts: Mapping[int, str], expected: Mapping[int, str]) -> tuple[list[Task], list[Problem]]:
+        finders: dict[Path, CaptionFinder] = {}
+        tasks, lost, habits = [], [], self._habits() if any(not expected[number] for number in texts) else {}
+        for number in sorted(texts):
+            entry = self.entries[number]
+            if entry.gone:
+                lost.append(Problem(entry.path, "the picture isn't there any more", "put it back, or leave it"))
+                continue
+            tasks.append(Task(number, entry.path, self._finder(number, finders), habits.get(entry.folder, ""),
+                              texts[number], expected[number]))
+        return tasks, lost
+
+    def _habits(self) -> dict[str, str]:
+        """For each folder whose captions are mostly in a table: which sort of table."""
+        counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for entry in self.entries:
+            if entry.source:
+                counts[entry.folder][entry.source.name if entry.source.name in TABLES else ""] += 1
+        return {folder: max(found, key=found.__getitem__) for folder, found in counts.items()}
+
+    def _taken(self, numbers: set[int], touched: set[Path]) -> None:
+        """See what was written, as if anybody had written it."""
+        for file in touched:
+            self._listing.setdefault(str(file.parent), {})[file.name] = _stamp_of(file)
+        flagged = self._flags()
+        concerned = numbers | self._concerned(set(map(self._name, touched)))
+        self._reread(concerned)
+        self._replace({number: self.entries[number] for number in flagged})
+
+    def _redoable(self) -> bool:
+        records = self.journal.history()
+        undone = [record for record in records if record.state == "undone"]
+        newest = max((record.time for record in records if record.state != "undone"), default=0.0)
+        return bool(undone) and newest <= max(record.moved for record in undone)
+
+    # What is marked
+
+    def _flags(self) -> set[int]:
+        """Read the marks, and which pictures were edited, if that has changed; tells whose have."""
+        before, edited, stamp = self._marks, self._edited, _stamp_of(marks.place(self.root))
+        self._edited = self._history.edited()
+        if stamp is None or stamp != self._marks_stamp:
+            self._read_marks(stamp)
+        if self._edited is edited and self._marks is before:
+            return set()
+        found = {number for key in edited ^ self._edited for number in self._keys.get(key, ())}
+        names = {name for name in {*before, *self._marks} if before.get(name) != self._marks.get(name)}
+        return found | {number for name in names if (number := self._numbers.get(self.root / name)) is not None}
+
+    def _read_marks(self, stamp: Stamp) -> None:
+        self._marks_stamp, self._marks_problem = stamp, []
+        try:
+            self._marks = marks.read(self.root)
+        except FileError as error:
+            self._marks_problem = [Problem(error.path, error.reason, error.fix, used=True)]
+
+
+class _Walk(Scan):
+    """A scan that remembers what was in the folders before anything was read."""
+
+    def __init__(self, extension: str, sizes: Sizes, looked_at: frozenset[str]):
+        super().__init__(extension, sizes.header, everything=True)
+        self.looked_at = looked_at
+        self.listing: dict[str, dict[str, Stamp]] = {}
+
+    def listed(self, folder: Path, entries: list[os.DirEntry[str]]) -> None:
+        self.listing[str(folder)] = _stamps(entries, self.looked_at)
+
+
+def _stamps(entries: Iterable[os.DirEntry[str]], looked_at: frozenset[str]) -> dict[str, Stamp]:
+    now, found = time.time(), dict[str, Stamp]()
+    for entry in entries:
+        name = entry.name
+        if name.startswith("."):
+            continue
+        try:
+            if entry.is_dir():
+                found[name] = INNER
+            elif _suffix(name) in looked_at:
+                found[name] = _stamp(entry.stat(), now)
+        except OSError:
+            found[name] = None  # a link that leads nowhere, or in a circle
+    return found
+
+
+def _stamp(facts: os.stat_result, now: float) -> Stamp:
+    age = now - facts.st_mtime
+    if not facts.st_size and 0 <= age < MOMENT:
+        return EMPTIED
+    if 0 <= age < FRESH or (0 <= age < COARSE and not facts.st_mtime_ns % 10**9):
+        return None
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+def _stamp_of(path: Path) -> Stamp:
+    try:
+        return _stamp(path.stat(), time.time())
+    except OSError:
+        return INNER
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _index(entries: list[Entry]) -> dict[str, frozenset[int]]:
+    found: dict[str, set[int]] = defaultdict(set)
+    for number, entry in enumerate(entries):
+        for tag in entry.tags:
+            found[words.key(tag)].add(number)
+    return {tag: frozenset(numbers) for tag, numbers in found.items()}
+
+
+def _reindexed(index: dict[str, frozenset[int]], old: list[Entry], new: list[Entry],
+               changed: Iterable[int]) -> dict[str, frozenset[int]]:
+    """The index after some entries have changed; only what concerns them is made anew."""
+    added, taken = defaultdict(set), defaultdict(set)
+    for number in changed:
+        before = words.keys(old[number].tags) if number < len(old) else set()
+        after = words.keys(new[number].tags)
+        for tag in before - after:
+            taken[tag].add(number)
+        for tag in after - before:
+            added[tag].add(number)
+    result = dict(index)
+    for tag in {*added, *taken}:
+        numbers = (result.get(tag, frozenset()) - taken.get(tag, set())) | added.get(tag, set())
+        if numbers:
+            result[tag] = numbers
+        else:
+            result.pop(tag, None)
+    return result
