@@ -31,7 +31,7 @@ Loratory.seenPixels = (id, found) => {
   };
   load();
   return el("div", { class: "lor-seen-pair" },
-    el("figure", {}, frame, el("figcaption", { class: "lor-note" }, `The picture, ${width} × ${height}; what is outside of the box is cut off`)),
+    el("figure", {}, frame, el("figcaption", { class: "lor-note" }, `The picture, ${width} × ${height}; ${found.loss > 0.0005 ? "what is dark is cut off" : "all of it is trained"}`)),
     el("figure", {}, crop, el("figcaption", { class: "lor-note" }, `The exact pixels that are trained, ${found.bucket[0]} × ${found.bucket[1]}`),
       el("div", { class: "lor-row" }, found.flips && toggle("Mirrored", () => (mirrored = !mirrored)), found.mask && toggle("Mask", () => (mask = !mask)))));
 };

@@ -1,0 +1,68 @@
+"""What the trainer sees, asked of the window: by a picture's id, under what stands on the training form."""
+
+import io
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from dataset.buckets import fit, pixels
+from dataset.settings import DatasetSettings
+from gui import routes
+from gui.window import Window
+from jobs import folder
+
+
+@pytest.fixture
+def window(workspace, tmp_path):
+    made = tmp_path / "pictures"
+    made.mkdir()
+    ramp = np.mgrid[0:200, 0:300].astype(np.uint8)
+    Image.fromarray(np.dstack([ramp[0], ramp[1], ramp[0]])).save(made / "a <b>.png")
+    (made / "a <b>.txt").write_text("sks, <script>alert(1)</script>, b, c", encoding="utf-8")
+    window = Window(folder.home())
+    window.drafts.save("dataset", {"path": str(made)})
+    window.picture = made / "a <b>.png"
+    return window
+
+
+@pytest.fixture
+def page(window):
+    app = FastAPI()
+    app.include_router(routes.router(window))
+    return TestClient(app)
+
+
+def test_without_a_data_set_on_the_form_it_is_the_open_folders_run(window, page):
+    window.drafts.save("train", {"dataset": {"resolution": "256"}, "captions": {"shuffle": True, "keep_tokens": 1}})
+    found = page.get(f"/api/seen/{window.thumbnails.id_of(window.picture)}").json()
+    assert found["of"] == "folder" and found["folder"] == str(window.picture.parent) and found["wrong"] == ""
+    assert found["bucket"] == [256, 192] and found["times"] == 10
+    assert len({turn["text"] for turn in found["turns"]}) > 1
+    assert all(turn["text"].startswith("sks, ") for turn in found["turns"])
+
+
+def test_what_is_wrong_on_the_form_is_told_and_the_rest_is_used(window, page):
+    id = window.thumbnails.id_of(window.picture)
+    typed = {"path": str(window.picture.parent), "repeats": 3}
+    window.drafts.save("train", {"dataset": {"folders": [typed], "resolution": 256}})
+    found = page.get(f"/api/seen/{id}").json()
+    assert (found["of"], found["bucket"], found["repeats"], found["wrong"]) == ("form", [256, 192], 3, "")
+    window.drafts.save("train", {"dataset": {"folders": [typed], "resolution": 256}, "run": {"epochs": -1}})
+    found = page.get(f"/api/seen/{id}").json()
+    assert "run.epochs" in found["wrong"] and found["bucket"] == [256, 192] and found["steps"] == 30
+
+
+def test_the_pixels_are_exact_and_only_of_pictures_that_were_shown(window, page):
+    id = window.thumbnails.id_of(window.picture)
+    for mirrored in (False, True):
+        reply = page.get(f"/api/seen/{id}/crop.png?mirrored={mirrored}")
+        assert reply.headers["content-type"] == "image/png" and reply.headers["cache-control"] == "no-store"
+        wanted = pixels(window.picture, fit(300, 200, DatasetSettings()), mirrored)
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(reply.content))), wanted)
+    for address in (f"/api/seen/{id}/mask.png", f"/api/seen/{id}/other.png", "/api/seen/abc", "/api/seen/..%2F..%2Fa"):
+        assert page.get(address).status_code == 404
+    window.picture.unlink()
+    assert page.get(f"/api/seen/{id}").status_code == 404
