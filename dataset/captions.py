@@ -141,14 +141,20 @@ class CaptionFinder:
 
     def find(self, picture: Path) -> Caption | None:
         """The picture's caption; own extension first, then the other usual ones, then tables, nearest folder first."""
-        for path in self.sidecars(picture):
-            if text := self._text_of(path):
-                return Caption(text, path)
+        if caption := self.beside(picture):
+            return caption
         for folder in self._folders(picture):
             table = self._table(folder)
             for key in row_keys(picture, folder):
                 if caption := table.get(key):
                     return caption
+        return None
+
+    def beside(self, picture: Path) -> Caption | None:
+        """The caption in a text file beside the picture, whatever tables say."""
+        for path in self.sidecars(picture):
+            if text := self._text_of(path):
+                return Caption(text, path)
         return None
 
     def sidecars(self, picture: Path) -> list[Path]:

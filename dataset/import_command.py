@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -106,16 +106,19 @@ def histogram(values: Iterable[float]) -> dict[str, int]:
     return {f"{tenth / 10:.1f}-{(tenth + 1) / 10:.1f}": counts[tenth] for tenth in range(10)}
 
 
-def write(analysis: Analysis, told: dict[str, Any], output: Path) -> None:
-    """Make the folder and the summary, whole or not at all; OSError where the disk refuses."""
+def write(analysis: Analysis, told: dict[str, Any], output: Path,
+          progress: Callable[[str, int, int], object] = lambda *_: None) -> None:
+    """Make the folder and the summary, whole or not at all; OSError where the disk refuses. `progress(what, done, of)`
+    is called after each picture; an exception that it raises ends the work, and nothing is left of it."""
     output.mkdir(parents=True, exist_ok=True)
     aside = output / f".{secrets.token_hex(8)}.part"
     try:
         (aside / PICTURES).mkdir(parents=True)
         lines = []
-        for kept in analysis.kept:
+        for done, kept in enumerate(analysis.kept, start=1):
             shutil.copyfile(kept.source, aside / PICTURES / kept.name)
             lines.append(_json({"file_name": kept.name, "text": kept.caption, "confidence": kept.confidence}))
+            progress("writing", done, len(analysis.kept))
         (aside / PICTURES / "metadata.jsonl").write_bytes("".join(f"{line}\n" for line in lines).encode())
         (aside / SUMMARY).write_bytes(f"{_json(told, indent=1)}\n".encode())
         _free(output)  # again: copying takes a while
