@@ -28,7 +28,7 @@ _PIECE = re.compile(r"<\|startoftext\|>|<\|endoftext\|>|'(?:s|t|re|ve|m|ll|d)|[a
 
 def count(text: str) -> int:
     """Tokens of a caption, without the two that mark its start and end."""
-    return sum(tokens for _, tokens in _pieces(_normal(text)))
+    return sum(map(_tokens_between_spaces, _normal(text).split()))
 
 
 def split(text: str, limit: int = LIMIT) -> tuple[str, str]:
@@ -104,6 +104,11 @@ def _pieces(text: str) -> Iterator[tuple[int, int]]:
 def _words(text: str) -> Iterator[tuple[int, str]]:
     for match in _PIECE.finditer("".join(map(_shape, text))):
         yield match.start(), text[match.start() : match.end()]
+
+
+@lru_cache(maxsize=1 << 17)  # captions of one set are made of few words, and no token reaches over a space
+def _tokens_between_spaces(text: str) -> int:
+    return sum(tokens for _, tokens in _pieces(text))
 
 
 @lru_cache(maxsize=4096)

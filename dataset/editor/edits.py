@@ -573,8 +573,8 @@ def _joined(caption: Caption, before: str, after: str) -> str:
 
 def _begins(text: str, start: str) -> bool:
     """Whether a text begins with another, as whole words, whatever the case and underscores."""
-    text, start = key.__wrapped__(text), key.__wrapped__(start)
-    return text.startswith(start) and not (text[len(start) :][:1].isalnum() and start[-1:].isalnum())
+    text, start = words.fold(text).strip(), words.fold(start).strip()
+    return text.startswith(start) and words.whole(text, 0, len(start))
 
 
 def _mended(caption: Caption, after: str) -> str:

@@ -1,244 +1,41 @@
-"""The filter line: `tag:"long hair" -tag:solo tokens>75 (path:night OR stars>=3)`, read, printed and applied.
-
-A line becomes a tree of terms. Each term is answered for all pictures at once, as an array of yes and no, so that the
-operators are numpy's and cost nothing.
-"""
+"""The filter line: `tag:"long hair" -tag:solo tokens>75 (path:night OR stars>=3)`, read into a tree of terms."""
 
 from __future__ import annotations
 
 import difflib
-import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from dataset.editor import words as spelling
 from dataset.editor.patterns import Pattern, PatternError
+from dataset.editor.terms import (
+    ALIASES,
+    FIELDS,
+    FLAGS,
+    NUMBERS,
+    OPERATORS,
+    All,
+    Both,
+    Duplicate,
+    Facts,
+    FilterError,
+    Flag,
+    Missing,
+    Node,
+    Not,
+    Number,
+    Regex,
+    Score,
+    Text,
+)
 
-COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    ">=": operator.ge, "<=": operator.le, "!=": operator.ne, "==": operator.eq,
-    ">": operator.gt, "<": operator.lt, "=": operator.eq,
-}  # fmt: skip
-OPERATORS = ("AND", "OR", "XOR", "NOT")
+__all__ = ["FIELDS", "FLAGS", "NUMBERS", "OPERATORS", "Facts", "Filter", "FilterError", "Text", "Word", "parse",
+           "words"]
+
 DEPTH = 100  # brackets within brackets
-
-
-class FilterError(ValueError):
-    """What is wrong with a line, in plain words, and at which character (counted from 0)."""
-
-    def __init__(self, position: int, message: str):
-        self.position, self.message = position, message
-        super().__init__(message)
-
-
-class Entry(Protocol):
-    path: Path
-    width: int
-    height: int
-    text: str
-    tags: tuple[str, ...]
-    prose: bool
-    folder: str
-    stars: int
-    excluded: bool
-    note: str
-    edited: bool
-    regularisation: bool
-    repeats: int
-
-
-class Facts(Protocol):
-    """What a filter may ask. Only what a line needs is asked for."""
-
-    entries: Sequence[Entry]
-    index: Mapping[str, Iterable[int]]  # `words.key` of a tag -> the numbers of the entries that have it
-    trigger: str  # "" where none is known
-
-    def tokens(self, number: int) -> int: ...
-    def scores(self, tag: str) -> Mapping[int, float]:
-        """0..1 of the entries that a tagger has looked at."""
-
-    def duplicates(self) -> Iterable[Sequence[int]]:
-        """Groups of entries that are copies of each other; the one to keep first."""
-
-
-Mask = np.ndarray  # bool, one for each entry
-
-
-class Node:
-    """A part of the tree. Equal nodes mean the same; `str` of one is read as the same again."""
-
-    strength = 4  # how tightly it binds: OR 1, XOR 2, AND 3, terms 4
-
-    def mask(self, facts: Facts) -> Mask:
-        raise NotImplementedError
-
-    def inside(self, strength: int) -> str:
-        return str(self) if self.strength >= strength else f"({self})"
-
-
-@dataclass(frozen=True)
-class All(Node):
-    """The empty line: every picture."""
-
-    def mask(self, facts: Facts) -> Mask:
-        return np.ones(len(facts.entries), bool)
-
-    def __str__(self) -> str:
-        return ""
-
-
-@dataclass(frozen=True)
-class Both(Node):
-    """AND, OR and XOR of two."""
-
-    how: str
-    left: Node
-    right: Node
-
-    @property
-    def strength(self) -> int:
-        return {"OR": 1, "XOR": 2, "AND": 3}[self.how]
-
-    def mask(self, facts: Facts) -> Mask:
-        combine = {"OR": np.logical_or, "XOR": np.logical_xor, "AND": np.logical_and}[self.how]
-        return combine(self.left.mask(facts), self.right.mask(facts))
-
-    def __str__(self) -> str:
-        between = " " if self.how == "AND" else f" {self.how} "
-        return f"{self.left.inside(self.strength)}{between}{self.right.inside(self.strength + 1)}"
-
-
-@dataclass(frozen=True)
-class Not(Node):
-    inner: Node
-
-    def mask(self, facts: Facts) -> Mask:
-        return ~self.inner.mask(facts)
-
-    def __str__(self) -> str:
-        return f"-{self.inner.inside(4)}"
-
-
-@dataclass(frozen=True)
-class Regex:
-    text: str
-    ignore_case: bool
-
-    def __str__(self) -> str:
-        return f"/{_escaped(self.text)}/{'i' * self.ignore_case}"
-
-
-@dataclass(frozen=True)
-class Text(Node):
-    """A text that must be found somewhere: `field` is "" for a bare word, or tag, caption, path, name, folder, note."""
-
-    field: str
-    value: str | Regex
-    position: int = field(default=0, compare=False)
-
-    def mask(self, facts: Facts) -> Mask:
-        try:
-            return TEXTS[self.field](facts, self.value)
-        except PatternError as error:
-            raise FilterError(self.position, str(error)) from None
-
-    def __str__(self) -> str:
-        value = str(self.value) if isinstance(self.value, Regex) else _quoted(self.value, bare=not self.field)
-        return f"{self.field}:{value}" if self.field else value
-
-
-@dataclass(frozen=True)
-class Flag(Node):
-    """A word that a picture answers with yes or no: untagged, edited, …"""
-
-    name: str
-
-    def mask(self, facts: Facts) -> Mask:
-        return FLAGS[self.name](facts)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True)
-class Number(Node):
-    """A comparison with a number: tokens>75."""
-
-    field: str
-    compare: str
-    value: float
-
-    def mask(self, facts: Facts) -> Mask:
-        values = np.fromiter(NUMBERS[self.field](facts), float, len(facts.entries))
-        return COMPARE[self.compare](values, self.value)
-
-    def __str__(self) -> str:
-        return f"{self.field}{self.compare}{_number(self.value)}"
-
-
-@dataclass(frozen=True)
-class Score(Node):
-    """A comparison with how sure the tagger was. A picture that it hasn't looked at is neither above nor below."""
-
-    tag: str
-    compare: str
-    value: float
-
-    def mask(self, facts: Facts) -> Mask:
-        found, compare = np.zeros(len(facts.entries), bool), COMPARE[self.compare]
-        scores = facts.scores(self.tag)
-        numbers = np.fromiter(scores.keys(), int, len(scores))
-        values = np.fromiter(scores.values(), float, len(scores))
-        found[numbers] = compare(values, self.value)
-        return found
-
-    def __str__(self) -> str:
-        return f"score({_quoted(self.tag)}){self.compare}{_number(self.value)}"
-
-
-@dataclass(frozen=True)
-class Missing(Node):
-    """Captions without some words; `missing:trigger` asks for the trigger word, whichever that is."""
-
-    words: str
-    position: int = field(default=0, compare=False)
-
-    def mask(self, facts: Facts) -> Mask:
-        wanted = facts.trigger if self.words == "trigger" else self.words
-        if not wanted.strip():
-            raise FilterError(self.position, "no trigger word is set; set one, or write missing:\"the words\"")
-        return _mask(not spelling.has_phrase(entry.text, wanted) for entry in facts.entries)
-
-    def __str__(self) -> str:
-        return f"missing:{_quoted(self.words)}"
-
-
-@dataclass(frozen=True)
-class Duplicate(Node):
-    """Copies of each other: all of them, all but the one to keep (`dup:others`), or those of a picture by its name."""
-
-    name: str = ""
-
-    def mask(self, facts: Facts) -> Mask:
-        found = np.zeros(len(facts.entries), bool)
-        for group in facts.duplicates():
-            if len(group) > 1 and self._meant(facts, group):
-                found[list(group[self.name == "others" :])] = True
-        return found
-
-    def _meant(self, facts: Facts, group: Sequence[int]) -> bool:
-        if self.name in ("", "others"):
-            return True
-        found = _finder(self.name)
-        return any(found(_fold(_path(facts.entries[number]))) for number in group)
-
-    def __str__(self) -> str:
-        return f"dup:{_quoted(self.name) if self.name else ''}"
 
 
 @dataclass(frozen=True)
@@ -282,107 +79,6 @@ def words(line: str) -> list[Word]:
         if line[start:].strip():
             parser.words.append(Word(start, len(line), "wrong", line[start:]))
     return sorted(parser.words, key=lambda word: word.start)
-
-
-def _entries(test: Callable[[Entry], Any]) -> Callable[[Facts], Mask]:
-    return lambda facts: _mask(map(test, facts.entries))
-
-
-def _mask(answers: Iterable[Any]) -> Mask:
-    return np.fromiter(answers, bool)
-
-
-FLAGS: dict[str, Callable[[Facts], Mask]] = {
-    "untagged": _entries(lambda entry: not entry.tags or entry.prose),
-    "uncaptioned": _entries(lambda entry: not entry.text.strip()),
-    "prose": _entries(lambda entry: entry.prose and bool(entry.tags)),
-    "edited": _entries(lambda entry: entry.edited),
-    "excluded": _entries(lambda entry: entry.excluded),
-    "regularisation": _entries(lambda entry: entry.regularisation),
-    "starred": _entries(lambda entry: entry.stars > 0),
-    "noted": _entries(lambda entry: bool(entry.note.strip())),
-}
-NUMBERS: dict[str, Callable[[Facts], Iterable[float]]] = {
-    "tokens": lambda facts: map(facts.tokens, range(len(facts.entries))),
-    "tags": lambda facts: (0 if entry.prose else len(entry.tags) for entry in facts.entries),
-    "chars": lambda facts: (len(entry.text) for entry in facts.entries),
-    "w": lambda facts: (entry.width for entry in facts.entries),
-    "h": lambda facts: (entry.height for entry in facts.entries),
-    "mp": lambda facts: (entry.width * entry.height / 1e6 for entry in facts.entries),
-    "ar": lambda facts: (entry.width / max(1, entry.height) for entry in facts.entries),
-    "stars": lambda facts: (entry.stars for entry in facts.entries),
-    "repeats": lambda facts: (entry.repeats for entry in facts.entries),
-}
-ALIASES = {
-    "width": "w", "height": "h", "aspect": "ar", "megapixels": "mp", "characters": "chars",
-    "reg": "regularisation", "file": "name", "text": "caption",
-}  # fmt: skip
-
-
-def _tagged(facts: Facts, value: str | Regex) -> Mask:
-    found = np.zeros(len(facts.entries), bool)
-    if isinstance(value, Regex):
-        pattern = Pattern(value.text, value.ignore_case)
-        return _mask(any(map(pattern.found, entry.tags)) for entry in facts.entries)
-    wanted = spelling.key(value)
-    if "*" in wanted or "?" in wanted:
-        pattern = spelling.wildcards(wanted)
-        for same, numbers in facts.index.items():
-            if pattern.match(same):
-                found[_numbers(numbers)] = True
-    elif wanted in facts.index:
-        found[_numbers(facts.index[wanted])] = True
-    return found
-
-
-def _numbers(numbers: Iterable[int]) -> Any:
-    return numbers if isinstance(numbers, np.ndarray) else np.fromiter(numbers, int)
-
-
-def _searched(*texts: Callable[[Entry], str]) -> Callable[[Facts, str | Regex], Mask]:
-    """A search in some texts of an entry: found in any of them."""
-
-    def search(facts: Facts, value: str | Regex) -> Mask:
-        if isinstance(value, Regex):
-            found, fold = Pattern(value.text, value.ignore_case).found, str
-        else:
-            found, fold = _finder(value), _fold
-        masks = [_mask([found(fold(text(entry))) for entry in facts.entries]) for text in texts]
-        return np.logical_or.reduce(masks)
-
-    return search
-
-
-def _finder(value: str) -> Callable[[str], Any]:
-    """Looks for a text, with `*` and `?` in it, in folded ones."""
-    wanted = _fold(value)
-    if "*" in wanted or "?" in wanted:
-        return spelling.wildcards(wanted, anywhere=True).match
-    return lambda text: wanted in text
-
-
-def _fold(text: str) -> str:
-    return text.casefold().replace("_", " ")
-
-
-def _name(entry: Entry) -> str:
-    return entry.path.name
-
-
-def _path(entry: Entry) -> str:
-    return f"{entry.folder}/{entry.path.name}" if entry.folder else entry.path.name
-
-
-TEXTS: dict[str, Callable[[Facts, str | Regex], Mask]] = {
-    "": _searched(lambda entry: entry.text, _name),
-    "tag": _tagged,
-    "caption": _searched(lambda entry: entry.text),
-    "path": _searched(_path),
-    "name": _searched(_name),
-    "folder": _searched(lambda entry: entry.folder),
-    "note": _searched(lambda entry: entry.note),
-}
-FIELDS = {*TEXTS, "missing", "dup"} - {""}
 
 
 class _Parser:
@@ -667,20 +363,3 @@ def _example(name: str) -> str:
 
 def _shown(name: str) -> str:
     return f"{name}:" if name in FIELDS else f"{name}>{_example(name)}" if name in NUMBERS else name
-
-
-def _quoted(text: str, bare: bool = False) -> str:
-    """A text as it is read again: in quotes where it needs them."""
-    plain = re.fullmatch(r"[^\s\"()/\\:<>=-][^\s\"()\\:<>=]*", text)
-    taken = text.upper() in OPERATORS or ALIASES.get(text.lower(), text.lower()) in {*FLAGS, "dup"}
-    if plain and not (bare and taken):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"\\.|/", lambda match: "\\/" if match[0] == "/" else match[0], text, flags=re.DOTALL)
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)

@@ -64,11 +64,16 @@ def join(tags: Iterable[str], separator: str = SEPARATOR) -> str:
 @lru_cache(maxsize=1 << 17)
 def key(tag: str) -> str:
     """What counts as the same tag: `Long_Hair` is `long hair`, and `miku \\(vocaloid\\)` is `miku (vocaloid)`."""
-    if not tag.isascii():
-        tag = unicodedata.normalize("NFC", tag)
-    if "\\" in tag:
-        tag = tag.replace("\\(", "(").replace("\\)", ")")
-    return " ".join(tag.replace("_", " ").split()).casefold()
+    return " ".join(fold(tag).split())
+
+
+def fold(text: str) -> str:
+    """A text in the spelling that searches go by: composed, lower case, with spaces for underscores."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    if "\\" in text:
+        text = text.replace("\\(", "(").replace("\\)", ")")
+    return text.casefold().replace("_", " ")
 
 
 def keys(tags: Iterable[str]) -> set[str]:
@@ -80,32 +85,42 @@ def has_phrase(text: str, phrase: str) -> bool:
     wanted = key(phrase)
     if not wanted:
         return True
-    text = key.__wrapped__(text)  # whole captions would fill the memory of tags
-    start = text.find(wanted)
-    while start >= 0:
-        before, after = text[start - 1 : start], text[start + len(wanted) :][:1]
-        if not (_is_word(before) and _is_word(wanted[0])) and not (_is_word(after) and _is_word(wanted[-1])):
-            return True
-        start = text.find(wanted, start + 1)
-    return False
+    text = fold(text)
+    at = text.find(wanted)
+    while at >= 0 and not whole(text, at, at + len(wanted)):
+        at = text.find(wanted, at + 1)
+    return at >= 0
+
+
+def has_parts(text: str, parts: Iterable[str]) -> bool:
+    """Whether a text has all of the parts, one behind the other."""
+    at = 0
+    for part in parts:
+        at = text.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def whole(text: str, start: int, end: int) -> bool:
+    """Whether what stands there doesn't begin or end in the middle of a word."""
+    before, after = text[max(0, start - 1) : start + 1], text[end - 1 : end + 1]
+    return not (len(before) == 2 and before.isalnum()) and not (len(after) == 2 and after.isalnum())
 
 
 @lru_cache(maxsize=1024)
-def wildcards(text: str, anywhere: bool = False) -> re.Pattern[str]:
-    """A pattern for `match`, where `*` is anything and `?` one character; `anywhere` in a text, or all of it.
-
-    Each part is looked for once, behind the one before it, so that no text takes long (as in fnmatch)."""
-    parts = ["".join("." if char == "?" else re.escape(char) for char in part) for part in text.split("*")]
-    if anywhere:
-        return re.compile("".join(f"(?>.*?{part})" for part in parts if part), re.DOTALL)
-    first, *between, last = parts if len(parts) > 1 else (parts[0], None)
-    if last is None:
-        return re.compile(rf"{first}\Z", re.DOTALL)
-    return re.compile(first + "".join(f"(?>.*?{part})" for part in between if part) + rf".*{last}\Z", re.DOTALL)
+def wildcards(text: str) -> re.Pattern[str]:
+    """A pattern for `match` of a whole tag, where `*` is anything and `?` one character."""
+    return re.compile(f"{wild_pattern(text)}\\Z", re.DOTALL)
 
 
-def _is_word(char: str) -> bool:
-    return char.isalnum()
+def wild_pattern(text: str) -> str:
+    """A regular expression for a text with `*` and `?` in it. Each part is looked for once, behind the one before it,
+    so that no text takes long (as in fnmatch)."""
+    first, *others = ("".join("." if char == "?" else re.escape(char) for char in part) for part in text.split("*"))
+    between = "".join(f"(?>.*?{part})" for part in others[:-1] if part)
+    return first + between + (f".*{others[-1]}" if others else "")
 
 
 def _mark(separator: str) -> str:
