@@ -20,6 +20,8 @@ OTHERS = {  # word -> its module, which has `main` and `parser`
     "see": "dataset.seen_command",
     "resize": "dataset.resize.command",
     "import-analysis": "dataset.import_command",
+    "export": "dataset.exchange.exporting",
+    "import": "dataset.exchange.importing",
 }
 
 

@@ -29,6 +29,8 @@ from settings.section import Section
 
 KINDS: dict[str, str] = {  # kind -> its module
     "resize": "dataset.resize.job",
+    "export": "dataset.exchange.exporting",
+    "import": "dataset.exchange.importing",
 }
 OFTEN = 0.25  # seconds between two words about how far it is
 KEPT = 20  # jobs of this sort; their folders hold nothing of a person's

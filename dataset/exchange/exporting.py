@@ -37,7 +37,7 @@ def told(plan: Plan, dry_run: bool) -> dict[str, Any]:
 
 
 def parser() -> argparse.ArgumentParser:
-    return terminal.parser("export", ExportSettings, "write", "folder")
+    return terminal.parser("export FOLDER --output DIR|FILE.zip [--format NAME] [--dry-run] [...]", ExportSettings, "write")
 
 
 def main(arguments: list[str]) -> int:

@@ -51,7 +51,7 @@ def _analysed(plan: Plan, settings: ImportSettings, teller: Any) -> dict[str, An
 
 
 def parser() -> argparse.ArgumentParser:
-    return terminal.parser("import", ImportSettings, "read", "source")
+    return terminal.parser("import SOURCE --output DIR [--format NAME] [--to NAME] [--dry-run] [...]", ImportSettings, "read")
 
 
 def main(arguments: list[str]) -> int:

@@ -39,10 +39,12 @@ class Terminal:
             print(f"  and {counted(more, 'more thing')} to look at" if more > 0 else "", end="\n" * (more > 0))
 
 
-def parser(verb: str, section: type[Section], what: str, first: str) -> argparse.ArgumentParser:
-    """A parser whose first word is the setting `first`, and whose flags are all the others."""
+def parser(usage: str, section: type[Section], what: str) -> argparse.ArgumentParser:
+    """A parser whose first word is the section's first setting, and whose flags are all of them; `what` the formats
+    must have to be listed: read or write."""
+    first = next(iter(section.model_fields))
     made = argparse.ArgumentParser(
-        prog=f"launch.py prepare {verb}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="launch.py prepare", usage=f"launch.py prepare {usage}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"{section.__doc__} Nothing is deleted or overwritten.", epilog=listed(what))
     made.add_argument(first, metavar=first.upper(), nargs="?", default=argparse.SUPPRESS)
     flags.add_flags(made, section)
