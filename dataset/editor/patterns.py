@@ -47,13 +47,13 @@ class Pattern:
             raise _slow() from None
 
     def among(self, texts: Sequence[str]) -> list[bool]:
-        """In which of the texts the pattern is found. What was told of a text not long ago isn't looked for again: while
-        a person edits under a filter, that is nearly all of them."""
-        known = _known(self.text, self.ignore_case)
-        if len(known) > KEPT:
-            known.clear()
-        fresh = [text for text in texts if text not in known]
-        known.update(zip(fresh, self._lines(fresh)))
+        """In which of the texts the pattern is found. What was told of a text not long ago isn't looked for again: that
+        is nearly all of them while a person edits under a filter."""
+        memory = _memory(self.text, self.ignore_case)
+        known = memory[0]
+        if fresh := [text for text in texts if text not in known]:
+            known = known | dict(zip(fresh, self._lines(fresh)))  # a new one: other threads may be reading the old
+            memory[0] = known if len(known) <= KEPT else {}
         return [known[text] for text in texts]
 
     def _lines(self, texts: list[str]) -> list[bool]:
@@ -61,18 +61,15 @@ class Pattern:
         alike, whole = _across_lines(self.text), "\n".join(texts)
         if not texts or alike is None or whole.count("\n") != len(texts) - 1:
             return list(map(self.found, texts))
-        search = _compiled(alike, self.ignore_case, True).search
+        once_each = _compiled(f"(?:{alike})[^\\n]*\\n?", self.ignore_case, True)
         starts = [0, *accumulate(len(text) + 1 for text in texts)]
         found, number = [False] * len(texts), 0
-        while number < len(texts):
-            try:
-                match = search(whole, starts[number], timeout=self._left(), concurrent=True)
-            except TimeoutError:
-                raise _slow() from None
-            if match is None:
-                break
-            number = bisect_right(starts, match.start(), number)
-            found[number - 1] = True
+        try:
+            for match in once_each.finditer(whole, timeout=self._left(), concurrent=True):
+                number = bisect_right(starts, match.start(), number)
+                found[number - 1] = True
+        except TimeoutError:
+            raise _slow() from None
         return found
 
     def replaced(self, by: str, text: str) -> str:
@@ -118,8 +115,9 @@ def _across_lines(text: str) -> str | None:
 
 
 @lru_cache(maxsize=4)
-def _known(text: str, ignore_case: bool) -> dict[str, bool]:
-    return {}
+def _memory(text: str, ignore_case: bool) -> list[dict[str, bool]]:
+    """In which texts a pattern was found, as the one item of a list."""
+    return [{}]
 
 
 @lru_cache(maxsize=256)
