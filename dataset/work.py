@@ -31,6 +31,7 @@ KINDS: dict[str, str] = {  # kind -> its module
     "resize": "dataset.resize.job",
     "export": "dataset.exchange.exporting",
     "import": "dataset.exchange.importing",
+    "upload": "dataset.exchange.arriving",
 }
 OFTEN = 0.25  # seconds between two words about how far it is
 KEPT = 20  # jobs of this sort; their folders hold nothing of a person's

@@ -37,7 +37,8 @@ def told(plan: Plan, dry_run: bool) -> dict[str, Any]:
 
 
 def parser() -> argparse.ArgumentParser:
-    return terminal.parser("export FOLDER --output DIR|FILE.zip [--format NAME] [--dry-run] [...]", ExportSettings, "write")
+    usage = "export FOLDER --output DIR|FILE.zip [--format NAME] [--dry-run] [...]"
+    return terminal.parser(usage, ExportSettings, "write")
 
 
 def main(arguments: list[str]) -> int:

@@ -51,7 +51,8 @@ def _analysed(plan: Plan, settings: ImportSettings, teller: Any) -> dict[str, An
 
 
 def parser() -> argparse.ArgumentParser:
-    return terminal.parser("import SOURCE --output DIR [--format NAME] [--to NAME] [--dry-run] [...]", ImportSettings, "read")
+    usage = "import SOURCE --output DIR [--format NAME] [--to NAME] [--dry-run] [...]"
+    return terminal.parser(usage, ImportSettings, "read")
 
 
 def main(arguments: list[str]) -> int:

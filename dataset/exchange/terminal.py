@@ -44,7 +44,7 @@ def parser(usage: str, section: type[Section], what: str) -> argparse.ArgumentPa
     must have to be listed: read or write."""
     first = next(iter(section.model_fields))
     made = argparse.ArgumentParser(
-        prog="launch.py prepare", usage=f"launch.py prepare {usage}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"launch.py prepare {usage}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"{section.__doc__} Nothing is deleted or overwritten.", epilog=listed(what))
     made.add_argument(first, metavar=first.upper(), nargs="?", default=argparse.SUPPRESS)
     flags.add_flags(made, section)
