@@ -1,6 +1,7 @@
 """`python -m dataset.work JOB`: work on a data set that takes longer than a click: a check, a resize, an export.
 
 Each kind is one module with its `Settings` and `work(settings, teller)`; what that returns is told in the last event.
+A kind from elsewhere, which needs more than this package may load, has a command of its own that calls `done`.
 The window starts it in a process of its own, beside whatever trains: it needs no graphics card and waits for nobody.
 """
 
@@ -12,6 +13,7 @@ import secrets
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +35,7 @@ KINDS: dict[str, str] = {  # kind -> its module
     "import": "dataset.exchange.importing",
     "upload": "dataset.exchange.arriving",
 }
+ARGV = ("python", "-m", "dataset.work", "{job}")
 OFTEN = 0.25  # seconds between two words about how far it is
 KEPT = 20  # jobs of this sort; their folders hold nothing of a person's
 
@@ -94,20 +97,24 @@ def works() -> list[Job]:
     return sorted(found, key=lambda job: job.created)
 
 
-def create(kind: str, settings: Section) -> Job:
+def create(kind: str, settings: Section, argv: Sequence[str] = ARGV) -> Job:
     """A new job, ready to be started with `jobs.process.start`. The oldest ones that have ended are cleared away."""
     place().mkdir(exist_ok=True)
     ended = [job for job in works() if job.state() not in ("running", "queued")]
     for job in ended[:-KEPT]:
         shutil.rmtree(job.folder, ignore_errors=True)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{secrets.token_hex(3)}"
-    return folder.create(kind, kind, toml.dumps(settings), ["python", "-m", "dataset.work", "{job}"], place() / name)
+    return folder.create(kind, kind, toml.dumps(settings), list(argv), place() / name)
 
 
 def work(path: Path) -> None:
     """Do a job's work and say how it ended."""
+    done(path, module(Job(path).kind))
+
+
+def done(path: Path, kind: ModuleType) -> None:
+    """The same, by the module that is its kind."""
     job, teller = Job(path), Teller(path)
-    kind = module(job.kind)
     settings = toml.read(kind.Settings, job.config_path)
     began = time.monotonic()
     teller.tell("started", pid=os.getpid())
