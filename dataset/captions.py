@@ -11,9 +11,11 @@ import json
 import os
 import random
 import re
+import stat
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,8 @@ def _chosen(text: str, rng: random.Random) -> str:
 def decode(data: bytes) -> tuple[str, str]:
     """(text, encoding). UTF-8 and UTF-16 with or without their marks are certain; otherwise Western Windows text is
     assumed, which every sequence of bytes can be."""
+    if data.isascii() and b"\0" not in data:
+        return data.decode("ascii"), "utf-8"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encodings = ["utf-16"]
     elif b"\0" in data:  # no text in UTF-8 has these; UTF-16 of Western text has one in every pair
@@ -79,6 +83,10 @@ def decode(data: bytes) -> tuple[str, str]:
 
 def lines_of(text: str) -> list[str]:
     """The lines of a caption file that say something; the first is the caption."""
+    if "\0" not in text:
+        text = text.strip()
+        if "\n" not in text and "\r" not in text:  # nearly always
+            return [text] if text else []
     return [line.strip() for line in re.split(r"[\r\n]+", text.replace("\0", "")) if line.strip()]
 
 
@@ -136,7 +144,7 @@ class CaptionFinder:
     root: Path
     extension: str = ".txt"
     problems: list[Problem] = field(default_factory=list)
-    _names: dict[Path, dict[str, str]] = field(default_factory=dict)
+    _names: dict[str, dict[str, str]] = field(default_factory=dict)
     _tables: dict[Path, dict[str, Caption]] = field(default_factory=dict)
 
     def find(self, picture: Path) -> Caption | None:
@@ -152,25 +160,34 @@ class CaptionFinder:
 
     def beside(self, picture: Path) -> Caption | None:
         """The caption in a text file beside the picture, whatever tables say."""
-        for path in self.sidecars(picture):
+        for path in self._sidecars(picture):
             if text := self._text_of(path):
-                return Caption(text, path)
+                return Caption(text, Path(path))
         return None
 
     def sidecars(self, picture: Path) -> list[Path]:
         """The caption files beside a picture that exist; the one that counts first."""
-        names = self._listing(picture.parent)
-        wanted = dict.fromkeys((dotted(self.extension).lower(), *EXTENSIONS))
-        found = (names.get(picture.stem + extension) for extension in wanted)
-        return [picture.with_name(name) for name in found if name]
+        return [picture.with_name(os.path.basename(path)) for path in self._sidecars(picture)]
 
-    def _listing(self, folder: Path) -> dict[str, str]:
+    def _sidecars(self, picture: Path) -> Iterator[str]:
+        # as strings, because a folder may have 50,000 pictures
+        folder, name = os.path.split(picture)
+        names, stem = self._listing(folder), picture.stem
+        for extension in self._wanted:
+            if found := names.get(stem + extension):
+                yield os.path.join(folder, found)
+
+    @cached_property
+    def _wanted(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((dotted(self.extension).lower(), *EXTENSIONS)))
+
+    def _listing(self, folder: str) -> dict[str, str]:
         """File names by their name with the extension in lower case: `a.TXT` is a caption too."""
         if folder not in self._names:
             try:
-                names = sorted(os.listdir(folder))
+                names = sorted(os.listdir(folder or "."))
             except OSError as error:
-                self._say(folder, f"the folder can't be read ({error.strerror})", "check its permissions")
+                self._say(Path(folder), f"the folder can't be read ({error.strerror})", "check its permissions")
                 names = []
             self._names[folder] = {_lower_extension(name): name for name in names}
         return self._names[folder]
@@ -181,39 +198,39 @@ class CaptionFinder:
             if folder == self.root:
                 return
 
-    def _text_of(self, path: Path) -> str:
+    def _text_of(self, name: str) -> str:
         try:
-            if path.exists() and not path.is_file():
-                self._say(path, "this isn't a file", "move it away")
-                return ""  # opening a pipe would wait for ever
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+            data = _beginning(name)
         except OSError as error:
-            self._say(path, f"the caption can't be read ({error.strerror})", "check the file and its permissions")
+            self._say(Path(name), f"the caption can't be read ({error.strerror})", "check the file and its permissions")
+            return ""
+        if data is None:
+            self._say(Path(name), "this isn't a file", "move it away")
             return ""
         if len(data) > MAX_BYTES:
-            self._say(path, "the file is too long for a caption", "keep it to one line, or give it another extension")
+            self._say(Path(name), "the file is too long for a caption",
+                      "keep it to one line, or give it another extension")
             return ""
         text, encoding = decode(data)
         if encoding not in ("utf-8", "utf-16"):
-            self._say(path, f"the caption isn't UTF-8; it was read as {encoding}", "check it and save it as UTF-8",
-                      "encoding")
-        return self._line(path, text, EMPTY)
+            self._say(Path(name), f"the caption isn't UTF-8; it was read as {encoding}",
+                      "check it and save it as UTF-8", "encoding")
+        return self._line(name, text, EMPTY)
 
-    def _line(self, path: Path, text: str, empty: tuple[str, str] | None = None) -> str:
+    def _line(self, name: str | Path, text: str, empty: tuple[str, str] | None = None) -> str:
         lines = lines_of(text)
         if len(lines) > 1:
-            self._say(path, f"the caption has {len(lines)} lines; only the first is used", "put it on one line",
+            self._say(Path(name), f"the caption has {len(lines)} lines; only the first is used", "put it on one line",
                       "lines")
         if not lines and empty:
-            self._say(path, *empty, "empty")
+            self._say(Path(name), *empty, "empty")
         return lines[0] if lines else ""
 
     def _table(self, folder: Path) -> dict[str, Caption]:
         if folder not in self._tables:
             table: dict[str, Caption] = {}
             for name, entries in (("metadata.jsonl", self._from_jsonl), ("meta_cap.json", self._from_meta_cap)):
-                if name in self._listing(folder):
+                if name in self._listing(os.fspath(folder)):
                     for key, caption in entries(folder / name):
                         table.setdefault(key, caption)
             self._tables[folder] = table
@@ -264,6 +281,23 @@ class CaptionFinder:
 
     def _say(self, path: Path, reason: str, fix: str, kind: str = "") -> None:
         self.problems.append(Problem(path, reason, fix, used=True, kind=kind))
+
+
+def _beginning(name: str) -> bytes | None:
+    """As much of a file as a caption may have, and a byte more; None: it isn't a file. Opening a pipe would wait for
+    ever, but for the flag."""
+    if sys.platform == "win32" and os.path.isdir(name):
+        return None  # which it would refuse to open
+    handle = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        data = os.read(handle, MAX_BYTES + 1)
+        while data and len(data) <= MAX_BYTES and (more := os.read(handle, MAX_BYTES + 1 - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(handle)
 
 
 def _lower_extension(name: str) -> str:

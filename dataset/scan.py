@@ -28,6 +28,7 @@ __all__ = ["Dataset", "Item", "Problem", "scan"]
 COUNTED = re.compile(r"(\d{1,4})_(.*)", re.DOTALL)  # five digits and more are a date, not a count
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
 MANY_REPEATS = 1000
+PICTURED = pictures.EXTENSIONS | pictures.FOREIGN
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ class Scan:
         for name in sorted(set(folders) - set(numbered)):
             self.leave_out(place.path / name, f"the folder's name has no repeats, unlike {numbered[0]!r} beside it",
                            f"rename it to 1_{name} to use it")
-        loose = [entry for entry in files if _suffix(entry.name) in pictures.EXTENSIONS]
+        loose = [entry for entry in files if suffix(entry.name) in pictures.EXTENSIONS]
         if loose:
             self.leave_out(place.path, f"{counted(len(loose), 'picture')} beside the folder {numbered[0]!r}, not in it",
                            "move them into one of the folders to use them")
@@ -249,6 +250,8 @@ class Scan:
         repeats = folder.repeats or max(1, place.repeats)
         first, silent, real = len(self.items), 0, os.path.realpath(place.path)
         for entry in files:
+            if suffix(entry.name) not in PICTURED:
+                continue
             path = place.path / entry.name
             head = self._picture(path, entry, real)
             if head is None:
@@ -266,10 +269,10 @@ class Scan:
 
     def _picture(self, path: Path, entry: os.DirEntry[str], folder: str) -> Header | None:
         """The header of a picture that can be used, else None; told where a person would call the file a picture."""
-        suffix = _suffix(entry.name)
-        if suffix in pictures.FOREIGN:
-            self.leave_out(path, f"pictures of the kind {suffix} can't be read", "save it as JPEG, PNG or WebP")
-        if suffix not in pictures.EXTENSIONS or not self._new(path, entry, folder) or self._is_excluded(path, folder):
+        kind = suffix(entry.name)
+        if kind in pictures.FOREIGN:
+            self.leave_out(path, f"pictures of the kind {kind} can't be read", "save it as JPEG, PNG or WebP")
+        if kind not in pictures.EXTENSIONS or not self._new(path, entry, folder) or self._is_excluded(path, folder):
             return None
         try:
             str(path).encode()  # a name in an old encoding can be opened, but not written into any text
@@ -334,8 +337,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+def suffix(name: str) -> str:
+    """The extension in lower case with its dot; "" for none. Of thousands of names, so without the care of a Path."""
+    stem, dot, extension = name.rpartition(".")
+    return f".{extension.lower()}" if dot and stem.strip(".") else ""
 
 
 def _is_kohya_parent(path: Path) -> bool:

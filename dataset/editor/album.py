@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dataset import journal, pictures
@@ -23,7 +23,7 @@ from dataset.editor.writing import Task, Writing, Written
 from dataset.files import MOMENT, FileError
 from dataset.journal import Journal, Outcome
 from dataset.problem import Problem
-from dataset.scan import COUNTED, Item, Scan
+from dataset.scan import COUNTED, Item, Scan, suffix
 from dataset.settings import Folder
 
 Stamp = tuple[int, int, int] | None  # changes when a file does; None: look again, it was written a moment ago
@@ -52,7 +52,7 @@ class Entry:
     edited: bool  # by an action in this journal
     regularisation: bool
     repeats: int
-    revision: int  # of the album when this entry changed last
+    revision: int = field(compare=False)  # of the album when this entry changed last
     gone: bool = False  # the picture was taken away since the album was opened
 
 
@@ -81,6 +81,7 @@ class Album:
     def __init__(self, root: Path | str, caption_extension: str = ".txt", separator: str = words.SEPARATOR,
                  cache: Path | None = None):
         self.root = Path(os.path.abspath(os.path.expanduser(root)))
+        self._above = len(os.path.join(self.root, ""))
         self.separator = separator
         self.prose: bool | None = None  # None: guessed for each caption
         self.extension = caption_extension
@@ -90,7 +91,7 @@ class Album:
         self._lock = threading.RLock()
         self._sizes = Sizes(self.root, cache)
         self._history = History(self.journal, caption_extension)
-        self._numbers: dict[Path, int] = {}
+        self._numbers: dict[str, int] = {}  # path below the root -> its number
         self._keys: dict[str, list[int]] = defaultdict(list)  # path below the root without extension -> its pictures
         self._folders: dict[str, list[int]] = defaultdict(list)
         self._finders: list[Path] = []  # number -> the folder up to which its captions are looked for
@@ -168,7 +169,7 @@ class Album:
             names = {self._name(self.entries[number].path): number for number in numbers}
             notes = {self._name(self.entries[number].path): text for number, text in (expected or {}).items()}
             done = marks.change(self.root, names, marks.Change(stars, excluded, note), notes)
-            self._replace({number: self.entries[number] for number in self._flags()})
+            self._replace({number: self._flagged(self.entries[number]) for number in self._flags()})
             return [names[name] for name in done.marked]
 
     def undo(self, id: str | None = None) -> Outcome:
@@ -216,41 +217,48 @@ class Album:
     def _scan(self) -> list[int]:
         """Look for pictures everywhere, and tell which entries are new, changed or gone."""
         work = _Walk(self.extension, self._sizes, self._looked_at)
-        found: dict[Path, tuple[Item, Path]] = {}
+        found: dict[str, tuple[Item, Path]] = {}
         for folder in folders(self.root):
             first, count = len(work.items), len(work.finders)
             work.add(folder)
             for item in work.items[first:]:
-                found[item.path] = (item, work.finders[count].root)
+                found[self._name(item.path)] = (item, work.finders[count].root)
         self._listing = work.listing
         self._problems = [problem for problem in work.problems if problem.kind != "no caption"]
-        changes: dict[int, Entry] = {}
-        for path, (item, root) in found.items():
-            number = self._number(path)
+        changes = {}
+        for name, (item, root) in found.items():
+            number = self._number(name)
             self._finders[number] = root
-            changes[number] = self._entry(item)
-        for path, number in self._numbers.items():
-            if path not in found:
+            changes[number] = self._entry(name, item)
+        for name, number in self._numbers.items():
+            if name not in found:
                 old = self.entries[number]
                 changes[number] = replace(old, text="", tags=(), prose=False, source=None, gone=True)
         return self._replace(changes)
 
-    def _number(self, path: Path) -> int:
-        number = self._numbers.setdefault(path, len(self._numbers))
+    def _number(self, name: str) -> int:
+        number = self._numbers.setdefault(name, len(self._numbers))
         if number == len(self._finders):
             self._finders.append(self.root)
-            key = self._history.key(self._name(path))
+            key = self._history.key(name)
             self._keys[key].append(number)
             self._folders[key.rpartition("/")[0]].append(number)
         return number
 
-    def _entry(self, item: Item) -> Entry:
+    def _entry(self, name: str, item: Item) -> Entry:
         text = item.caption if item.caption_from else ""
         prose = words.is_prose(text, self.separator) if self.prose is None else self.prose
-        folder = self._name(item.path).rpartition("/")[0]
+        mark = self._marks.get(name, marks.NONE)
         return Entry(item.path, item.width, item.height, text, words.split(text, self.separator, prose), prose,
-                     folder, item.caption_from, 0, False, "", False, item.regularisation,
-                     item.repeats, 0)
+                     name.rpartition("/")[0], item.caption_from, mark.stars, mark.excluded, mark.note,
+                     self._history.key(name) in self._edited, item.regularisation, item.repeats, self.revision + 1)
+
+    def _flagged(self, entry: Entry) -> Entry:
+        """The entry with what is known now of its marks and edits."""
+        name = self._name(entry.path)
+        mark = self._marks.get(name, marks.NONE)
+        return replace(entry, stars=mark.stars, excluded=mark.excluded, note=mark.note,
+                       edited=self._history.key(name) in self._edited)
 
     def _worded(self, entry: Entry, revision: int) -> Entry:
         prose = words.is_prose(entry.text, self.separator) if self.prose is None else self.prose
@@ -261,7 +269,7 @@ class Album:
     def _refresh(self) -> list[int]:
         listing = {folder: self._listed(folder) for folder in self._listing}
         flagged = self._flags()
-        changed = self._replace({number: self.entries[number] for number in flagged})
+        changed = self._replace({number: self._flagged(self.entries[number]) for number in flagged})
         stale: set[str] = set()
         for folder, new in listing.items():
             old = self._listing[folder]
@@ -284,7 +292,7 @@ class Album:
 
     def _pictures(self, listing: dict[str, Stamp]) -> dict[str, Stamp]:
         """The pictures and folders in a folder."""
-        return {name: stamp for name, stamp in listing.items() if stamp == INNER or _suffix(name) not in self._captions}
+        return {name: stamp for name, stamp in listing.items() if stamp == INNER or suffix(name) not in self._captions}
 
     def _concerned(self, files: set[str]) -> set[int]:
         """Whose captions may be in these files, given below the root: of the same stem, or all below a table."""
@@ -321,19 +329,14 @@ class Album:
         return finders[root]
 
     def _replace(self, changes: dict[int, Entry]) -> list[int]:
-        """Show other entries, with the marks and edits that are known now; tells which are not what they were."""
+        """Show other entries; tells which are not what they were."""
         old, revision = self.entries, self.revision + 1
         entries, changed = list(old), []
         for number, entry in sorted(changes.items()):
-            name = self._name(entry.path)
-            mark = self._marks.get(name, marks.NONE)
-            before = old[number] if number < len(old) else None
-            entry = replace(entry, stars=mark.stars, excluded=mark.excluded, note=mark.note,
-                            edited=self._history.key(name) in self._edited,
-                            revision=before.revision if before else revision)
-            if entry != before:
-                changed.append(number)
-                entries[number : number + 1] = [replace(entry, revision=revision)]
+            if number < len(old) and entry == old[number]:
+                continue
+            changed.append(number)
+            entries[number : number + 1] = [entry if entry.revision == revision else replace(entry, revision=revision)]
         if changed:
             few = len(changed) * 4 < len(entries)
             index = _reindexed(self.index, old, entries, changed) if few else _index(entries)
@@ -342,7 +345,7 @@ class Album:
 
     def _name(self, path: Path) -> str:
         """Of a file or folder below the root: its path from there, with forward slashes."""
-        return str(path)[len(str(self.root)) :].replace(os.sep, "/").lstrip("/")
+        return str(path)[self._above :].replace(os.sep, "/")
 
     # What is written
 
@@ -371,9 +374,8 @@ class Album:
         for file in touched:
             self._listing.setdefault(str(file.parent), {})[file.name] = _stamp_of(file)
         flagged = self._flags()
-        concerned = numbers | self._concerned(set(map(self._name, touched)))
-        self._reread(concerned)
-        self._replace({number: self.entries[number] for number in flagged})
+        self._reread(numbers | self._concerned(set(map(self._name, touched))))
+        self._replace({number: self._flagged(self.entries[number]) for number in flagged})
 
     def _redoable(self) -> bool:
         records = self.journal.history()
@@ -393,7 +395,7 @@ class Album:
             return set()
         found = {number for key in edited ^ self._edited for number in self._keys.get(key, ())}
         names = {name for name in {*before, *self._marks} if before.get(name) != self._marks.get(name)}
-        return found | {number for name in names if (number := self._numbers.get(self.root / name)) is not None}
+        return found | {number for name in names if (number := self._numbers.get(name)) is not None}
 
     def _read_marks(self, stamp: Stamp) -> None:
         self._marks_stamp, self._marks_problem = stamp, []
@@ -424,7 +426,7 @@ def _stamps(entries: Iterable[os.DirEntry[str]], looked_at: frozenset[str]) -> d
         try:
             if entry.is_dir():
                 found[name] = INNER
-            elif _suffix(name) in looked_at:
+            elif suffix(name) in looked_at:
                 found[name] = _stamp(entry.stat(), now)
         except OSError:
             found[name] = None  # a link that leads nowhere, or in a circle
@@ -447,15 +449,14 @@ def _stamp_of(path: Path) -> Stamp:
         return INNER
 
 
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
-
-
 def _index(entries: list[Entry]) -> dict[str, frozenset[int]]:
-    found: dict[str, set[int]] = defaultdict(set)
+    spelt: dict[str, list[int]] = defaultdict(list)
     for number, entry in enumerate(entries):
         for tag in entry.tags:
-            found[words.key(tag)].add(number)
+            spelt[tag].append(number)
+    found: dict[str, set[int]] = defaultdict(set)
+    for tag, numbers in spelt.items():
+        found[words.key(tag)].update(numbers)
     return {tag: frozenset(numbers) for tag, numbers in found.items()}
 
 

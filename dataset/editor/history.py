@@ -16,6 +16,7 @@ from typing import Any
 
 from dataset.captions import EXTENSIONS, decode, dotted, lines_of
 from dataset.journal import Journal
+from dataset.scan import suffix
 
 _FILE = re.compile(rb'^\{"file": ("(?:[^"\\]|\\.)*")', re.MULTILINE)
 _OF = re.compile(rb', "of": (\{.*\})\}$', re.MULTILINE)
@@ -78,7 +79,7 @@ class History:
 
     def key(self, name: str) -> Key:
         """Of a picture or of its caption file, by its path below the root."""
-        return os.path.splitext(name)[0]
+        return name[: len(name) - len(suffix(name))]
 
     def _files(self) -> list[tuple[Path, os.stat_result]]:
         try:
@@ -90,8 +91,8 @@ class History:
 
     def _summary(self, path: Path, stamp: tuple[int, int]) -> _Summary:
         data = _bytes(path)
-        names = [json.loads(name) for name in _FILE.findall(data)]
-        keys = {self.key(name) for name in names if os.path.splitext(name)[1].lower() in self._extensions}
+        names = map(_name, _FILE.findall(data))
+        keys = {self.key(name) for name in names if suffix(name) in self._extensions}
         for table in _OF.findall(data):
             keys |= {self.key(name) for name in _parsed(table)}
         states = _STATE.findall(data)
@@ -119,6 +120,10 @@ class History:
                 before, after = _caption(change.get("before")), _caption(change.get("after"))
                 if before is not None and after is not None:
                     yield before, after, action
+
+
+def _name(written: bytes) -> str:
+    return json.loads(written) if b"\\" in written else written[1:-1].decode()
 
 
 def _caption(value: object) -> str | None:
