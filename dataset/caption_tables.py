@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,7 @@ class JsonLines:
             entry = json.loads(self._lines[row])
         key, old = jsonl_text(entry)
         entry[key] = replaced(old, text, _first_line(old))
-        end = "\r" if self._lines[row].endswith("\r") else ""
-        self._lines[row] = json.dumps(entry, ensure_ascii=not _encodable(entry)) + end
+        self._put(row, entry)
         self._rows.setdefault(name, row)
 
     def clear(self, picture: Path) -> None:
@@ -86,6 +85,26 @@ class JsonLines:
             self._lines[row] = json.dumps(entry, ensure_ascii=not _encodable(entry)) + end
             for name in [name for name, number in self._rows.items() if number == row]:
                 self._bare.setdefault(name, self._rows.pop(name))
+
+    def rename(self, old: Path, new: Path) -> bool:
+        """Call a row after its picture's new name; whether there is one that has the old name in full."""
+        name, after = (path.relative_to(self.path.parent).as_posix() for path in (old, new))
+        rows = [rows[name] for rows in (self._rows, self._bare) if name in rows]
+        for row in rows:
+            self._put(row, json.loads(self._lines[row]) | {"file_name": after})
+        return bool(rows)
+
+    def each(self, change: Callable[[str], str]) -> None:
+        """Change every caption in it."""
+        for row in self._rows.values():
+            entry = json.loads(self._lines[row])
+            key, text = jsonl_text(entry)
+            if change(text) != text:
+                self._put(row, entry | {key: change(text)})
+
+    def _put(self, row: int, entry: dict[str, Any]) -> None:
+        end = "\r" if self._lines[row].endswith("\r") else ""
+        self._lines[row] = json.dumps(entry, ensure_ascii=not _encodable(entry)) + end
 
     def bytes(self) -> bytes:
         """The whole table as it should be."""
@@ -137,6 +156,22 @@ class MetaCap:
         while (key := self.row(picture)) is not None:
             self._entries[key] = {name: value for name, value in self._entries[key].items()
                                   if name not in ("caption", "tags")}
+
+    def rename(self, old: Path, new: Path) -> bool:
+        """Call a row after its picture's new name; whether there is one that has the old name, with its extension."""
+        folder = self.path.parent
+        keys = {old.relative_to(folder).as_posix(): new.relative_to(folder).as_posix(),
+                old.absolute().as_posix(): new.absolute().as_posix()}
+        meant = {key: keys[key.replace("\\", "/")] for key in self._entries if key.replace("\\", "/") in keys}
+        self._entries = {meant.get(key, key): entry for key, entry in self._entries.items()}
+        return bool(meant)
+
+    def each(self, change: Callable[[str], str]) -> None:
+        """Change every caption in it."""
+        for key, entry in self._entries.items():
+            if isinstance(entry, dict):
+                texts = {name: change(entry[name]) for name in ("caption", "tags") if isinstance(entry.get(name), str)}
+                self._entries[key] = entry | texts
 
     def bytes(self) -> bytes:
         plain = _encodable(self._entries)

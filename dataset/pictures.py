@@ -57,6 +57,7 @@ class Header:
     width: int
     height: int
     animated: bool
+    format: str = ""  # what the content is, whatever the name says: "JPEG", "PNG", …
 
 
 def header(path: Path) -> Header:
@@ -65,7 +66,7 @@ def header(path: Path) -> Header:
         width, height = image.size
         if _orientation(image) >= 5:
             width, height = height, width
-        return Header(width, height, _animated(image))
+        return Header(width, height, _animated(image), _format(image))
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -107,8 +108,7 @@ def decoded(path: Path, least: int = 0) -> Decoded:
         image.load()
         rgb = _rgb(image)
         upright = rgb.transpose(turn) if turn is not None else rgb
-        kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "")
-        return Decoded(upright, size, kind, turn is not None, animated, _transparent(image))
+        return Decoded(upright, size, _format(image), turn is not None, animated, _transparent(image))
 
 
 def transparency(path: Path) -> Image.Image | None:
@@ -185,6 +185,10 @@ def _damage(error: Exception) -> str:
 
 def _too_large(what: str) -> PictureError:
     return PictureError(f"{what}; at most {MAX_PIXELS // 1_000_000} are read", "scale the picture down")
+
+
+def _format(image: Image.Image) -> str:
+    return {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "")
 
 
 def _animated(image: Image.Image) -> bool:

@@ -57,8 +57,7 @@ def encoding(subject: Subject) -> Iterator[Finding]:
 def trigger(subject: Subject) -> Iterator[Finding]:
     if not subject.trigger:
         return
-    word = re.compile(rf"(?<!\w){re.escape(subject.trigger)}(?!\w)", re.IGNORECASE)
-    without = (item for item in subject.training if item.caption and not word.search(item.caption))
+    without = (item for item in subject.training if item.caption and not has_trigger(item.caption, subject.trigger))
     yield from finding(
         "captions.trigger", "serious", (Case((item.path,), f'"{_short(item.caption)}"') for item in without),
         f"{{caption}} without the trigger word {subject.trigger!r}",
@@ -100,6 +99,11 @@ def common(subject: Subject) -> Iterator[Finding]:
         f"{{tag}} in more than {COMMON:.0%} of the captions",
         "What all pictures share gets tied to these words as well as to the trigger, and is missing without them.",
         "Take out those that belong to your subject; keep what you want to be able to change.")
+
+
+def has_trigger(caption: str, trigger: str) -> bool:
+    """Whether the word stands in a caption as it is, or in another case."""
+    return re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", caption, re.IGNORECASE) is not None
 
 
 def _short(text: str) -> str:

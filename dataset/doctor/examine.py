@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dataset import tokens
-from dataset.doctor import captions, duplicates, files, quality, sizes
+from dataset.doctor import captions, duplicates, files, fine, quality, sizes
 from dataset.doctor.check import CHECKS, Case, Finding, Subject
-from dataset.doctor.look import looks
+from dataset.doctor.look import Memory, looks
 from dataset.pictures import PictureError
 from dataset.problem import Problem
 from dataset.scan import COUNTED, Dataset, Item, scan
@@ -28,6 +28,7 @@ class Examination:
 
     subject: Subject
     findings: list[Finding]  # most serious first
+    fine: list[Finding] = field(default_factory=list)  # what a person has looked at and found to be fine
 
     @property
     def serious(self) -> bool:
@@ -44,8 +45,8 @@ class Examination:
             "serious": self.serious,
             "tokens_exact": tokens.exact(),
             "findings": [self._finding(finding) for finding in self.findings],
-            "buckets": [{"size": list(bucket.size), "pictures": bucket.pictures, "repeated": bucket.repeated}
-                        for bucket in found.buckets],
+            "fine": [self._finding(finding) for finding in self.fine],
+            "buckets": sizes.rows(self.subject, found.buckets),
             "mean_crop_loss": round(found.mean_crop_loss, 4),
             "pictures": [self._picture(item) for item in self.subject.items],
         }
@@ -57,12 +58,14 @@ class Examination:
 
     def _finding(self, finding: Finding) -> dict[str, Any]:
         return {
-            "name": finding.name, "severity": finding.severity, "title": finding.title, "effect": finding.effect,
-            "fix": finding.fix, "cases": [self._case(case) for case in finding.cases],
+            "name": finding.name, "severity": finding.severity, "title": finding.title, "what": finding.what,
+            "effect": finding.effect, "fix": finding.fix, "cases": [self._case(case) for case in finding.cases],
         }
 
     def _case(self, case: Case) -> dict[str, Any]:
-        told = {"paths": [self.name(path) for path in case.paths], "detail": case.detail}
+        told = {"key": case.key(self.subject.root), "paths": [self.name(path) for path in case.paths],
+                "detail": case.detail}
+        told |= {"about": case.about} if case.about else {}
         return told if case.keep is None else {**told, "keep": self.name(case.keep)}
 
     def _picture(self, item: Item) -> dict[str, Any]:
@@ -78,14 +81,15 @@ class Examination:
 
 
 def examine(folder: Path | str, settings: DatasetSettings, trigger: str = "", thumbnails: bool = False,
-            progress: Callable[[int, int], object] | None = None) -> Examination:
+            progress: Callable[[int, int], object] | None = None, known: Memory | None = None) -> Examination:
     """Every finding about a folder of pictures, as training with these settings would see it. With an `img` and a `reg`
     folder as `prepare` makes them, both are examined; `settings.folders` has no say. `progress(done, of)` is called
-    after each picture. Writes nothing, and never raises for what is on disk."""
+    after each picture; pictures that are `known` aren't decoded again. Writes nothing beside the pictures, and never
+    raises for what is on disk."""
     root = Path(os.path.abspath(os.path.expanduser(folder)))
-    found = scan(_folders(root), settings.caption_extension)
+    found = scan(folders(root), settings.caption_extension)
     items, problems, seen = [], list(found.problems), {}
-    for item, (path, look) in zip(found.items, looks((item.path for item in found.items), thumbnails)):
+    for item, (path, look) in zip(found.items, looks((item.path for item in found.items), thumbnails, known)):
         if isinstance(look, PictureError):
             problems.append(Problem(path, look.reason, look.fix))
         else:
@@ -95,10 +99,29 @@ def examine(folder: Path | str, settings: DatasetSettings, trigger: str = "", th
             progress(len(seen) + len(problems) - len(found.problems), len(found.items))
     subject = Subject(root, settings, items, problems, seen, trigger.strip())
     findings = [finding for check in CHECKS for finding in check(subject)]
-    return Examination(subject, sorted(findings, key=lambda finding: ORDER.index(finding.severity)))
+    findings.sort(key=lambda finding: ORDER.index(finding.severity))
+    return Examination(subject, *fine.parted(root, findings, fine.read(root)))
 
 
-def _folders(root: Path) -> list[Folder]:
+def restored(told: dict[str, Any]) -> list[Finding]:
+    """The findings of an examination, with those of their cases that were fine, from what `as_dict` has told."""
+    root, found = Path(told["folder"]), {}
+    for one in (*told["findings"], *told["fine"]):
+        cases = tuple(_case(root, case) for case in one["cases"])
+        before = found.get(one["name"])
+        found[one["name"]] = before.only(before.cases + cases) if before else Finding(
+            one["name"], one["severity"], one["what"], one["effect"], one["fix"], cases)
+    return list(found.values())
+
+
+def _case(root: Path, told: dict[str, Any]) -> Case:
+    keep = told.get("keep")
+    return Case(tuple(root / path for path in told["paths"]), told["detail"], root / keep if keep else None,
+                told.get("about", ""))
+
+
+def folders(root: Path) -> list[Folder]:
+    """What is trained on when a person names this folder."""
     inner = [root / "img", root / "reg"]
     if all(_has_numbered(folder) for folder in inner):
         return [Folder(path=str(inner[0])), Folder(path=str(inner[1]), regularisation=True)]

@@ -11,10 +11,11 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -66,19 +67,38 @@ def look(path: Path, thumbnail: bool = False) -> Look:
     )
 
 
-def looks(paths: Iterable[Path], thumbnails: bool = False) -> Iterator[tuple[Path, Look | PictureError]]:
+class Memory(Protocol):
+    """Where looks may be that were taken before, as `known.Known` is."""
+
+    def get(self, path: Path) -> Look | None: ...
+    def put(self, path: Path, look: Look) -> None: ...
+
+
+def looks(paths: Iterable[Path], thumbnails: bool = False, known: Memory | None = None,
+          ) -> Iterator[tuple[Path, Look | PictureError]]:
     """A look at each of many pictures, in their order, or why it failed. As many threads as there are cores, and only
-    a few pictures in memory at a time."""
+    a few pictures in memory at a time. What is known isn't decoded again."""
     threads = os.cpu_count() or 1
-    waiting = []
+    waiting: list[tuple[Path, Look | None, Future[Look | PictureError] | None]] = []
+
+    def first() -> tuple[Path, Look | PictureError]:
+        path, before, future = waiting.pop(0)
+        if future is None:
+            return path, before
+        found = future.result()
+        if known and isinstance(found, Look):
+            known.put(path, found)
+        return path, found
+
     with ThreadPoolExecutor(threads) as pool:
         for path in paths:
-            waiting.append((path, pool.submit(partial(_looked, path, thumbnails))))
+            before = known.get(path) if known else None
+            new = before is None or (thumbnails and not before.thumbnail)
+            waiting.append((path, before, pool.submit(partial(_looked, path, thumbnails)) if new else None))
             if len(waiting) > AHEAD * threads:
-                done, future = waiting.pop(0)
-                yield done, future.result()
-        for done, future in waiting:
-            yield done, future.result()
+                yield first()
+        while waiting:
+            yield first()
 
 
 def _looked(path: Path, thumbnail: bool) -> Look | PictureError:

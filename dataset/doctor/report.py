@@ -69,7 +69,7 @@ def page(found: Examination) -> str:
          "style-src 'unsafe-inline'\"><meta name=\"viewport\" content=\"width=device-width\">",
          f"<style>{STYLE}</style></head><body>"),
         _head(found),
-        chain.from_iterable(_finding(found, finding) for finding in found.findings),
+        chain.from_iterable(_finding(found, finding) for finding in found.findings), _fine(found),
         _buckets(told), _manifest(told), ("</body></html>\n",),
     )
     return "\n".join(parts)
@@ -96,6 +96,13 @@ def _finding(found: Examination, finding: Finding) -> list[str]:
     ]
 
 
+def _fine(found: Examination) -> list[str]:
+    if not found.fine:
+        return []
+    return ["<h2>Looked at and found to be fine</h2><ul>",
+            *(f"<li>{_safe(finding.title)}</li>" for finding in found.fine), "</ul>"]
+
+
 def _case(found: Examination, case: Case, with_pictures: bool) -> str:
     names = [_named(found, path, case, with_pictures and index < TOGETHER) for index, path in enumerate(case.paths)]
     tile = ' class="tile"' if len(names) == 1 and names[0].startswith("<figure") else ""
@@ -114,9 +121,13 @@ def _named(found: Examination, path: Path, case: Case, with_picture: bool) -> st
 
 def _buckets(told: dict[str, Any]) -> list[str]:
     rows = (f"<tr><td>{bucket['size'][0]} x {bucket['size'][1]}<td>{bucket['pictures']:,}<td>{bucket['repeated']:,}"
-            for bucket in told["buckets"])
+            f"<td>{bucket['crop_loss']:.1%}<td>{_small(bucket)}" for bucket in told["buckets"])
     return [f"<h2>Buckets <small>cut off on average: {told['mean_crop_loss']:.1%}</small></h2>",
-            "<table><tr><th>size<th>pictures<th>with repeats", *rows, "</table>"]
+            "<table><tr><th>size<th>pictures<th>with repeats<th>cut off<th>too small", *rows, "</table>"]
+
+
+def _small(bucket: dict[str, Any]) -> str:
+    return f"{bucket['small']:,}, sides up to {bucket['enlarge']:.2f} times as long" if bucket["small"] else "none"
 
 
 def _manifest(told: dict[str, Any]) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from statistics import fmean
+from typing import Any
 
-from dataset.buckets import Crop, fit
+from dataset.buckets import Crop, Size, fit
 from dataset.doctor.check import Case, Finding, Subject, check, finding
 from dataset.doctor.files import is_tiny
 from dataset.scan import Item
+from dataset.stats import Bucket
 
 CROPPED = 0.15  # share of a picture's area that may be cut off before it is told
 
@@ -57,6 +60,24 @@ def lonely(subject: Subject) -> Iterator[Finding]:
             f"{{bucket}} with a single picture, of {len(buckets):,}",
             "A batch holds one size, so these are trained in batches of one, whatever the batch size.",
             "Crop them to the shape of the others, if the batch size matters to you.")
+
+
+def rows(subject: Subject, buckets: Iterable[Bucket]) -> list[dict[str, Any]]:
+    """The buckets for a table: how much is cut off in each on average, and how many of its pictures are smaller than
+    the resolution; `enlarge` is the most that the sides of one of them would have to grow by."""
+    area = subject.settings.resolution**2
+    members: dict[Size, list[tuple[Item, Crop]]] = {}
+    for item, crop in _crops(subject):
+        members.setdefault(crop.bucket, []).append((item, crop))
+    told = []
+    for bucket in buckets:
+        factors = [_factor(item, area) for item, _ in members[bucket.size]]
+        told.append({
+            "size": list(bucket.size), "pictures": bucket.pictures, "repeated": bucket.repeated,
+            "crop_loss": round(fmean(crop.loss for _, crop in members[bucket.size]), 4),
+            "small": sum(factor > 1 for factor in factors), "enlarge": round(max(1.0, *factors), 2),
+        })
+    return told
 
 
 def _crops(subject: Subject) -> Iterator[tuple[Item, Crop]]:

@@ -40,7 +40,8 @@ def test_json_has_findings_and_a_manifest(folder, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["serious"] and [finding["name"] for finding in told["findings"]] == ["captions.trigger"]
     assert told["findings"][0]["cases"][0]["paths"] == ["0.png"]
-    assert told["buckets"] == [{"size": [512, 512], "pictures": 3, "repeated": 12}]
+    assert told["buckets"] == [{"size": [512, 512], "pictures": 3, "repeated": 12, "crop_loss": 0, "small": 0,
+                                "enlarge": 1}]
     first = told["pictures"][0]
     assert first["sha256"] == hashlib.sha256((folder / "0.png").read_bytes()).hexdigest()
     assert first["caption"] == "sks dog, place 0" and first["repeats"] == 4
