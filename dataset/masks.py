@@ -39,7 +39,10 @@ def read(path: Path) -> Image.Image:
 
 def among(names: Iterable[str]) -> set[str]:
     """Which of the files of a folder are masks of others in it, by their names."""
-    stems = {name: os.path.splitext(name)[0] for name in names if _is_picture(name)}
+    names = [name for name in names if _is_picture(name)]
+    if not any(suffix in name for suffix in SUFFIXES for name in names):
+        return set()
+    stems = {name: os.path.splitext(name)[0] for name in names}
     known = set(stems.values())
     return {name for name, stem in stems.items()
             if any(stem.endswith(suffix) and stem.removesuffix(suffix) in known for suffix in SUFFIXES)}

@@ -7,7 +7,10 @@ size that it is shown.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dataset import pictures
+from dataset.pictures import PictureError
 from jobs.folder import home
 from settings.errors import SettingsError
 
@@ -129,3 +134,18 @@ def thinned(boxes: np.ndarray) -> np.ndarray:
         if not np.any(shared > OVERLAP * (areas[kept] + areas[index] - shared)):
             kept.append(index)
     return boxes[kept]
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m dataset.resize.faces MODEL PICTURE`: its faces as JSON, for programs that load no models."""
+    try:
+        found = Detector(Path(arguments[0])).faces(pictures.read(Path(arguments[1])))
+    except (SettingsError, PictureError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps([dataclasses.astuple(face) for face in found]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
