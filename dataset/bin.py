@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dataset import masks
 from dataset.deeds import BIN, Deed, Deeds, Told, inside, prune
 from dataset.files import FileError, named
 from dataset.journal import FOLDER, Outcome
 from dataset.pictures import EXTENSIONS, FOREIGN
 from dataset.problem import Problem, counted
 
-MASKS = ("-masklabel", "-condlabel")  # what OneTrainer puts behind a picture's name
-MASK_FOLDERS = ("masks", "mask")  # beside the pictures, as for kohya's tools and ai-toolkit
+MASKS = (*masks.SUFFIXES, "-condlabel")  # behind a picture's name
 PICTURES = EXTENSIONS | FOREIGN
 
 
@@ -51,7 +51,7 @@ class Companions:
         if folder in self._found:
             return
         names = _listing(folder)
-        masks = [name for name in names if name.lower() in MASK_FOLDERS]
+        folders = [name for name in names if name.lower() == masks.FOLDER]
         pictures: dict[str, set[str]] = {}
         others = []
         stems = {_stem(name) for name in names if _is_picture(name)}
@@ -64,7 +64,7 @@ class Companions:
         for name in others:
             if owner := _owner(name, pictures):
                 found.setdefault(owner, []).append(folder / name)
-        for inner in masks:
+        for inner in folders:
             for name in _listing(folder / inner):
                 if _is_picture(name) and _stem(name) in pictures:
                     found.setdefault(_stem(name), []).append(folder / inner / name)
@@ -140,7 +140,7 @@ class Bin:
             theirs = {one for name in names for one in companions.of(place / name) if one != place / name}
             loose = {place / name for name in names} - theirs
             for file in sorted(loose):
-                if place.name.lower() in MASK_FOLDERS and file in _masks_above(companions, place):
+                if place.name.lower() == masks.FOLDER and file in _masks_above(companions, place):
                     continue
                 with_it = tuple(companions.of(file)) if _is_picture(file.name) else ()
                 origin = self._origin(file)

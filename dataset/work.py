@@ -30,6 +30,7 @@ from settings.errors import SettingsError
 from settings.section import Section
 
 KINDS: dict[str, str] = {  # kind -> its module
+    "check": "dataset.doctor.job",
     "resize": "dataset.resize.job",
     "export": "dataset.exchange.exporting",
     "import": "dataset.exchange.importing",

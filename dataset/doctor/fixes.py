@@ -115,20 +115,6 @@ def fix(how: str, label: str, done: str, *names: str, **more: object) -> Callabl
     return registered
 
 
-@fix("bin", "Move the others to the bin", "Duplicates to the bin", "duplicates.*")
-def others_to_bin(ground: Ground, cases: list[Case]) -> Made:
-    others, problems = _others(ground, cases)
-    yield from problems
-    yield from _binned(ground, others)
-
-
-@fix("exclude", "Leave the others out of training", "Duplicates left out of training", "duplicates.*")
-def others_excluded(ground: Ground, cases: list[Case]) -> Made:
-    others, problems = _others(ground, cases)
-    yield from problems
-    yield from _excluded(ground, others)
-
-
 @fix("clean", "Write them on one line", "Captions on one line", "captions.lines",
      options=(Option("lines", "Of several lines", ("join all", "keep the first")),))
 def one_line(ground: Ground, cases: list[Case]) -> Made:
@@ -217,6 +203,21 @@ def with_own_names(ground: Ground, cases: list[Case]) -> Made:
     yield from _rows_renamed(ground, renamed)
 
 
+@fix("bin", "Move the others to the bin", "Others to the bin", "duplicates.*", "files.same_name")
+def others_to_bin(ground: Ground, cases: list[Case]) -> Made:
+    others, problems = _others(ground, cases)
+    yield from problems
+    yield from _binned(ground, others)
+
+
+@fix("exclude", "Leave the others out of training", "Others left out of training", "duplicates.*",
+     "files.same_name")
+def others_excluded(ground: Ground, cases: list[Case]) -> Made:
+    others, problems = _others(ground, cases)
+    yield from problems
+    yield from _excluded(ground, others)
+
+
 @fix("flatten", "Make a flat copy", "Flat copies made", "files.animated", "files.transparent")
 def flat(ground: Ground, cases: list[Case]) -> Made:
     """A PNG of what is trained on now: the first frame, on white. The original goes to the bin."""
@@ -237,8 +238,8 @@ def included(ground: Ground, cases: list[Case]) -> Made:
 
 
 # What any other finding about pictures can be answered with, also those of checks that are yet to be written
-SPECIAL = ("duplicates.*", "files.excluded", "files.turned", "files.empty", "files.remarks", "captions.lines",
-           "captions.empty", "captions.encoding", "captions.trigger", "captions.common")
+SPECIAL = ("duplicates.*", "files.same_name", "files.excluded", "files.turned", "files.empty", "files.remarks",
+           "captions.lines", "captions.empty", "captions.encoding", "captions.trigger", "captions.common")
 
 
 @fix("exclude", "Leave them out of training", "Left out of training", "*", all=False,
