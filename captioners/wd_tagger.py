@@ -28,6 +28,7 @@ from captioners.tags.choose import limits as limits_of
 from captioners.tags.options import Tagging
 from captioners.tags.probabilities import ProbabilityCache, Scores, identity, scores
 from captioners.weights import Published, Weights, find
+from dataset.editor.words import key
 from jobs.folder import home
 from settings.section import Section
 
@@ -117,6 +118,9 @@ class WdTagger(Captioner):
             )
         self.cache = self._cache() if self.options.keep else None
         self.identity = identity([model, listed], pixels.VERSION)
+        if self.cache is not None:
+            with contextlib.suppress(sqlite3.OperationalError):  # locked or full: then no name is known of what is kept
+                self.cache.introduce(self.identity, weights.model, self.labels.names)
         self.shape = self._tried()
 
     def _session(self, model: Path) -> tuple[Any, Shape, int]:
@@ -302,6 +306,23 @@ def every_tag(options: Tagging, path: Path) -> list[Tag] | None:
     """All that is known of a picture, the most probable first, whatever the thresholds; None if it was not tagged."""
     chooser, found = _known(options, [path])
     return chooser.everything(found[path]) if chooser and path in found else None
+
+
+def scores_of(options: Tagging, paths: Sequence[Path], tag: str) -> dict[Path, float]:
+    """How probable one tag is in pictures that were tagged before, 0 where it was too improbable to be kept; nothing
+    for a tag that the model doesn't know. Case and underscores don't matter. Raises CaptionerError."""
+    chooser, found = _known(options, paths)
+    names = chooser.labels.names if chooser else ()
+    label = next((place for place, name in enumerate(names) if key(name) == key(tag)), None)
+    if label is None:
+        return {}
+    return {path: float(scores.values[scores.labels == label].sum()) for path, scores in found.items()}
+
+
+def labels_file(options: Tagging) -> Path | None:
+    """The model's list of tags; None: the model isn't on this machine. Raises CaptionerError."""
+    weights = find(options.model, WdTagger.published)
+    return model_files(weights.folder)[1] if weights.here and weights.folder else None
 
 
 def limits(options: Tagging) -> dict[str, float]:

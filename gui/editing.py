@@ -36,9 +36,9 @@ class Editing:
 
     def open(self, root: str, extension: str = ".txt", separator: str = ",") -> Opened:
         """The folder, opened if it isn't yet. Raises OSError where it can't be read."""
-        path = os.path.realpath(os.path.expanduser(root))
-        if not os.path.isdir(path):
+        if not os.path.isdir(os.path.expanduser(root)):
             raise NotADirectoryError(f"There is no folder {root}.")
+        path = os.path.realpath(os.path.expanduser(root))
         settings = (path, extension, separator)
         with self._opening[path]:  # a second page waits for the first instead of reading all of it too
             with self._lock:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from captioners import captioners
-from captioners.base import Captioner
+from captioners.base import Captioner, CaptionerError
 from settings.section import Section, label, settings
 
 LEAST = 0.02  # tags that are less probable get no bar
@@ -39,6 +40,19 @@ def sliders() -> list[dict[str, str]]:
         for one in found
         if one.type is float and one.optional
     ]
+
+
+def scores(options: Section, paths: Sequence[Path], tag: str) -> dict[Path, float]:
+    """How probable the tagger found one tag, in the pictures that it has seen. Raises CaptionerError."""
+    return asked(tagger()).scores_of(options, paths, tag)
+
+
+def labels_file(options: Section) -> Path | None:
+    """The tagger's list of tags, if it is on this machine."""
+    try:
+        return asked(tagger()).labels_file(options)
+    except CaptionerError:
+        return None
 
 
 def summary(kind: type[Captioner], options: Section, pictures: list[Path], shown: Path | None) -> dict[str, Any]:

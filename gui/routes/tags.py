@@ -14,13 +14,17 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from dataset.editor import edits, filter, words
+from captioners.config import CaptionConfig
+from dataset.editor import edits, filter, suggest, table, words
+from dataset.editor.album import View
 from dataset.editor.conflicts import merged
 from dataset.journal import JournalError
-from gui import completion
+from gui import completion, tag_lists
 from gui.editing import READERS, Opened, first_cut, reader, units
 from gui.preparation import problems
 from gui.routes.dataset import training_sizes
+from gui.runs import CaptionRun
+from settings import toml
 from settings.errors import SettingsError, check
 from settings.section import Setting, label, section_help, settings
 
@@ -41,6 +45,7 @@ class Wish(BaseModel):
 
 class Opening(BaseModel):
     path: str = ""
+    run: str = ""  # or the folder of this captioning run
 
 
 class Since(Wish):
@@ -71,6 +76,10 @@ class Text(Wish):
 
 class OneTag(Wish):
     tag: str = ""
+
+
+class Chosen(Wish):
+    path: str = ""
 
 
 class Prefix(Wish):
@@ -129,7 +138,8 @@ def router(window: Window) -> APIRouter:  # noqa: C901
     @routes.post("/api/tags/open")
     def open_folder(wish: Opening) -> dict[str, Any]:
         """The folder that a person chose, else the one that is open in the window; {"key": ""} if none is."""
-        path = wish.path.strip() or str(window.drafts.load("dataset").get("path") or "")
+        chosen = folder_of(window, wish.run) if wish.run else wish.path.strip()
+        path = chosen or str(window.drafts.load("dataset").get("path") or "")
         if not path:
             return {"key": "", "root": ""}
         sizes = training_sizes(window)
@@ -137,22 +147,22 @@ def router(window: Window) -> APIRouter:  # noqa: C901
             opened = editing.open(path, sizes.caption_extension, separator(window))
         except OSError as error:
             raise HTTPException(400, str(error)) from None
-        if wish.path.strip():
+        if chosen:
             window.drafts.save("dataset", {"path": path})
         opened.trigger = trigger(window)
-        opened.refresh()
+        opened.scored = lambda paths, tag: tag_lists.scores(window, paths, tag)
+        opened.refresh(now=True)
         return about(window, opened) | {"root": path}
 
     @routes.post("/api/tags/changes")
     def changes(wish: Since) -> dict[str, Any]:
         """What is different since a revision; `changed` None: too much to name."""
         opened = found(wish)
-        before = len(opened.album.entries)
+        before = counts(opened)["shown"]
         opened.refresh()
         changed = opened.changed_since(wish.since)
-        told = {"revision": opened.album.revision, "count": len(opened.album.entries)}
-        told["changed"] = changed if len(changed) <= MANY else None
-        return told | {"reordered": before != len(opened.album.entries)} | steps(window, opened)
+        told = counts(opened) | {"changed": changed if len(changed) <= MANY else None}
+        return told | {"reordered": before != told["shown"]} | steps(window, opened)
 
     @routes.post("/api/tags/filter", response_model=None)
     def filtered(wish: Line) -> dict[str, Any] | JSONResponse:
@@ -207,8 +217,16 @@ def router(window: Window) -> APIRouter:  # noqa: C901
 
     @routes.post("/api/tags/together")
     def together(wish: OneTag) -> dict[str, Any]:
-        opened, key = found(wish), words.key(wish.tag)
-        return {"rows": paired(opened, key)}
+        opened = found(wish)
+        return {"rows": [[row.tag, row.count] for row in table.together(opened.album.view, wish.tag)]}
+
+    @routes.post("/api/tags/list")
+    def own_list(wish: Chosen) -> dict[str, Any]:
+        """A person's own list of tags to choose from; "" for none."""
+        try:
+            return {"count": tag_lists.choose(window, wish.path.strip())}
+        except suggest.TagListError as error:
+            raise HTTPException(400, str(error)) from None
 
     @routes.post("/api/tags/common")
     def common(wish: Numbers) -> dict[str, Any]:
@@ -331,6 +349,17 @@ def router(window: Window) -> APIRouter:  # noqa: C901
     return routes
 
 
+def folder_of(window: Window, run: str) -> str:
+    known = window.runs.find(run)
+    if not isinstance(known, CaptionRun):
+        raise HTTPException(404, "There is no such captioning run.")
+    try:
+        folders = toml.read(CaptionConfig, known.job.config_path).source.folders
+    except (SettingsError, OSError) as error:
+        raise HTTPException(409, str(error)) from None
+    return folders[0] if folders else ""
+
+
 def wrong_line(line: str, error: filter.FilterError) -> JSONResponse:
     return JSONResponse({"detail": error.message, "position": units(line, error.position)}, 422)
 
@@ -350,14 +379,18 @@ def about(window: Window, opened: Opened) -> dict[str, Any]:
     return {
         "key": opened.key,
         "name": opened.root.name or str(opened.root),
-        "count": len(album.entries),
-        "captioned": sum(bool(entry.text) for entry in album.entries),
-        "revision": album.revision,
         "separator": opened.separator,
         "limits": [{"name": one.name, "label": one.label} for one in READERS],
         "problems": problems(album.problems[:PROBLEMS]),
         "more_problems": max(0, len(album.problems) - PROBLEMS),
-    } | steps(window, opened)
+    } | counts(opened) | steps(window, opened)
+
+
+def counts(opened: Opened) -> dict[str, int]:
+    """`count` numbers were given to pictures; `shown` of them are still there."""
+    view = opened.album.view
+    there = [bool(entry.text) for entry in view.entries if not entry.gone]
+    return {"revision": view.revision, "count": len(view.entries), "shown": len(there), "captioned": sum(there)}
 
 
 def steps(window: Window, opened: Opened) -> dict[str, str]:
@@ -402,20 +435,19 @@ def trigger(window: Window) -> str:
 
 
 def counted_tags(window: Window, opened: Opened, numbers: list[int] | None) -> list[list[Any]]:
-    wanted = None if numbers is None else set(numbers)
-    index = opened.album.index
-    rows = [[tag, len(found if wanted is None else found & wanted), ""] for tag, found in index.items()]
-    return [row for row in rows if row[1]]
-
-
-def paired(opened: Opened, tag: str) -> list[list[Any]]:
-    having = opened.album.index.get(tag, frozenset())
-    counts = Counter(key for number in having for key in words.keys(opened.album.entries[number].tags))
-    return [[other, many] for other, many in counts.most_common(41) if other != tag]
+    """[tag, captions, category] of each tag; sentences are none."""
+    view = opened.album.view
+    rows = table.counts(view, numbers, tag_lists.categories(window))
+    return [[row.tag, row.count, row.category] for row in rows if not is_sentence(view, row.key)]
 
 
 def suggested(window: Window, opened: Opened, prefix: str) -> list[dict[str, Any]]:
-    wanted = words.key(prefix)
-    found = [(tag, len(numbers)) for tag, numbers in opened.album.index.items() if wanted in tag]
-    found.sort(key=lambda pair: -pair[1])
-    return [{"text": tag, "count": count, "kind": ""} for tag, count in found[:12]]
+    view = opened.album.view
+    found = suggest.suggestions(prefix, view, tag_lists.lists(window))
+    return [{"text": one.tag, "count": one.count, "kind": one.category, "own": one.own, "via": one.alias}
+            for one in found if not (one.own and is_sentence(view, words.key(one.tag)))]
+
+
+def is_sentence(view: View, key: str) -> bool:
+    having = view.index.get(key)
+    return bool(having) and view.entries[next(iter(having))].prose

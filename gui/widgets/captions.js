@@ -84,7 +84,7 @@
       el("label", {}, el("input", { type: "radio", name: `captions-${L.resultsDrawn = (L.resultsDrawn || 0) + 1}`, value: name, checked: name === "all", onchange: () => { only = name; most = PAGE; fetchNow(); } }), el("span", {}, word))));
     const group = `captions-of-${L.resultsDrawn}`;
     for (const radio of choices.querySelectorAll("input")) radio.name = group;
-    const node = el("div", { class: "lor-card", hidden: true }, el("h2", {}, "Captions"), el("div", { class: "lor-row" }, choices, count), grid, el("div", { class: "lor-row" }, more));
+    const node = el("div", { class: "lor-card", hidden: true }, el("h2", {}, "Captions"), el("div", { class: "lor-row" }, choices, count, el("span", { class: "grow" }), L.button("Edit captions", () => L.editCaptions({ run: id }))), grid, el("div", { class: "lor-row" }, more));
     const line = (one) => el("div", { class: "lor-result", role: "listitem" }, L.thumb(one, () => L.enlarged(one)),
       el("div", {}, el("p", { class: "lor-note lor-path" }, one.name, " · ", OUTCOMES[one.outcome] || one.outcome), L.captionText(one)));
     const failure = (one) => el("div", { class: "lor-result", role: "listitem" }, L.thumb(one, () => L.enlarged({ ...one, text: `${one.reason}; ${one.fix}`, before: "" })),

@@ -16,7 +16,7 @@ Loratory.pictures = (root, { about, trigger }) => {
   const repeats = el("input", { class: "lor-input short", type: "number", min: 1, id: "dataset-repeats", placeholder: "auto" });
   const wordless = el("p", { class: "lor-help" });
   const describe = el("div", { class: "lor-card", hidden: true }, el("h3", {}, "Captions"), wordless,
-    L.button("Caption these pictures", () => trigger("keep", { folder: data.path })));
+    el("div", { class: "lor-row" }, L.button("Caption these pictures", () => trigger("keep", { folder: data.path })), L.button("Edit captions", () => L.openTab("tags"))));
   const use = el("div", { class: "lor-card", hidden: true }, el("h3", {}, "Use this folder in place"),
     el("p", { class: "lor-help" }, "Trains from here; nothing is copied. Empty repeats: the number that a folder's name begins with, else 1."),
     el("div", { class: "lor-row" }, el("label", { class: "lor-row tight", for: "dataset-repeats" }, "Repeats", repeats),
@@ -30,9 +30,11 @@ Loratory.pictures = (root, { about, trigger }) => {
       el("div", { class: "lor-row" }, path,
         L.button("Browse…", async () => { const chosen = await L.browse("folder", path.value, "Folder with pictures"); if (chosen) open(chosen); }),
         L.button("Open", () => open(path.value), "primary"),
+        L.button("Upload pictures…", () => L.openPage("exchange")),
         about.demo && L.button("Use the demo pictures", () => open(about.demo)))),
     summary, el("div", { class: "lor-dataset" }, el("div", {}, filterRow, grid), el("div", {}, describe, use, sizes, issues)));
 
+  L.dropPlace(root.firstElementChild, L.sendFiles);
   const open = async (wanted) => {
     path.value = wanted;
     L.fill(summary, el("p", { class: "lor-note", role: "status" }, "Looking through the folder…"));
@@ -43,6 +45,7 @@ Loratory.pictures = (root, { about, trigger }) => {
     if (found.pictures) trigger("input", { folder: found.path });
     return undefined;
   };
+  L.openDataset = open;
   const fact = (name, value, note = "") => el("div", { class: "lor-fact" }, el("b", {}, value), el("span", {}, name), note && el("small", {}, note));
   const show = (found) => {
     data = found;

@@ -11,8 +11,10 @@
     ["Arrow keys", "Step through the pictures of a data set, and through samples", null],
     ["Esc", "Leave a dialog", null],
   ];
-  L.shortcuts = () => el("dl", { class: "lor-keys" }, KEYS.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)]));
-  L.showShortcuts = () => L.dialog("Keyboard shortcuts", (close) => [L.shortcuts(),
+  const listed = (keys) => el("dl", { class: "lor-keys" }, keys.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)]));
+  L.shortcuts = () => listed(KEYS);
+  // Rooms add theirs: L.moreKeys = [[title, [[key, what], ...]], ...].
+  L.showShortcuts = () => L.dialog("Keyboard shortcuts", (close) => [L.shortcuts(), (L.moreKeys || []).map(([title, keys]) => [el("h3", {}, title), listed(keys)]),
     el("div", { class: "lor-row end" }, L.button("Close", () => close(), "", { autofocus: true }))]);
 
   document.addEventListener("keydown", (event) => {

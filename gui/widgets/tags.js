@@ -68,6 +68,8 @@ Loratory.tags = (root) => {
     if (found.revision === revision) return;
     desk.album.revision = found.revision;
     desk.album.count = found.count;
+    desk.album.shown = found.shown;
+    count(found);
     if (found.changed === null) desk.lines.clear();
     else for (const number of found.changed) desk.lines.delete(number);
     if (found.reordered) await desk.refilter?.();
@@ -84,6 +86,7 @@ Loratory.tags = (root) => {
     L.toast(found.id ? `${what === "undo" ? "Taken back" : "Done again"}: ${found.label || "the last change"}. ${(what === "undo" ? L.undone : L.redone)(found)}` : `There is nothing to ${what}.`);
     await desk.refresh();
   };
+  const count = (found) => { summary.textContent = `${L.counted(found.shown, "picture")}, ${L.counted(found.captioned, "caption")}`; };
   const undo = L.button("Undo", step("undo"), "", { id: "tags-undo", disabled: true }), redo = L.button("Redo", step("redo"), "", { id: "tags-redo", disabled: true });
   const steps = ({ undo: back, redo: forth }) => {
     undo.disabled = !back; redo.disabled = !forth;
@@ -116,7 +119,7 @@ Loratory.tags = (root) => {
     L.fill(problems);
     if (!desk.album) { summary.textContent = ""; return false; }
     wanted.value = found.root; where.textContent = found.name; where.title = found.root;
-    summary.textContent = `${L.counted(found.count, "picture")}, ${L.counted(found.captioned, "caption")}`;
+    count(found);
     L.fill(problems, found.problems.length > 0 && el("details", { class: "lor-details" }, el("summary", {}, `${L.counted(found.more_problems + found.problems.length, "thing")} to look at`), L.problemList(found.problems)));
     steps(found);
     desk.emit("opened", again, chosen);
@@ -133,12 +136,12 @@ Loratory.tags = (root) => {
     el("label", {}, el("input", { type: "radio", name: "lor-tag-pane", value: name, onchange: () => turn(name) }), el("span", {}, word))));
   desk.turn = turn;
   const page = el("div", { hidden: true },
-    el("div", { class: "lor-row lor-tagtop" }, where, summary, saving, L.button("Another folder…", async () => { const chosen = await L.browse("folder", wanted.value, "Folder with pictures"); if (chosen) go(chosen); }, "quiet")),
-    filter, L.put(desk.toolbar, undo, redo, L.button("History…", () => L.tagHistory(desk), "quiet")), turns, body, problems);
+    L.put(el("div", { class: "lor-row lor-tagtop" }), where, summary, saving, L.put(desk.toolbar, undo, redo, L.button("History…", () => L.tagHistory(desk), "quiet"))),
+    filter, turns, body, problems);
   L.put(root, chooser, page);
   turn("pictures");
   for (const tool of L.tagTools || []) tool(desk);
-  L.put(desk.toolbar, el("span", { class: "grow" }), L.button("Keys (?)", () => L.showShortcuts(), "quiet"));
+  L.put(desk.toolbar, L.button("Another folder…", async () => { const chosen = await L.browse("folder", wanted.value, "Folder with pictures"); if (chosen) go(chosen); }, "quiet"), L.button("?", () => L.showShortcuts(), "quiet", { "aria-label": "Keys of the tag editor", title: "Keys (?)" }));
 
   L.poll(root, 2, look);
   L.onOpened((path) => { if (path !== desk.album?.root && path !== wanted.value) open(); });
@@ -163,9 +166,9 @@ Loratory.tags = (root) => {
     ["Enter or T", "Add a tag"], ["E", "The caption as text"], ["N, P, Ctrl + Enter", "Next or previous picture, also while typing (Ctrl + Enter)"], ["X", "Exclude from training, or no longer"], ["+ −", "More or fewer stars"],
     ["Alt + ← →", "Move a tag, on its chip"], ["Delete", "Remove a tag, on its chip"], ["Ctrl + Z, Ctrl + Shift + Z", "Undo, redo (in a text: of the typing)"]]]);
 };
-// To the tag editor with a folder opened there.
-Loratory.editCaptions = async (path) => {
-  const L = Loratory;
-  if (path && await L.attempt(() => L.post("/api/tags/open", { path }))) L.opened(path);
+// To the tag editor with a folder opened there: {path}, or that of a captioning run: {run}.
+Loratory.editCaptions = async (wish) => {
+  const L = Loratory, found = await L.attempt(() => L.post("/api/tags/open", wish));
+  if (found?.root) L.opened(found.root);
   L.openTab("tags");
 };

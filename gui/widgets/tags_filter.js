@@ -5,7 +5,7 @@ Loratory.tagFilter = (desk) => {
   const RECENT = 12;
   let line = "", timer;
   const newest = L.latest();
-  const input = el("input", { type: "text", class: "lor-input", id: "tags-filter", spellcheck: "false", placeholder: 'All pictures. For example: tag:cat -tag:dog, untagged, tokens>75, /re(d|ed)/', "aria-label": "Filter pictures", "data-eager": "1", "aria-describedby": "tags-filter-note", oninput: () => soon() });
+  const input = el("input", { type: "text", class: "lor-input", id: "tags-filter", spellcheck: "false", placeholder: 'All pictures. For example: tag:cat -tag:dog, untagged, tokens>75, /re(d|ed)/', "aria-label": "Filter line", "data-eager": "1", "aria-describedby": "tags-filter-note", oninput: () => soon() });
   const note = el("div", { id: "tags-filter-note", class: "lor-filter-note", role: "status" });
   const recent = () => L.kept("tags-recent", []);
   const remember = () => { if (line && !note.classList.contains("bad")) L.keep("tags-recent", [line, ...recent().filter((one) => one !== line)].slice(0, RECENT)); };
@@ -22,7 +22,7 @@ Loratory.tagFilter = (desk) => {
       line = asked;
       input.removeAttribute("aria-invalid");
       note.classList.remove("bad");
-      L.fill(note, asked.trim() ? `${found.numbers.length.toLocaleString("en")} of ${desk.album.count.toLocaleString("en")}` : "", found.note && ` · ${found.note}`);
+      L.fill(note, asked.trim() ? `${found.numbers.length.toLocaleString("en")} of ${desk.album.shown.toLocaleString("en")}` : "", found.note && ` · ${found.note}`);
       desk.show(found.numbers);
     } catch (error) {
       if (error.body?.position === undefined) { if (!(error instanceof TypeError)) L.toast(error.message, true); return; }

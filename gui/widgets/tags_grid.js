@@ -18,11 +18,11 @@ Loratory.virtual = (box, { layout, cell, settled = () => {} }) => {
     space.style.height = `${Math.ceil(plan.count / plan.columns) * plan.height}px`;
     const [from, to] = range(plan, 1);
     for (const [index, node] of nodes) if (index < from || index >= to) { node.remove(); nodes.delete(index); }
-    for (let index = from; index < to; index += 1) {
+    for (let index = to - 1; index >= from; index -= 1) {  // backwards, so that each is put before the next: in reading order
       const node = nodes.get(index) || cell(index);
       node.style.transform = `translate(${(index % plan.columns) * plan.width}px, ${Math.floor(index / plan.columns) * plan.height}px)`;
       node.style.width = `${plan.width}px`; node.style.height = `${plan.height}px`;
-      if (!nodes.has(index)) { nodes.set(index, node); space.append(node); }
+      if (!nodes.has(index)) { nodes.set(index, node); space.insertBefore(node, nodes.get(index + 1) || null); }
     }
     clearTimeout(timer);
     timer = setTimeout(() => settled(...range(plan, 2)), 40);
@@ -51,14 +51,14 @@ Loratory.tagGrid = (desk) => {
   const nothing = el("p", { class: "lor-note lor-none", hidden: true }, "No picture is like that.");
   const size = el("input", { type: "range", min: 80, max: 320, step: 10, "aria-label": "Size of the pictures", oninput: () => { side = Number(size.value); L.keep("tags-size", side); const shown = places.get(desk.active); view.clear(); if (shown !== undefined) view.reveal(shown); } });
   size.value = side;
-  const chosen = el("span", { class: "lor-note", role: "status" });
+  const chosen = el("span", { class: "lor-note lor-whole", role: "status" });
   const node = el("section", { class: "lor-pane lor-picking", "aria-label": "Pictures" },
     el("div", { class: "lor-row tight lor-pane-head" }, chosen, el("span", { class: "grow" }),
       L.button("All", () => all(), "quiet small", { title: "Choose all that are shown (Ctrl+A)" }), L.button("None", () => desk.choose([]), "quiet small", { title: "Choose none (Esc)" }), L.button("Others", () => desk.choose(desk.order.filter((number) => !desk.selection.has(number))), "quiet small", { title: "Choose those that are not chosen now" }),
       el("label", { class: "lor-row tight lor-size" }, el("span", { class: "lor-hidden" }, "Size"), size)), box, nothing);
 
   const layout = () => {
-    const columns = Math.max(1, Math.floor(box.clientWidth / side)), width = Math.floor(box.clientWidth / columns);
+    const columns = Math.max(1, Math.round(box.clientWidth / side)), width = Math.floor(box.clientWidth / columns);
     return { count: desk.order.length, columns, width, height: width + CAPTION };
   };
   const stars = (count) => "★".repeat(count);
@@ -123,6 +123,7 @@ Loratory.tagGrid = (desk) => {
     repaint();
   };
   desk.go = (by) => go((places.get(desk.active) ?? -1) + by);
+  desk.place = (number) => places.get(number);
   desk.reveal = (number) => { if (places.has(number)) view.reveal(places.get(number)); };
 
   box.addEventListener("keydown", (event) => {

@@ -57,7 +57,8 @@ Loratory.tagPicture = (desk) => {
     if (image.getAttribute("src") !== src) image.src = src;
     image.alt = found.name;
     name.textContent = found.name; name.title = found.folder ? `${found.folder}/${found.name}` : found.name;
-    about.textContent = [`${(desk.order.indexOf(found.number) + 1).toLocaleString("en")} of ${desk.order.length.toLocaleString("en")}`, `${found.width} × ${found.height}`, found.folder, found.repeats > 1 && `${found.repeats} repeats`, found.regularisation && "regularisation"].filter(Boolean).join(" · ");
+    const at = desk.place(found.number);
+    about.textContent = [at === undefined ? "not among those shown" : `${(at + 1).toLocaleString("en")} of ${desk.order.length.toLocaleString("en")}`, `${found.width} × ${found.height}`, found.folder, found.repeats > 1 && `${found.repeats} repeats`, found.regularisation && "regularisation"].filter(Boolean).join(" · ");
     for (const [index, star] of [...stars.children].entries()) star.setAttribute("aria-pressed", index < found.stars ? "true" : "false");
     excluded.checked = found.excluded;
     if (document.activeElement !== memo) memo.value = found.note;

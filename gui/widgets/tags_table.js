@@ -7,14 +7,14 @@ Loratory.tagTable = (desk) => {
   const newest = L.latest(), newestPair = L.latest();
   const search = el("input", { type: "search", class: "lor-input", placeholder: "Find a tag", "aria-label": "Find a tag", oninput: () => draw() });
   const sort = el("select", { class: "lor-input short", "aria-label": "Order of the tags", onchange: () => { L.keep("tags-sort", sort.value); draw(); } },
-    Object.entries({ most: "most first", least: "fewest first", name: "by name", kind: "by kind" }).map(([value, word]) => el("option", { value }, word)));
+    Object.entries({ most: "most", least: "fewest", name: "name", kind: "kind" }).map(([value, word]) => el("option", { value }, word)));
   sort.value = L.kept("tags-sort", "most");
   const single = el("input", { type: "checkbox", onchange: () => draw() }), within = el("input", { type: "checkbox", onchange: () => load() });
   const note = el("p", { class: "lor-note", role: "status" });
   const box = el("div", { class: "lor-taglist", role: "listbox", "aria-label": "Tags", tabindex: "0" });
   const detail = el("div", { class: "lor-tagdetail", hidden: true, role: "region", "aria-label": "One tag" });
   const node = el("section", { class: "lor-pane lor-tagtable", "aria-label": "Tags" }, el("div", { class: "lor-row tight lor-pane-head" }, search, sort),
-    el("div", { class: "lor-row tight" }, el("label", { class: "lor-row tight" }, within, "of the pictures shown"), el("label", { class: "lor-row tight" }, single, "only once")), note, box, detail);
+    el("div", { class: "lor-row tight" }, el("label", { class: "lor-row tight" }, within, "shown only"), el("label", { class: "lor-row tight" }, single, "used once"), el("span", { class: "grow" }), L.button("List…", () => own(), "quiet small", { title: "A file with tags to choose from" })), note, box, detail);
 
   const wanted = (tag, mode) => desk.filterTag(tag, mode);
   const use = (index, event) => { const row = shown[index]; if (!row) return; here = index; choose(row); wanted(row[0], event.ctrlKey || event.metaKey ? "not" : event.shiftKey ? "and" : "only"); };
@@ -56,12 +56,19 @@ Loratory.tagTable = (desk) => {
     const name = el("input", { class: "lor-input", value: tag, "aria-label": `New name for ${tag}` });
     const field = L.suggest(name, L.suggestTags(desk), { take: (taken) => { if (!taken) rename(); } });
     const rename = () => { if (name.value.trim() && name.value.trim() !== tag) desk.bulk("rename", { old: tag, new: name.value.trim() }, `Rename ${tag}?`); };
-    L.fill(detail, el("div", { class: "lor-row tight" }, el("b", { class: "lor-path grow" }, tag), el("span", { class: "lor-note" }, `${L.counted(count, "caption")}, ${((100 * count) / Math.max(1, total)).toFixed(count * 100 < total ? 2 : 0)} %`), L.button("×", () => choose(null), "quiet small", { "aria-label": "Close" })),
-      el("div", { class: "lor-row tight" }, ["only", "and", "not"].map((mode) => L.button({ only: "Show", and: "and", not: "not" }[mode], () => wanted(tag, mode), "quiet small", { "aria-label": { only: `Show pictures with ${tag}`, and: `Also with ${tag}`, not: `Without ${tag}` }[mode] }))),
+    L.fill(detail, el("div", { class: "lor-row tight" }, el("b", { class: "lor-path grow" }, tag), L.button("×", () => choose(null), "quiet small", { "aria-label": "Close" })),
+      el("div", { class: "lor-row tight" }, ["only", "and", "not"].map((mode) => L.button({ only: "Show", and: "and", not: "not" }[mode], () => wanted(tag, mode), "quiet small", { "aria-label": { only: `Show pictures with ${tag}`, and: `Also with ${tag}`, not: `Without ${tag}` }[mode] })),
+        el("span", { class: "lor-note lor-whole" }, `${count.toLocaleString("en")} · ${((100 * count) / Math.max(1, total)).toFixed(count * 100 < total ? 2 : 0)} %`)),
       el("div", { class: "lor-row tight" }, field, L.button("Rename", rename, "small")), el("div", { class: "lor-row tight" }, L.button("Remove everywhere", () => desk.bulk("remove", { tags: tag }, `Remove ${tag}?`), "small")),
       el("p", { class: "lor-label" }, "Goes together with"), pairs);
     const found = await newestPair(desk.ask("together", { tag })).catch(() => null);
     if (found && chosen === tag) L.fill(pairs, found.rows.length ? found.rows.slice(0, 24).map(([other, many]) => el("button", { type: "button", class: "lor-chip", onclick: (event) => wanted(other, event.ctrlKey ? "not" : "and"), title: `${many} of ${count}` }, other, " ", el("span", { class: "lor-note" }, `${Math.round((100 * many) / Math.max(1, count))} %`))) : el("span", { class: "lor-note" }, "nothing else"));
+  };
+  // A person's own list of tags: names are suggested from it, and have its colours.
+  const own = async () => {
+    const path = await L.browse("file", "", "A list of tags: name,category,count,\"other names\" or one tag a line");
+    const found = path && await L.attempt(() => desk.ask("list", { path }));
+    if (found) { L.toast(`${L.counted(found.count, "tag")} to choose from.`); soon(); }
   };
   // A change of many captions from this page: what it would do is counted first.
   desk.bulk = async (edit, values, question, scope = "all") => {
