@@ -207,7 +207,7 @@ class Scan:
         inner = {name for name in folders if masks.is_folder_of(place.path / name, names)}
         if found or inner:
             which = min(found, default="") or f"{min(inner)}/"
-            self.remark(place.path, f"masks of its pictures, such as {which}, are not trained on",
+            self.remark(place.path, f"it has masks of its pictures, such as {which}, which are not trained on",
                         "rename them if they are pictures of their own", "masks")
         return ([name for name in folders if name not in inner], [entry for entry in files if entry.name not in found])
 

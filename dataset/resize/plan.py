@@ -30,7 +30,7 @@ from settings.errors import SettingsError
 Status = Literal["new", "again", "done", "kept"]
 BESIDE = (".txt", ".caption", ".cap", ".tags", ".json", ".yaml")  # what programs write about a picture, by its name
 
-UNASKED = ("no caption", "lines", "encoding", "empty", "shared caption")  # about captions: they stay as they are
+UNASKED = ("no caption", "lines", "encoding", "empty", "shared caption", "masks")  # said where it matters, not here
 
 
 @dataclass(frozen=True)

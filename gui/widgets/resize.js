@@ -22,7 +22,7 @@ Loratory.resizing = (root, { about, props, watch, trigger }) => {
   const open = async (path) => {
     if (await L.attempt(() => L.post("/api/dataset", { path }))) { L.opened(path); L.openPage("pictures"); }
   };
-  const work = L.work(place, { words, done: (report) => L.resizeTable_show?.(report.id) });
+  const work = L.work(place, { words, done: (report) => L.resizeTable_show?.(report.id, Boolean(report.end.dry_run)) });
   L.put(root, el("div", { class: "lor-card" }, el("h2", {}, "Make copies"),
     el("p", { class: "lor-label", id: "resize-squares" }, "Squares"),
     el("div", { class: "lor-row lor-fill", role: "group", "aria-labelledby": "resize-squares" }, [512, 768, 1024].map((side) => L.button(String(side), () => square(side), "quiet"))),
@@ -41,17 +41,18 @@ Loratory.resizing = (root, { about, props, watch, trigger }) => {
 Loratory.resizeTable = (root) => {
   const L = Loratory, { el } = L;
   const SHOWN = 200;
-  const WORDS = { new: "new", again: "made anew", done: "there already", kept: "not made: the name is taken" };
-  L.resizeTable_show = async (id) => {
+  const DRY = { new: "new", again: "would be made anew", done: "there already", kept: "not made: the name is taken" };
+  const WET = { ...DRY, new: "made", again: "made anew" };
+  L.resizeTable_show = async (id, dry) => {
     if (!id) return L.fill(root);
     let table;
     try { table = await L.get(`/api/resize/table/${encodeURIComponent(id)}`); } catch { return L.fill(root); }
     const size = (pair) => `${pair[0]} × ${pair[1]}`;
     const row = (one) => el("tr", {}, el("td", { class: "lor-path" }, one.name), el("td", {}, size(one.before)), el("td", {}, size(one.after)),
       el("td", {}, `${Math.round(100 * one.scale)} %`), el("td", {}, one.lost < 0.005 ? "–" : `${Math.round(100 * one.lost)} %${one.by_hand ? ", by hand" : ""}`),
-      el("td", {}, [one.caption && "caption", one.mask && "mask"].filter(Boolean).join(", ") || "–"), el("td", { class: "lor-path" }, one.copy), el("td", {}, WORDS[one.status]));
+      el("td", {}, [one.caption && "caption", one.mask && "mask"].filter(Boolean).join(", ") || "–"), el("td", { class: "lor-path" }, one.copy), el("td", {}, (dry ? DRY : WET)[one.status]));
     const draw = (rows) => L.fill(root, el("details", { class: "lor-details", open: true },
-      el("summary", {}, `What happens with ${table.rows.length === 1 ? "the picture" : `each of ${table.rows.length.toLocaleString("en")} pictures`}`),
+      el("summary", {}, `${dry ? "What would happen" : "What was to be done"} with ${table.rows.length === 1 ? "the picture" : `each of ${table.rows.length.toLocaleString("en")} pictures`}`),
       table.warnings.map((text) => el("p", { class: "lor-warning" }, text)),
       table.problems.length > 0 && L.problemList(table.problems.slice(0, SHOWN).map((one) => ({ ...one, name: one.path.split(/[\\/]/).pop() }))),
       el("div", { class: "lor-wide-table", tabindex: "0", role: "region", "aria-label": "Table of copies" }, el("table", { class: "lor-table" },
