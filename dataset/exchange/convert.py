@@ -11,9 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dataset import masks
 from dataset.exchange import folder as on_disk
 from dataset.exchange import target, unzip
 from dataset.exchange.formats import formats, readers, writers
@@ -27,6 +28,7 @@ Progress = Callable[[str, int, int], object]
 LOSSES = {
     "repeats": ("repeats", lambda record: record.repeats > 1),
     "words": ("class words of folders", lambda record: bool(record.words)),
+    "masks": ("masks", lambda record: record.mask),
     "folders": ("folders below the first", lambda record: record.folder.count("/") > 0),
 }
 
@@ -81,14 +83,14 @@ def preview_import(settings: ImportSettings, progress: Progress = lambda *_: Non
         yield plan
 
 
-def planned(found: Found, format: str, output: Path, source: str) -> Plan:
-    """The plan for what was read. Raises SettingsError where nothing is left, or the disk has no room."""
+def planned(found: Found, format: str, output: Path, source: str, room: bool = True) -> Plan:
+    """The plan for what was read. Raises SettingsError where nothing is left, or, with `room`, the disk is too full."""
     if said := lacking(format):
         raise SettingsError({"format": said})
     if not found.records:
         why = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in found.problems[:2])
         raise SettingsError({source: f"there are no pictures in it that can be used{f' ({why})' if why else ''}"})
-    plan = Plan(found.records, found.problems, format=format, output=output)
+    plan = Plan([masked(record) for record in found.records], found.problems, format=format, output=output)
     keeps = writers()[format].keeps
     if "regularisation" not in keeps and (left := [one for one in plan.records if one.regularisation]):
         plan.records = [record for record in plan.records if not record.regularisation]
@@ -102,8 +104,15 @@ def planned(found: Found, format: str, output: Path, source: str) -> Plan:
     if not plan.records:
         raise SettingsError({source: "there are only regularisation pictures in it"})
     plan.bytes = sum(record.size for record in plan.records)
-    check_space(output, plan.bytes, "output")
+    if room:
+        check_space(output, plan.bytes, "output")
     return plan
+
+
+def masked(record: Record) -> Record:
+    """The record with the mask that lies beside its picture."""
+    mask = masks.find(record.content) if isinstance(record.content, Path) else None
+    return replace(record, mask=mask) if mask else record
 
 
 def write(plan: Plan, settings: ExportSettings, progress: Progress = lambda *_: None) -> None:

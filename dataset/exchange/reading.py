@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset import pictures
+from dataset import masks, pictures
 from dataset.captions import MAX_TABLE_BYTES, decode
 from dataset.exchange.names import below, is_picture, walk
 from dataset.exchange.record import Found, Record
@@ -22,8 +23,15 @@ YES = {"1", "true", "yes"}
 
 
 def below_folder(root: Path) -> list[Path]:
-    """Every picture below a folder, by name."""
-    return [path for path in walk(root) if is_picture(path.name)]
+    """Every picture below a folder, by name; their masks are left out."""
+    found: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in walk(root):
+        if is_picture(path.name):
+            found[path.parent].append(path)
+    names = {folder: [path.name for path in paths] for folder, paths in found.items()}
+    left = {folder: masks.among(names[folder]) for folder in found}
+    return [path for folder, paths in found.items() if not masks.is_folder_of(folder, names.get(folder.parent, ()))
+            for path in paths if path.name not in left[folder]]
 
 
 def relative(path: Path, root: Path) -> str:

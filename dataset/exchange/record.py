@@ -29,6 +29,7 @@ class Record:
     repeats: int = 1
     words: str = ""  # the class words of its folder, as in `10_sks dog`
     regularisation: bool = False
+    mask: Path | None = None  # where a trainer should look: white is learnt
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "caption", one_line(self.caption))

@@ -13,9 +13,10 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
+from dataset import masks
 from dataset.exchange.names import Names, contained
 from dataset.exchange.record import Content, Record
 
@@ -37,6 +38,14 @@ def add(target: Target, name: str, content: Content) -> None:
                 shutil.copyfileobj(source, file, CHUNK)
         else:
             file.write(Record(name, content).bytes())
+
+
+def picture(target: Target, name: str, record: Record) -> None:
+    """A record's picture under a name, and its mask in a folder beside it, where trainers look for it."""
+    add(target, name, record.content)
+    if record.mask:
+        pure = PurePosixPath(name)
+        add(target, (pure.parent / masks.FOLDER / f"{pure.stem}{record.mask.suffix}").as_posix(), record.mask)
 
 
 def text(target: Target, name: str, words: str) -> None:

@@ -12,14 +12,14 @@ from dataset.exchange.names import Names, below, is_picture
 from dataset.exchange.reading import below_folder, json_of, relative, usable
 from dataset.exchange.record import Found, Record
 from dataset.exchange.settings import ExportSettings, ImportSettings
-from dataset.exchange.target import Target, add, text
+from dataset.exchange.target import Target, picture, text
 from settings.errors import SettingsError
 
 name = "ai_toolkit"
 label = "ai-toolkit"
 help = 'a.png and a.json with {"caption": …}: set caption_ext to json there.'
 order = 80
-keeps = {"folders"}
+keeps = {"folders", "masks"}
 
 
 def fits(source: Path) -> int:
@@ -57,7 +57,7 @@ def write(records: Iterable[Record], target: Target, options: ExportSettings) ->
     names = Names(stems=True)
     for record in records:
         free = names.free(record.name)
-        add(target, free, record.content)
+        picture(target, free, record)
         beside = PurePosixPath(free).with_suffix(".json").as_posix()
         text(target, beside, json.dumps({"caption": record.caption}, ensure_ascii=False) + "\n")
         yield record

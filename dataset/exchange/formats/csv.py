@@ -12,7 +12,7 @@ from dataset.exchange.names import Names, is_picture
 from dataset.exchange.reading import CAPTION_COLUMNS, PICTURE_COLUMNS, column, extra, of_row, text_of
 from dataset.exchange.record import Found, Record
 from dataset.exchange.settings import ExportSettings, ImportSettings
-from dataset.exchange.target import Target, add, text
+from dataset.exchange.target import Target, picture, text
 from settings.errors import SettingsError
 
 name = "csv"
@@ -20,7 +20,7 @@ label = "CSV table"
 help = ("captions.csv with file_name and text, for spreadsheets; pictures beside it. Text that a spreadsheet would run "
         "as a formula gets an apostrophe in front.")
 order = 60
-keeps = {"folders", "repeats", "words", "regularisation"}
+keeps = {"folders", "repeats", "words", "regularisation", "masks"}
 
 FILE = "captions.csv"
 FORMULA = re.compile("'*[=+@\t-]")  # what spreadsheets take for a formula, and what has been defused already
@@ -77,7 +77,7 @@ def write(records: Iterable[Record], target: Target, options: ExportSettings) ->
     names, rows = Names(), []
     for record in records:
         free = names.free(record.name)
-        add(target, free, record.content)
+        picture(target, free, record)
         rows.append(({"file_name": free, "text": record.caption}, extra(record), record.plain))
         yield record
     text(target, FILE, written(rows, defused))

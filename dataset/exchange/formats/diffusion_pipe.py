@@ -10,11 +10,12 @@ from pathlib import Path
 
 import toml
 
+from dataset import masks
 from dataset.exchange.names import Names, below, is_picture, walk
 from dataset.exchange.reading import json_of, number, relative, usable
 from dataset.exchange.record import Found, Record
 from dataset.exchange.settings import ExportSettings, ImportSettings
-from dataset.exchange.target import Target, add, text
+from dataset.exchange.target import Target, picture, text
 from dataset.problem import counted
 from settings.errors import SettingsError
 
@@ -22,7 +23,7 @@ name = "diffusion_pipe"
 label = "diffusion-pipe"
 help = "captions.json in each folder, and a dataset.toml with the repeats."
 order = 70
-keeps = {"folders", "repeats"}
+keeps = {"folders", "repeats", "masks"}
 
 CAPTIONS, LIST = "captions.json", "dataset.toml"
 
@@ -82,17 +83,19 @@ def _repeats(base: Path) -> dict[str, int]:
 def write(records: Iterable[Record], target: Target, options: ExportSettings) -> Iterator[Record]:
     tables: dict[str, dict[str, list[str]]] = defaultdict(dict)
     counts: dict[str, int] = {}
+    masked: set[str] = set()
     names = Names()
     for record in records:
         folder = _folder(record, counts)
+        masked |= {folder} if record.mask else set()
         free = names.free(f"{folder}/{record.file}" if folder else record.file)
-        add(target, free, record.content)
+        picture(target, free, record)
         tables[folder][Path(free).name] = [record.caption]
         yield record
     for folder, table in tables.items():
         path = f"{folder}/{CAPTIONS}" if folder else CAPTIONS
         text(target, path, json.dumps(table, indent=2, ensure_ascii=False) + "\n")
-    text(target, LIST, _listed(counts, target.place, options.resolution))
+    text(target, LIST, _listed(counts, masked, target.place, options.resolution))
 
 
 def _folder(record: Record, counts: dict[str, int]) -> str:
@@ -104,9 +107,13 @@ def _folder(record: Record, counts: dict[str, int]) -> str:
     return folder
 
 
-def _listed(counts: dict[str, int], place: str, resolution: int) -> str:
-    folders = [{"path": "/".join(filter(None, (Path(place).as_posix() if place else "", folder))) or ".",
-                "num_repeats": repeats} for folder, repeats in counts.items()]
+def _listed(counts: dict[str, int], masked: set[str], place: str, resolution: int) -> str:
+    folders = []
+    for folder, repeats in counts.items():
+        path = "/".join(filter(None, (Path(place).as_posix() if place else "", folder))) or "."
+        folders.append({"path": path, "num_repeats": repeats})
+        if folder in masked:
+            folders[-1]["mask_path"] = f"{path}/{masks.FOLDER}"
     settings = {"resolutions": [resolution], "enable_ar_bucket": True, "min_ar": 0.5, "max_ar": 2.0,
                 "num_ar_buckets": 7, "directory": folders}
     note = "" if place else "# The paths are as seen from the unpacked folder; diffusion-pipe wants whole ones.\n"

@@ -10,7 +10,7 @@ from dataset.exchange.names import LONGEST, Names
 from dataset.exchange.reading import below_folder, relative, usable
 from dataset.exchange.record import Found, Record
 from dataset.exchange.settings import ExportSettings, ImportSettings
-from dataset.exchange.target import Target, add
+from dataset.exchange.target import Target, picture
 from dataset.prepare import FORBIDDEN
 from settings.errors import SettingsError
 
@@ -18,7 +18,7 @@ name = "filenames"
 label = "File names as captions"
 help = "a red house on a hill_0001.png. What no name can hold is left out of the caption; underscores become spaces."
 order = 90
-keeps = {"folders", "short captions"}
+keeps = {"folders", "short captions", "masks"}
 
 ROOM = LONGEST - len("_00001.jpeg")
 
@@ -50,7 +50,7 @@ def write(records: Iterable[Record], target: Target, options: ExportSettings) ->
     for index, record in enumerate(records, start=1):
         stem = f"{expressible(record.caption)}_{index:05d}"
         suffix = PurePosixPath(record.file).suffix
-        add(target, names.free("/".join(filter(None, (record.folder, f"{stem}{suffix}")))), record.content)
+        picture(target, names.free("/".join(filter(None, (record.folder, f"{stem}{suffix}")))), record)
         yield record
 
 

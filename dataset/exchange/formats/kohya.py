@@ -20,7 +20,7 @@ name = "kohya"
 label = "kohya folders"
 help = "img/10_sks dog and reg/1_dog with a text file beside each picture: kohya_ss, sd-scripts, and this program."
 order = 20
-keeps = {"repeats", "words", "regularisation"}
+keeps = {"repeats", "words", "regularisation", "masks"}
 
 
 def fits(source: Path) -> int:

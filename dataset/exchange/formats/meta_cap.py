@@ -13,7 +13,7 @@ from dataset.exchange.names import Names
 from dataset.exchange.reading import below_folder, json_of, relative, usable
 from dataset.exchange.record import Found, Record
 from dataset.exchange.settings import ExportSettings, ImportSettings
-from dataset.exchange.target import Target, add, text
+from dataset.exchange.target import Target, picture, text
 from dataset.pictures import PictureError, size_of
 from dataset.problem import counted
 from dataset.settings import DatasetSettings
@@ -23,7 +23,7 @@ name = "meta_cap"
 label = "kohya's meta_cap.json and meta_lat.json"
 help = "One table with the captions, one with the sizes as well: fine-tuning with sd-scripts."
 order = 30
-keeps = {"folders"}
+keeps = {"folders", "masks"}
 
 TABLES = ("meta_cap.json", "meta_clean.json", "meta_lat.json")
 
@@ -40,14 +40,14 @@ def read(source: Path, options: ImportSettings) -> Found:
     if not isinstance(rows, dict):
         raise SettingsError({"source": f"{path.name} is no table of captions"})
     keys, left, silent = _keys(rows), set(rows), 0
-    for picture in below_folder(root):
-        key = next((keys[name] for name in row_keys(picture, root) if keys.get(name)), None)
+    for image in below_folder(root):
+        key = next((keys[name] for name in row_keys(image, root) if keys.get(name)), None)
         if key is None:
             silent += 1
-        elif usable(picture, found):
+        elif usable(image, found):
             left.discard(key)
             said = ", ".join(meta_cap_parts(rows[key]).values())
-            found.records.append(Record(relative(picture, root), picture, next(iter(lines_of(said)), "")))
+            found.records.append(Record(relative(image, root), image, next(iter(lines_of(said)), "")))
     if silent:
         found.leave_out(path, f"{counted(silent, 'picture')} below it are not in the table", "import them on their own")
     if left:
@@ -71,7 +71,7 @@ def write(records: Iterable[Record], target: Target, options: ExportSettings) ->
     settings = DatasetSettings(resolution=options.resolution - options.resolution % 64 or 64)
     for record in records:
         free = names.free(record.name)
-        add(target, free, record.content)
+        picture(target, free, record)
         key = PurePosixPath(free).with_suffix("").as_posix()
         captions[key] = {"caption": record.caption}
         sizes[key] = {**captions[key], **_resolution(record, settings)}

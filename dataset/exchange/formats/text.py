@@ -10,14 +10,14 @@ from dataset.exchange.names import Names
 from dataset.exchange.reading import below_folder, relative, usable
 from dataset.exchange.record import Found, Record
 from dataset.exchange.settings import ExportSettings, ImportSettings
-from dataset.exchange.target import Target, add, text
+from dataset.exchange.target import Target, picture, text
 from settings.errors import SettingsError
 
 name = "text"
 label = "Text file beside each picture"
 help = "a.png and a.txt, folders as they are: kohya, OneTrainer, ai-toolkit, diffusion-pipe and others read it."
 order = 10
-keeps = {"folders"}
+keeps = {"folders", "masks"}
 
 
 def fits(source: Path) -> int:
@@ -46,7 +46,7 @@ def write(records: Iterable[Record], target: Target, options: ExportSettings) ->
 
 def put(record: Record, target: Target, options: ExportSettings) -> None:
     """A picture and its caption, if it has one: an empty file would be refused by some trainers."""
-    add(target, record.name, record.content)
+    picture(target, record.name, record)
     if lines_of(record.caption):
         stem = record.name[: len(record.name) - len(Path(record.name).suffix)]
         text(target, f"{stem}{dotted(options.caption_extension)}", f"{record.caption}\n")
