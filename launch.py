@@ -16,7 +16,7 @@ LOCK, TEST_LOCK = "requirements.lock", "tests/requirements.lock"
 VERBS = {  # verb -> (module that runs in .venv, what it does)
     "studio": ("gui", "open the studio in the browser (also without a verb): [--host] [--port] [--no-browser]"),
     "demo": ("toy.demo", "teach the built-in toy model a character, no download: a LoRA and before/after pictures"),
-    "train": ("trainer.command", "train from a file: CONFIG.toml [--job DIR] [--section.field VALUE ...] [--dry-run]"),
+    "train": ("trainer.command", "train: CONFIG.toml [--job DIR] [--section.field VALUE ...] [--ask WISH] [--dry-run]"),
     "caption": ("captioners.command", "describe pictures: FOLDER [--captioner NAME] [--mode MODE] [--dry-run|--undo]"),
     "prepare": ("dataset.command", "lay out training folders (--help); or check FOLDER; or import-analysis FILE"),
     "test": ("pytest", "install what the tests need, then run them; further arguments go to pytest"),

@@ -123,6 +123,13 @@ def create(kind: str, name: str, config_text: str, argv: list[str], at: Path | N
     return job
 
 
+def change(job: Job, config_text: str, argv: list[str]) -> None:
+    """Other settings, and the command that follows from them, for a job that goes on with them."""
+    info = read_json(job.folder / "job.json") or {}
+    replace(job.config_path, config_text)
+    replace(job.folder / "job.json", json.dumps(info | {"argv": argv}, indent=1) + "\n")
+
+
 def _folder(name: str) -> Path:
     """A folder that did not exist before. Two that are made in the same second differ by a number."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{_safe(name)}"

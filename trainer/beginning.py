@@ -83,8 +83,8 @@ def earlier(folder: Path, config: TrainSettings, planned: Plan, batches: Batches
     steps = was.get("total_steps", planned.total_steps)
     same_pictures = was.get("pictures", batches.seen) == batches.seen
     changed = continuing.another_run(continuing.as_saved(saved.config), config) if saved.config else {}
-    if same_pictures:
-        changed |= continuing.shorter(steps, planned.total_steps)
+    if same_pictures and not changed:
+        changed = continuing.shorter(steps, planned.total_steps)
     continuing.refuse(changed, str(folder))
     if same_pictures and planned.total_steps > steps:
         report.warning(

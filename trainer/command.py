@@ -1,6 +1,8 @@
 """Making a training job and following it: what the window's Start button and `launch.py train` have in common.
 
 python launch.py train CONFIG.toml [--job DIR] [--section.field VALUE ...] [--dry-run]
+python launch.py train --job DIR [--run.epochs MORE ...]       goes on with a job, longer if you like
+python launch.py train --job DIR --ask stop|pause|save|sample  asks something of a running one
 """
 
 from __future__ import annotations
@@ -9,15 +11,16 @@ import argparse
 import json
 import os
 import sys
-import tomllib
 from pathlib import Path
 
 import jobs.follow
-from jobs import folder
+from jobs import folder, requests
+from jobs.events import EventWriter
 from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
+from trainer import continuing
 from trainer.config import TrainSettings
 from trainer.models import ROOT, located
 from trainer.plan import plan
@@ -77,14 +80,18 @@ def main(arguments: list[str]) -> int:
         prog="launch.py train", description="Train a LoRA from a settings file or a preset.", allow_abbrev=False
     )
     parser.add_argument(
-        "config", type=Path, metavar="CONFIG.toml", help="settings, complete or partial; a preset will do"
+        "config", type=Path, metavar="CONFIG.toml", nargs="?",
+        help="settings, complete or partial; a preset will do; without it, those of the job",
     )
     parser.add_argument(
         "--job", type=Path, metavar="DIR", help="folder of the job: made, or gone on with if it is there"
     )
+    parser.add_argument("--ask", choices=requests.WISHES, help="ask this of the running job, and train nothing")
     parser.add_argument("--dry-run", action="store_true", help="print the plan as JSON and train nothing")
     try:
         options, config = read(parser, arguments)
+        if options.ask:
+            return ask(options.job, options.ask)
         if options.dry_run:
             print(json.dumps(plan(with_absolute_paths(config)).as_dict()))
             return 0
@@ -96,37 +103,83 @@ def main(arguments: list[str]) -> int:
 
 
 def read(parser: argparse.ArgumentParser, arguments: list[str]) -> tuple[argparse.Namespace, TrainSettings]:
-    """The options, and the settings: the file's, with the flags' laid over them."""
+    """The options, and the settings: the file's or the job's, with the flags' laid over them."""
     flags.add_flags(parser, TrainSettings)
     options, given = flags.parse(parser, TrainSettings, arguments)
-    values = toml.loads(TrainSettings, toml.text_of(options.config))
+    if options.config is None and options.job is None:
+        parser.error("give a CONFIG.toml, or the folder of a job with --job")
+    source = options.config or existing(options.job).config_path
+    values = toml.loads(TrainSettings, toml.text_of(source))
     return options, check(TrainSettings, flags.nested(flags.flat(values) | flags.flat(given)))
 
 
+def existing(place: Path | None) -> Job:
+    """The job in a folder. Raises JobError where there is none."""
+    job = jobs.follow.at(place) if place else None
+    if job is None:
+        raise JobError(f"there is no job in {place}" if place else "say which job: --job DIR")
+    return job
+
+
+def ask(place: Path | None, wish: str) -> int:
+    """Leave a wish with a running job."""
+    job = existing(place)
+    if job.state() != "running":
+        raise JobError(f"{job.id} is {job.state()}, not running")
+    requests.ask(job.folder, wish)
+    print(f"asked {job.id} to {wish} after this step")
+    return 0
+
+
 def prepared(config: TrainSettings, at: Path | None) -> Job:
-    """The job at `at`, or without one the newest of the workspace with these very settings that is not finished: the
-    same command again goes on with its job. A new one where there is none. Raises SettingsError."""
+    """The job at `at`, with these settings from now on where they leave it the same run; or without `at` the newest of
+    the workspace with these very settings that is not finished: the same command again goes on with its job. A new one
+    where there is none. Raises SettingsError."""
     wanted = with_absolute_paths(config)
     if at is None:
         return jobs.follow.begun("train", lambda job: not differences(job, wanted)) or create(config)
     job = jobs.follow.at(at)
     if job is None:
         return create(config, at)
-    if changed := differences(job, wanted):
-        problems = {
-            path: f"the run in {at} was started with {old}, not {new}: use another folder, or change it back"
-            for path, (old, new) in changed.items()
-        }
-        raise SettingsError(problems)
+    change(job, wanted)
     return job
 
 
-def differences(job: Job, config: TrainSettings) -> dict[str, tuple[str, str]]:
+def differences(job: Job, config: TrainSettings) -> continuing.Differences:
     """{path: (the job's, the new)} where they differ. A job of an earlier version has what is new at its default."""
-    old, new = (
-        flags.flat(tomllib.loads(toml.dumps(one))) for one in (toml.read(TrainSettings, job.config_path), config)
-    )
-    return {path: (repr(old[path]), repr(new[path])) for path in new if old[path] != new[path]}
+    return continuing.differences(toml.read(TrainSettings, job.config_path), config)
+
+
+def change(job: Job, wanted: TrainSettings) -> None:
+    """Let a job go on with other settings: more steps, other samples, other saves. Raises SettingsError with the list
+    of those that would make another run of it, JobError while it runs."""
+    was = toml.read(TrainSettings, job.config_path)
+    found = continuing.differences(was, wanted)
+    if not found:
+        return
+    steps = plan(wanted).total_steps
+    before = plan(wanted.model_copy(update={"run": was.run})).total_steps
+    continuing.refuse(continuing.another_run(was, wanted) or continuing.shorter(before, steps), str(job.folder))
+    state = job.state()
+    if state == "running":
+        raise JobError(f"{job.id} is running: pause it first (--ask pause)")
+    if state == "finished" and steps == before:
+        return  # its steps are done
+    folder.change(job, toml.dumps(wanted), argv(wanted))
+    told = {path: list(values) for path, values in found.items()}
+    EventWriter(job.events_path).write("changed", settings=told, total_steps=steps)
+
+
+def extend(job: Job, to: int) -> None:
+    """Let a job that does not run go on to `to` epochs in all, or steps where it was given those. Raises as `change`
+    does."""
+    config = toml.read(TrainSettings, job.config_path)
+    length = {"max_steps": to} if config.run.max_steps else {"epochs": to}
+    values = config.model_dump()
+    values["run"] |= length
+    if (now := getattr(config.run, next(iter(length)))) >= to:
+        raise SettingsError({f"run.{next(iter(length))}": f"must be more than {now}, which it has already; got {to}"})
+    change(job, check(TrainSettings, values))
 
 
 def follow(job: Job) -> int:

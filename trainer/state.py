@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 MANIFEST = "manifest.json"
-PARTS = {"adapters.safetensors", "optimizer.pt", "position.json"}  # without these it is no state
+PARTS = ("adapters.safetensors", "optimizer.pt", "position.json")  # without these it is no state
 CONFIG = "config.toml"  # since the settings are kept, too
 KEPT = 2  # the one before stays, in case the disk damages the newest
 
@@ -129,7 +129,7 @@ def last_step(folder: Path) -> int:
 def whole(path: Path) -> bool:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        return PARTS <= manifest.keys() and all(
+        return set(PARTS) <= manifest.keys() and all(
             (path / name).stat().st_size == size and sha256(path / name) == digest
             for name, (size, digest) in manifest.items()
         )

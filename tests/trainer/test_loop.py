@@ -10,13 +10,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from jobs import requests
-from jobs.events import read_events
 from jobs.folder import Job
 from tests.trainer.conftest import draw
+from tests.trainer.reading import events, losses, newest
 from trainer import __main__ as worker
-from trainer import command, loop, state
+from trainer import command
 from trainer.batches import Batches
-from trainer.families import families
 from trainer.loop import Run, train
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses"
@@ -26,29 +25,6 @@ def run(config, at: Path | None = None) -> Job:
     job = command.create(config, at)
     train(job.folder)
     return job
-
-
-def events(job: Job, kind: str) -> list[dict]:
-    return [event for event in read_events(job.events_path)[0] if event["kind"] == kind]
-
-
-def losses(job: Job) -> list[float]:
-    return [event["loss"] for event in events(job, "step")]
-
-
-def newest(job: Job) -> state.State:
-    return state.load(job.folder / "state", pytest.fail)
-
-
-def equal(one, other) -> bool:
-    """Bit for bit, through dicts and lists."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return one == other
 
 
 CASES = {
@@ -93,50 +69,6 @@ def test_a_run_does_what_was_planned_and_says_so(configure, tmp_path):
     run(config)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["tiny-2.safetensors", "tiny.safetensors"]
     assert any((job.folder / "tensorboard").iterdir())
-
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        {},
-        {"lora": {"denoiser": {"rank": 2, "dropout": 0.3}, "text_encoder": {"train": True, "rank": 2}}},
-        {
-            "run": {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2},
-            "dataset_flip": True,
-            "captions": {"shuffle": True},
-        },
-        {"optimizer": {"name": "lion"}},
-        {"optimizer": {"name": "adafactor"}},
-        {"optimizer": {"name": "prodigy"}, "lora": {"denoiser": {"learning_rate": 1.0}}},
-    ],
-    ids=["plain", "text encoder, dropout", "accumulation, buckets, flip, shuffle", "lion", "adafactor", "prodigy"],
-)
-def test_stopped_and_gone_on_is_the_same_as_straight_through(configure, monkeypatch, case):
-    case = {"run": {"epochs": 2}} | dict(case)
-    config = configure(**{name: value for name, value in case.items() if name != "dataset_flip"})
-    config.dataset.flip = case.get("dataset_flip", False)
-    straight = run(config)
-
-    job = command.create(config)
-    step = Run.one_step
-
-    def stop_at_two(self):
-        values = step(self)
-        if self.step == 2:
-            requests.ask(job.folder, "stop")
-        return values
-
-    monkeypatch.setattr(Run, "one_step", stop_at_two)
-    train(job.folder)
-    assert job.state() == "stopped" and newest(job).position["step"] == 2
-    assert Path(job.last_event["lora"]).is_file(), "what was learnt so far can be tried"
-    monkeypatch.setattr(Run, "one_step", step)
-    train(job.folder)
-
-    assert job.state() == "finished" and losses(job) == losses(straight)
-    one, other = newest(job), newest(straight)
-    assert equal(one.adapters, other.adapters) and equal(one.optimizer, other.optimizer)
-    assert any(tensor.any() for name, tensor in one.adapters.items() if "lora_B" in name)
 
 
 def test_samples_saves_and_caching_do_not_touch_the_training(configure):
@@ -196,33 +128,6 @@ def test_adapters_and_their_optimiser_stay_float32(configure, precision):
     assert moments and {moment.dtype for moment in moments} == {torch.float32}
     assert {part.split(".")[0] for part in saved.adapters} == {"denoiser", "text_encoder"}
     assert events(job, "step")[-1]["skipped"] == 0
-
-
-def test_a_step_without_a_number_is_skipped_and_counted(configure, monkeypatch):
-    family, predict = families()["sd15"], families()["sd15"].predict
-    calls = []
-
-    def broken(self, noisy, timesteps, text):
-        calls.append(1)
-        return predict(self, noisy, timesteps, text) * (float("nan") if len(calls) == 2 else 1)
-
-    monkeypatch.setattr(family, "predict", broken)
-    job = run(configure())
-    steps = events(job, "step")
-    assert [step["skipped"] for step in steps] == [0, 1, 1, 1, 1, 1]
-    assert steps[1]["loss"] == "nan" and steps[2]["loss"] != "nan"
-    assert all(tensor.isfinite().all() for tensor in newest(job).adapters.values())
-
-
-def test_a_run_that_makes_no_numbers_ends_with_cause_and_fix(configure, monkeypatch):
-    family, predict = families()["sd15"], families()["sd15"].predict
-    monkeypatch.setattr(family, "predict", lambda self, *inputs: predict(self, *inputs) * float("inf"))
-    monkeypatch.setattr(loop, "GIVE_UP", 3)
-    job = command.create(configure())
-    assert worker.main(["train", str(job.folder)]) == 1
-    last = job.last_event
-    assert job.state() == "failed" and "no number for 3 steps" in last["cause"] and "learning rate" in last["fix"]
-    assert "Traceback" in last["traceback"]
 
 
 def test_a_model_that_has_gone_is_one_sentence(configure, tiny, tmp_path):
@@ -295,13 +200,6 @@ def test_launched_with_two_processes_it_is_the_same_run(configure, capsys):
     one, other = load_file(alone.folder / "tiny.safetensors"), load_file(both.folder / "tiny.safetensors")
     assert one.keys() == other.keys() and all(torch.allclose(one[name], other[name], atol=1e-3) for name in one)
     assert command.follow(both) == 0 and "finished already" in capsys.readouterr().out
-
-
-def test_a_job_folder_is_not_reused_for_another_run(configure, tmp_path):
-    command.prepared(configure(), tmp_path / "job")
-    assert command.prepared(configure(), tmp_path / "job").folder == tmp_path / "job"
-    with pytest.raises(command.SettingsError, match=r"run\.epochs.*'?1.*9"):
-        command.prepared(configure(run={"epochs": 9}), tmp_path / "job")
 
 
 def test_dry_run_prints_the_plan(configure, tmp_path, capsys):
