@@ -101,8 +101,15 @@ def _caption(entry: Entry, separator: str) -> Caption:
 
 def _listed(text: str) -> Tags:
     """The tags that a person typed into a field, each once."""
-    found = {key(tag): tag for tag in reversed(words.split(text.replace("\n", ","), prose=False))}
-    return tuple(reversed(found.values()))
+    return _once_each(words.split(text.replace("\n", ","), prose=False))
+
+
+def _once_each(tags: Iterable[str]) -> Tags:
+    """Each tag where and as it stands first."""
+    first: dict[str, str] = {}
+    for tag in tags:
+        first.setdefault(key(tag), tag)
+    return tuple(first.values())
 
 
 @edit
@@ -349,10 +356,10 @@ class Deduplicate(Edit):
     def apply(self, caption: Caption) -> str:
         if caption.prose:
             return caption.text
-        first = {key(tag): tag for tag in reversed(caption.tags)}
-        tags = list(reversed(first.values()))
+        tags = _once_each(caption.tags)
         if self.parts:
-            tags = [tag for tag in tags if not any(other.endswith(f" {key(tag)}") for other in first)]
+            known = words.keys(tags)
+            tags = [tag for tag in tags if not any(other.endswith(f" {key(tag)}") for other in known)]
         return caption.with_tags(tags)
 
 

@@ -122,7 +122,9 @@ class _Parser:
         while self._operator("NOT") or self._minus():
             negated = not negated
         node = self._term()
-        return Not(node) if negated else node
+        if not negated:
+            return node
+        return node.inner if isinstance(node, Not) else Not(node)
 
     def _minus(self) -> bool:
         self._space()

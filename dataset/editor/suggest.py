@@ -80,11 +80,13 @@ class TagList:
         """(tag, alias) of those that begin with a key, the most frequent first."""
         low = bisect_left(self._sorted, (wanted,))
         high = bisect_left(self._sorted, (wanted + LAST,))
-        best = heapq.nsmallest(most * 2, ((number, alias) for _, number, alias in self._sorted[low:high]))
-        first: dict[int, str] = {}
-        for number, alias in best:
-            first.setdefault(number, alias)
-        return [(self.tags[number], alias) for number, alias in first.items()][:most]
+        best = [(number, alias) for _, number, alias in self._sorted[low:high]]
+        heapq.heapify(best)
+        found: dict[str, tuple[Tag, str]] = {}
+        while best and len(found) < most:
+            number, alias = heapq.heappop(best)
+            found.setdefault(key(self.tags[number].name), (self.tags[number], alias))
+        return list(found.values())
 
     def within(self, wanted: str, most: int) -> list[Tag]:
         """Those in which a later word begins with a key, the most frequent first."""

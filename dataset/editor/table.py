@@ -55,7 +55,7 @@ def together(album: Album, tag: str, most: int = 40) -> list[Row]:
     found.pop(same, None)
     first = {}
     for number in sorted(having, reverse=True):
-        first |= {key(tag): tag for tag in album.entries[number].tags}
+        first |= {key(tag): tag for tag in reversed(album.entries[number].tags)}
     ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
     return [Row(other, first[other], count, count / len(having)) for other, count in ranked]
 

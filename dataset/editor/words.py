@@ -18,28 +18,36 @@ SMALL = frozenset("""a an the this that these those and or but while is are was 
     with without of on in at to from by for into onto over under near behind beside between through against around
     above below its his her their it he she they who which there as""".split())
 STOPS = ".!?…。！？"
-ENDS = re.compile(rf"[{STOPS}][\"'”’)]*(?=\s|$)")
+ENDS = re.compile(rf"[{STOPS}][\"'”’)]*(?=\s+[^\W\d_a-z]|\s*$)")  # of sentences: a capital follows, or nothing
 WORD = re.compile(r"\w+(?:['’]\w+)*")
+FEW = 3  # words; fewer with a full stop are an abbreviation, or a tag
 LONG = 4.0  # words between two commas, on average, from which on it may be a sentence
-JOINED = 0.2  # share of small words in it that makes it one
-SPOKEN = 5  # words before a full stop that make a sentence; fewer are an abbreviation, or a tag
+JOINED = 0.2  # share of small words that makes it one
+SPOKEN = 0.3  # the same of one that ends like a sentence and doesn't begin like one
 
 
 def is_prose(caption: str, separator: str = SEPARATOR) -> bool:
-    """Whether a caption reads like a sentence: it ends like one, or its pieces are long and full of small words.
-
-    A guess: a single piece of four words ("red star on white") is taken for prose only with small words in it."""
-    if any(map(caption.__contains__, STOPS)):  # looking for the marks first is much quicker than for the pattern
-        end = ENDS.search(caption)
-        if end and len(WORD.findall(caption, 0, end.start())) >= SPOKEN and _small(caption[: end.start()]):
-            return True
+    """Whether a caption reads like a sentence: it begins and ends like one, or its pieces are long and full of small
+    words. A guess; a single piece such as "red star on white" is prose only if enough of its words are small."""
+    if any(map(caption.__contains__, STOPS)) and _has_sentence(caption):  # the marks are looked for much quicker
+        return True
     mark = _mark(separator)
     pieces = caption.count(mark) + 1 if mark else 1
-    words = caption.count(" ") + 1
-    if words < LONG * pieces:  # nearly always: spared the rest, which is dear
+    if caption.count(" ") + 1 < LONG * pieces:  # nearly always: spared the rest, which is dear
         return False
     found = WORD.findall(caption.replace("_", "-"))
     return len(found) >= LONG * pieces and _small(caption) >= JOINED * len(found)
+
+
+def _has_sentence(caption: str) -> bool:
+    end = ENDS.search(caption)
+    if end is None:
+        return False
+    sentence = caption[: end.start()].lstrip()
+    found = len(WORD.findall(sentence))
+    if end[0][0] in "。！？":
+        return found > 0
+    return found >= FEW and (sentence[:1].isupper() or _small(sentence) >= SPOKEN * found)
 
 
 def _small(text: str) -> int:
