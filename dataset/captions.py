@@ -162,7 +162,7 @@ class CaptionFinder:
         """The caption in a text file beside the picture, whatever tables say."""
         for path in self._sidecars(picture):
             if text := self._text_of(path):
-                return Caption(text, Path(path))
+                return Caption(text, picture.with_name(os.path.basename(path)))
         return None
 
     def sidecars(self, picture: Path) -> list[Path]:

@@ -6,31 +6,29 @@ anything is written the file itself is asked. What readers get is never changed,
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dataset import journal, pictures
+from dataset import journal
 from dataset.captions import EXTENSIONS, TABLES, CaptionFinder, dotted
 from dataset.editor import marks, words
 from dataset.editor.history import History, Version
 from dataset.editor.sizes import Sizes
+from dataset.editor.watch import Stamp, Watch, stamp_of
 from dataset.editor.writing import Task, Writing, Written
-from dataset.files import MOMENT, FileError
+from dataset.files import FileError
 from dataset.journal import Journal, Outcome
 from dataset.problem import Problem
-from dataset.scan import COUNTED, Item, Scan, suffix
+from dataset.scan import COUNTED, Item, Scan
 from dataset.settings import Folder
 
-Stamp = tuple[int, int, int] | None  # changes when a file does; None: look again, it was written a moment ago
-FRESH = 0.05  # seconds; a file that is written twice in so short a time may have the same stamp
-COARSE = 3.0  # seconds, on disks that count whole ones
-INNER: Stamp = (0, 0, 0)  # of a folder
-EMPTIED: Stamp = (0, 0, -1)  # of a file that is empty since less than a moment: programs empty a file to write it
+FEW = 100  # pictures whose captions are looked for one by one
 CAPTIONS = frozenset({*EXTENSIONS, *(os.path.splitext(name)[1] for name in TABLES)})
 
 
@@ -86,8 +84,7 @@ class Album:
         self.prose: bool | None = None  # None: guessed for each caption
         self.extension = caption_extension
         self.journal = Journal(self.root)
-        self._captions = CAPTIONS | {dotted(caption_extension).lower()}
-        self._looked_at = self._captions | pictures.EXTENSIONS
+        self._watch = Watch({*CAPTIONS, dotted(caption_extension).lower()})
         self._lock = threading.RLock()
         self._sizes = Sizes(self.root, cache)
         self._history = History(self.journal, caption_extension)
@@ -95,14 +92,13 @@ class Album:
         self._keys: dict[str, list[int]] = defaultdict(list)  # path below the root without extension -> its pictures
         self._folders: dict[str, list[int]] = defaultdict(list)
         self._finders: list[Path] = []  # number -> the folder up to which its captions are looked for
-        self._listing: dict[str, dict[str, Stamp]] = {}  # folder -> file -> stamp
         self._marks: dict[str, marks.Mark] = {}
         self._marks_stamp: Stamp = None
         self._edited: frozenset[str] = frozenset()
         self._problems: list[Problem] = []
         self._marks_problem: list[Problem] = []
         self._view = View([], {}, 0)
-        with self._lock:
+        with self._lock, _uncollected():
             self._flags()
             self._scan()
             self._sizes.save()
@@ -216,14 +212,14 @@ class Album:
 
     def _scan(self) -> list[int]:
         """Look for pictures everywhere, and tell which entries are new, changed or gone."""
-        work = _Walk(self.extension, self._sizes, self._looked_at)
+        self._watch.begin()
+        work = _Walk(self.extension, self._sizes, self._watch)
         found: dict[str, tuple[Item, Path]] = {}
         for folder in folders(self.root):
             first, count = len(work.items), len(work.finders)
             work.add(folder)
             for item in work.items[first:]:
                 found[self._name(item.path)] = (item, work.finders[count].root)
-        self._listing = work.listing
         self._problems = [problem for problem in work.problems if problem.kind != "no caption"]
         changes = {}
         for name, (item, root) in found.items():
@@ -267,32 +263,10 @@ class Album:
             entry, tags=tags, prose=prose, revision=revision)
 
     def _refresh(self) -> list[int]:
-        listing = {folder: self._listed(folder) for folder in self._listing}
-        flagged = self._flags()
+        stale, flagged = self._watch.look(), self._flags()
         changed = self._replace({number: self._flagged(self.entries[number]) for number in flagged})
-        stale: set[str] = set()
-        for folder, new in listing.items():
-            old = self._listing[folder]
-            if new == old and not any(stamp is None for stamp in new.values()):
-                continue
-            if self._pictures(new) != self._pictures(old):
-                return sorted({*changed, *self._scan()})
-            below = self._name(Path(folder)) + "/" if folder != str(self.root) else ""
-            stale |= {below + name for name in {*new, *old}
-                      if new.get(name) != EMPTIED and (new.get(name) is None or new.get(name) != old.get(name))}
-        self._listing = listing
-        return sorted({*changed, *self._reread(self._concerned(stale))})
-
-    def _listed(self, folder: str) -> dict[str, Stamp]:
-        try:
-            with os.scandir(folder) as entries:
-                return _stamps(entries, self._looked_at)
-        except OSError:
-            return {}  # it was taken away, and all that was in it
-
-    def _pictures(self, listing: dict[str, Stamp]) -> dict[str, Stamp]:
-        """The pictures and folders in a folder."""
-        return {name: stamp for name, stamp in listing.items() if stamp == INNER or suffix(name) not in self._captions}
+        again = self._scan() if stale is None else self._reread(self._concerned(set(map(self._name, stale))))
+        return sorted({*changed, *again})
 
     def _concerned(self, files: set[str]) -> set[int]:
         """Whose captions may be in these files, given below the root: of the same stem, or all below a table."""
@@ -303,15 +277,15 @@ class Album:
                     found.update(numbers)
         return found
 
-    def _reread(self, numbers: Iterable[int]) -> list[int]:
+    def _reread(self, numbers: Collection[int]) -> list[int]:
         """Read the captions of these pictures again, and tell which are other ones."""
-        finders: dict[Path, CaptionFinder] = {}
+        finders = self._finders_of(numbers)
         changes, places = {}, set()
         for number in sorted(numbers):
             entry = self.entries[number]
             if entry.gone:
                 continue
-            finder = self._finder(number, finders)
+            finder = finders[self._finders[number]]
             caption = finder.find(entry.path)
             text, source = (caption.text, caption.source) if caption else ("", None)
             places.update(finder.sidecars(entry.path))
@@ -322,11 +296,14 @@ class Album:
         self._problems = [problem for problem in self._problems if problem.path not in places] + fresh
         return self._replace(changes)
 
-    def _finder(self, number: int, finders: dict[Path, CaptionFinder]) -> CaptionFinder:
-        root = self._finders[number]
-        if root not in finders:
-            finders[root] = CaptionFinder(root, self.extension)
-        return finders[root]
+    def _finders_of(self, numbers: Collection[int]) -> dict[Path, CaptionFinder]:
+        """For each folder up to which captions are looked for: one that looks at the disk as it is now."""
+        kind = CaptionFinder if len(numbers) > FEW else _Probing
+        found = {root: kind(root, self.extension) for root in {self._finders[number] for number in numbers}}
+        odd = {} if kind is CaptionFinder else self._watch.capitals()
+        for finder in found.values() if odd else ():
+            finder.known = odd
+        return found
 
     def _replace(self, changes: dict[int, Entry]) -> list[int]:
         """Show other entries; tells which are not what they were."""
@@ -350,14 +327,14 @@ class Album:
     # What is written
 
     def _tasks(self, texts: Mapping[int, str], expected: Mapping[int, str]) -> tuple[list[Task], list[Problem]]:
-        finders: dict[Path, CaptionFinder] = {}
+        finders = self._finders_of(texts)
         tasks, lost, habits = [], [], self._habits() if any(not expected[number] for number in texts) else {}
         for number in sorted(texts):
             entry = self.entries[number]
             if entry.gone:
                 lost.append(Problem(entry.path, "the picture isn't there any more", "put it back, or leave it"))
                 continue
-            tasks.append(Task(number, entry.path, self._finder(number, finders), habits.get(entry.folder, ""),
+            tasks.append(Task(number, entry.path, finders[self._finders[number]], habits.get(entry.folder, ""),
                               texts[number], expected[number]))
         return tasks, lost
 
@@ -372,7 +349,7 @@ class Album:
     def _taken(self, numbers: set[int], touched: set[Path]) -> None:
         """See what was written, as if anybody had written it."""
         for file in touched:
-            self._listing.setdefault(str(file.parent), {})[file.name] = _stamp_of(file)
+            self._watch.wrote(file)
         flagged = self._flags()
         self._reread(numbers | self._concerned(set(map(self._name, touched))))
         self._replace({number: self._flagged(self.entries[number]) for number in flagged})
@@ -387,7 +364,7 @@ class Album:
 
     def _flags(self) -> set[int]:
         """Read the marks, and which pictures were edited, if that has changed; tells whose have."""
-        before, edited, stamp = self._marks, self._edited, _stamp_of(marks.place(self.root))
+        before, edited, stamp = self._marks, self._edited, stamp_of(marks.place(self.root))
         self._edited = self._history.edited()
         if stamp is None or stamp != self._marks_stamp:
             self._read_marks(stamp)
@@ -406,47 +383,54 @@ class Album:
 
 
 class _Walk(Scan):
-    """A scan that remembers what was in the folders before anything was read."""
+    """A scan that tells the watch what was in the folders before anything was read."""
 
-    def __init__(self, extension: str, sizes: Sizes, looked_at: frozenset[str]):
+    def __init__(self, extension: str, sizes: Sizes, watch: Watch):
         super().__init__(extension, sizes.header, everything=True)
-        self.looked_at = looked_at
-        self.listing: dict[str, dict[str, Stamp]] = {}
+        self.watch = watch
 
     def listed(self, folder: Path, entries: list[os.DirEntry[str]]) -> None:
-        self.listing[str(folder)] = _stamps(entries, self.looked_at)
+        self.watch.saw(str(folder), entries)
 
 
-def _stamps(entries: Iterable[os.DirEntry[str]], looked_at: frozenset[str]) -> dict[str, Stamp]:
-    now, found = time.time(), dict[str, Stamp]()
-    for entry in entries:
-        name = entry.name
-        if name.startswith("."):
-            continue
-        try:
-            if entry.is_dir():
-                found[name] = INNER
-            elif suffix(name) in looked_at:
-                found[name] = _stamp(entry.stat(), now)
-        except OSError:
-            found[name] = None  # a link that leads nowhere, or in a circle
-    return found
+class _Probing(CaptionFinder):
+    """Finds the captions of a few pictures without listing their folders, which takes a while with 50,000 in them.
+    Extensions in capitals are found as far as they are known."""
+
+    known: Mapping[str, str] = {}  # path of a caption file with its extension in lower case -> as it is written
+
+    def _listing(self, folder: str) -> _Probe:
+        return _Probe(folder, self.known)
 
 
-def _stamp(facts: os.stat_result, now: float) -> Stamp:
-    age = now - facts.st_mtime
-    if not facts.st_size and 0 <= age < MOMENT:
-        return EMPTIED
-    if 0 <= age < FRESH or (0 <= age < COARSE and not facts.st_mtime_ns % 10**9):
-        return None
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+class _Probe:
+    """Names in a folder, asked one by one."""
+
+    def __init__(self, folder: str, known: Mapping[str, str]):
+        self.folder, self.known = folder, known
+
+    def get(self, name: str) -> str | None:
+        path = os.path.join(self.folder, name)
+        if os.path.lexists(path):
+            return name
+        odd = self.known.get(path)
+        return os.path.basename(odd) if odd and os.path.lexists(odd) else None
+
+    def __contains__(self, name: str) -> bool:
+        return self.get(name) is not None
 
 
-def _stamp_of(path: Path) -> Stamp:
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would look through everything again and again as an album grows: a third of
+    the time of opening a large one."""
+    on = gc.isenabled()
+    gc.disable()
     try:
-        return _stamp(path.stat(), time.time())
-    except OSError:
-        return INNER
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _index(entries: list[Entry]) -> dict[str, frozenset[int]]:
