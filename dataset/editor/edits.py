@@ -1,53 +1,45 @@
-"""The bulk edits of captions: each is a group of settings, so its form follows from it, and a function of one caption.
-
-Tags that an edit doesn't mean keep their spelling, and a caption in which nothing changes stays as it is to the letter.
-A sentence is never split at its commas: edits of tags leave it alone, where their help doesn't say otherwise.
-"""
+"""The bulk edits of captions."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, PrivateAttr
 
 from dataset import tokens
 from dataset.editor import words
+from dataset.editor.edit import (
+    EDITS,
+    Caption,
+    Edit,
+    Tags,
+    begins,
+    beside,
+    joined,
+    listed,
+    matcher,
+    mended,
+    once_each,
+    placed,
+    registered,
+    replaced,
+    some,
+)
 from dataset.editor.patterns import Pattern, PatternError, check_replacement
 from dataset.editor.words import key
 from settings.errors import SettingsError
-from settings.section import Section, Ui
+from settings.section import Ui
+
+__all__ = ["EDITS", "Caption", "Edit", "preview"]
 
 # Faces drawn with underscores, which are part of them
 FACES = frozenset("0_0 (o)_(o) +_+ +_- ._. <o>_<o> <|>_<|> =_= >_< 3_3 6_9 >_o @_@ ^_^ o_o u_u x_x |_| ||_||".split())
 OTHER_SEPARATORS = re.compile(r"\s*[,，、;；\n]\s*")
 
-Tags = tuple[str, ...]
 Order = Literal["alphabet", "most frequent", "least frequent", "shortest"]
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """A caption as edits see it; `tags` of prose are the whole sentence as one, of an empty caption none."""
-
-    text: str
-    tags: Tags
-    prose: bool = False
-    separator: str = words.SEPARATOR
-
-    @classmethod
-    def of(cls, text: str, separator: str = words.SEPARATOR, prose: bool | None = None) -> Caption:
-        if prose is None:
-            prose = words.is_prose(text, separator)
-        return cls(text, words.split(text, separator, prose), prose, separator)
-
-    def with_tags(self, tags: Iterable[str]) -> str:
-        """The text with other tags; to the letter the same if they are the same."""
-        tags = tuple(tags)
-        return self.text if tags == self.tags else words.join(tags, self.separator)
 
 
 class Entry(Protocol):
@@ -56,32 +48,6 @@ class Entry(Protocol):
     text: str
     tags: Tags
     prose: bool
-
-
-class Edit(Section):
-    """One way to change captions."""
-
-    name: ClassVar[str]  # in addresses and records
-    label: ClassVar[str]  # for people, in lists of edits and of what was done
-    group: ClassVar[Literal["add", "take", "replace", "order", "tidy"]]
-
-    def apply(self, caption: Caption) -> str:
-        raise NotImplementedError
-
-    def look(self, captions: Iterable[Caption]) -> None:
-        """Shown all captions that it will change, before the first: for edits that go by what is common in them."""
-
-    def told(self) -> str:
-        """What it does in a few words, for the list of what was done."""
-        return self.label
-
-
-EDITS: dict[str, type[Edit]] = {}
-
-
-def edit(kind: type[Edit]) -> type[Edit]:
-    EDITS[kind.name] = kind
-    return kind
 
 
 def preview(edit: Edit, entries: Sequence[Entry], numbers: Iterable[int],
@@ -99,20 +65,7 @@ def _caption(entry: Entry, separator: str) -> Caption:
     return Caption(entry.text, tuple(entry.tags), entry.prose, separator)
 
 
-def _listed(text: str) -> Tags:
-    """The tags that a person typed into a field, each once."""
-    return _once_each(words.split(text.replace("\n", ","), prose=False))
-
-
-def _once_each(tags: Iterable[str]) -> Tags:
-    """Each tag where and as it stands first."""
-    first: dict[str, str] = {}
-    for tag in tags:
-        first.setdefault(key(tag), tag)
-    return tuple(first.values())
-
-
-@edit
+@registered
 class Add(Edit):
     """Put tags into captions that don't have them yet. A sentence gets them before or behind it."""
 
@@ -128,23 +81,23 @@ class Add(Edit):
     """1 is before the first tag; a trigger word in front stays there with 2. Behind the last where there are fewer."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if not _listed(self.tags):
+        if not listed(self.tags):
             yield "tags", "say which tags to add"
 
     def apply(self, caption: Caption) -> str:
         if caption.prose:
-            fresh = [tag for tag in _listed(self.tags) if not words.has_phrase(caption.text, tag)]
-            return _beside(caption, fresh, before=self.where == "first" or (self.where == "at" and self.position == 1))
+            fresh = [tag for tag in listed(self.tags) if not words.has_phrase(caption.text, tag)]
+            return beside(caption, fresh, before=self.where == "first" or (self.where == "at" and self.position == 1))
         known = words.keys(caption.tags)
-        fresh = [tag for tag in _listed(self.tags) if key(tag) not in known]
+        fresh = [tag for tag in listed(self.tags) if key(tag) not in known]
         at = {"first": 0, "last": len(caption.tags), "at": self.position - 1}[self.where]
         return caption.with_tags([*caption.tags[:at], *fresh, *caption.tags[at:]])
 
     def told(self) -> str:
-        return f"Add {_some(_listed(self.tags))}"
+        return f"Add {some(listed(self.tags))}"
 
 
-@edit
+@registered
 class Remove(Edit):
     """Take tags out."""
 
@@ -154,20 +107,20 @@ class Remove(Edit):
     """What to take out, separated by commas. `*` stands for anything: `*hair` is every kind of hair."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if not _listed(self.tags):
+        if not listed(self.tags):
             yield "tags", "say which tags to take out"
 
     def apply(self, caption: Caption) -> str:
         if caption.prose:
             return caption.text
-        meant = _matcher(self.tags)
+        meant = matcher(self.tags)
         return caption.with_tags(tag for tag in caption.tags if not meant(key(tag)))
 
     def told(self) -> str:
-        return f"Remove {_some(_listed(self.tags))}"
+        return f"Remove {some(listed(self.tags))}"
 
 
-@edit
+@registered
 class Rename(Edit):
     """Give a tag another name, in its place. Where the new one is there already, the old one goes."""
 
@@ -182,17 +135,17 @@ class Rename(Edit):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if not key(self.old):
             yield "old", "say which tag to rename"
-        if not _listed(self.new):
+        if not listed(self.new):
             yield "new", "say what it shall be called; to take it out, use Remove tags"
 
     def apply(self, caption: Caption) -> str:
-        return _replaced(caption, {key(self.old)}.__contains__, _listed(self.new))
+        return replaced(caption, {key(self.old)}.__contains__, listed(self.new))
 
     def told(self) -> str:
         return f"Rename {self.old.strip()} to {self.new.strip()}"
 
 
-@edit
+@registered
 class Merge(Edit):
     """Make one tag of several that mean the same. It stands where the first of them stood."""
 
@@ -205,19 +158,19 @@ class Merge(Edit):
     """The one tag that they become."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if not _listed(self.tags):
+        if not listed(self.tags):
             yield "tags", "say which tags to merge"
-        if len(_listed(self.into)) != 1:
+        if len(listed(self.into)) != 1:
             yield "into", "say which one tag they become"
 
     def apply(self, caption: Caption) -> str:
-        return _replaced(caption, _matcher(self.tags), _listed(self.into))
+        return replaced(caption, matcher(self.tags), listed(self.into))
 
     def told(self) -> str:
-        return f"Merge {_some(_listed(self.tags))} into {self.into.strip()}"
+        return f"Merge {some(listed(self.tags))} into {self.into.strip()}"
 
 
-@edit
+@registered
 class Replace(Edit):
     """Find text and put other text in its place, in tags and sentences alike."""
 
@@ -248,13 +201,13 @@ class Replace(Edit):
         edge = r"(?<!\w){}(?!\w)" if self.within == "whole words" else "{}"
         flags = re.NOFLAG if self.match_case else re.IGNORECASE
         after = re.sub(edge.format(re.escape(self.find)), lambda _: self.by, caption.text, flags=flags)
-        return _mended(caption, after)
+        return mended(caption, after)
 
     def told(self) -> str:
         return f'Replace "{self.find}" by "{self.by}"'
 
 
-@edit
+@registered
 class ReplacePattern(Edit):
     """Find by a regular expression and replace, with groups."""
 
@@ -281,7 +234,7 @@ class ReplacePattern(Edit):
         try:
             Pattern(self.pattern)
         except PatternError as error:
-            yield "pattern", f"isn't a regular expression: {_at(error)}"
+            yield "pattern", f"isn't a regular expression: {placed(error)}"
             return
         try:
             check_replacement(self.pattern, self.by)
@@ -295,7 +248,7 @@ class ReplacePattern(Edit):
         pattern = self._ready or Pattern(self.pattern, not self.match_case)
         try:
             if self.each == "caption":
-                return _mended(caption, pattern.replaced(self.by, caption.text))
+                return mended(caption, pattern.replaced(self.by, caption.text))
             tags = [pattern.replaced(self.by, tag).strip() for tag in caption.tags]
         except PatternError as error:
             raise SettingsError({"pattern": str(error)}) from None
@@ -305,7 +258,7 @@ class ReplacePattern(Edit):
         return f'Replace /{self.pattern}/ by "{self.by}"'
 
 
-@edit
+@registered
 class Sort(Edit):
     """Put the tags in order. Sentences stay as they are."""
 
@@ -331,7 +284,7 @@ class Sort(Edit):
     def apply(self, caption: Caption) -> str:
         if caption.prose:
             return caption.text
-        front = [_matcher(tag) for tag in _listed(self.first)]
+        front = [matcher(tag) for tag in listed(self.first)]
         sign = {"most frequent": -1, "least frequent": 1}.get(self.by, 0)
 
         def place(tag: str) -> tuple[int, int, str, str]:
@@ -344,7 +297,7 @@ class Sort(Edit):
         return caption.with_tags([*kept, *sorted(rest, key=place)])
 
 
-@edit
+@registered
 class Deduplicate(Edit):
     """Take out tags that a caption has twice, also where one is written `a_b` and the other `A b`: the first stays."""
 
@@ -356,14 +309,14 @@ class Deduplicate(Edit):
     def apply(self, caption: Caption) -> str:
         if caption.prose:
             return caption.text
-        tags = _once_each(caption.tags)
+        tags = once_each(caption.tags)
         if self.parts:
             known = words.keys(tags)
             tags = [tag for tag in tags if not any(other.endswith(f" {key(tag)}") for other in known)]
         return caption.with_tags(tags)
 
 
-@edit
+@registered
 class Prefix(Edit):
     """Put text before every caption that doesn't begin with it; an empty caption becomes the text."""
 
@@ -377,15 +330,15 @@ class Prefix(Edit):
             yield "text", "say what to put in front"
 
     def apply(self, caption: Caption) -> str:
-        if _begins(caption.text, self.text):
+        if begins(caption.text, self.text):
             return caption.text
-        return _joined(caption, self.text.strip(), caption.text)
+        return joined(caption, self.text.strip(), caption.text)
 
     def told(self) -> str:
         return f'Put "{self.text.strip()}" in front'
 
 
-@edit
+@registered
 class Suffix(Edit):
     """Put text behind every caption that doesn't end with it; an empty caption becomes the text."""
 
@@ -399,15 +352,15 @@ class Suffix(Edit):
             yield "text", "say what to put behind"
 
     def apply(self, caption: Caption) -> str:
-        if _begins(caption.text[::-1], self.text[::-1]):
+        if begins(caption.text[::-1], self.text[::-1]):
             return caption.text
-        return _joined(caption, caption.text, self.text.strip())
+        return joined(caption, caption.text, self.text.strip())
 
     def told(self) -> str:
         return f'Put "{self.text.strip()}" behind'
 
 
-@edit
+@registered
 class Trigger(Edit):
     """Make sure that every caption has the trigger word, in front; doing it twice changes nothing more."""
 
@@ -420,13 +373,13 @@ class Trigger(Edit):
     """Where a caption has it as a tag elsewhere, move it to the front. Off: it stays where it is."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if len(_listed(self.word)) != 1:
+        if len(listed(self.word)) != 1:
             yield "word", "say one trigger word, without commas"
 
     def apply(self, caption: Caption) -> str:
-        word = _listed(self.word)[0]
+        word = listed(self.word)[0]
         if caption.prose:
-            return _beside(caption, [] if words.has_phrase(caption.text, word) else [word], before=True)
+            return beside(caption, [] if words.has_phrase(caption.text, word) else [word], before=True)
         same = key(word)
         found = [tag for tag in caption.tags if key(tag) == same]
         if found and self.move:
@@ -439,7 +392,7 @@ class Trigger(Edit):
         return f"Trigger word {self.word.strip()}"
 
 
-@edit
+@registered
 class Truncate(Edit):
     """Cut captions to what a text encoder reads: whole tags, or words of a sentence, are taken from the end."""
 
@@ -465,7 +418,7 @@ class Truncate(Edit):
         return f"Cut at {self.tokens} tokens"
 
 
-@edit
+@registered
 class Underscores(Edit):
     """Write the words of tags apart, or with underscores. Faces such as `^_^` stay as they are, and so do sentences."""
 
@@ -484,7 +437,7 @@ class Underscores(Edit):
         return f"Underscores to {self.to}" if self.to == "spaces" else "Spaces to underscores"
 
 
-@edit
+@registered
 class LowerCase(Edit):
     """Write everything in lower case."""
 
@@ -497,7 +450,7 @@ class LowerCase(Edit):
         return caption.text if caption.prose and not self.sentences else caption.text.lower()
 
 
-@edit
+@registered
 class Strip(Edit):
     """Tidy up: doubled spaces, empty tags, separators at the ends."""
 
@@ -516,7 +469,7 @@ class Strip(Edit):
         return words.join(words.split(text, caption.separator, prose=False), caption.separator)
 
 
-@edit
+@registered
 class Write(Edit):
     """Give every caption the same text. What was there can be brought back by undoing it."""
 
@@ -534,68 +487,3 @@ class Write(Edit):
 
     def apply(self, caption: Caption) -> str:
         return caption.text if self.empty_only and caption.text.strip() else " ".join(self.text.split())
-
-
-def _replaced(caption: Caption, meant: Callable[[str], bool], new: Tags) -> str:
-    """The tags that are meant, all together, become the new ones where the first of them stood."""
-    if caption.prose or not any(meant(key(tag)) for tag in caption.tags):
-        return caption.text
-    staying = {same for same in map(key, caption.tags) if not meant(same)}
-    coming: list[str] | None = [tag for tag in new if key(tag) not in staying]
-    tags: list[str] = []
-    for tag in caption.tags:
-        if not meant(key(tag)):
-            tags.append(tag)
-        elif coming:
-            tags, coming = [*tags, *coming], None
-    return caption.with_tags(tags)
-
-
-def _matcher(text: str) -> Callable[[str], bool]:
-    """Whether a tag's key is one of these, which may have `*` in them."""
-    wanted = words.keys(_listed(text))
-    wild = [words.wildcards(tag) for tag in wanted if "*" in tag]
-    if not wild:
-        return wanted.__contains__
-    return lambda same: same in wanted or any(pattern.match(same) for pattern in wild)
-
-
-def _beside(caption: Caption, fresh: Iterable[str], before: bool) -> str:
-    text = caption.text.strip()
-    added = words.join(fresh, caption.separator)
-    if not added:
-        return caption.text
-    return _joined(caption, added, text) if before else _joined(caption, text, added)
-
-
-def _joined(caption: Caption, before: str, after: str) -> str:
-    """Two texts with a separator between, unless the first ends with a sign of its own or one is empty."""
-    before, after = before.strip(), after.strip()
-    if not before or not after:
-        return before or after
-    mark = caption.separator.strip()
-    own = before.endswith((*words.STOPS, mark)) if mark else True
-    return f"{before} {after}" if own or (mark and after.startswith(mark)) else f"{before}{mark} {after}"
-
-
-def _begins(text: str, start: str) -> bool:
-    """Whether a text begins with another, as whole words, whatever the case and underscores."""
-    text, start = words.fold(text).strip(), words.fold(start).strip()
-    return text.startswith(start) and words.whole(text, 0, len(start))
-
-
-def _mended(caption: Caption, after: str) -> str:
-    """A text that was replaced in, without the empty tags and doubled spaces that this left."""
-    if after == caption.text:
-        return after
-    if caption.prose:
-        return " ".join(after.split())
-    return words.join(words.split(" ".join(after.split()), caption.separator, prose=False), caption.separator)
-
-
-def _some(tags: Tags) -> str:
-    return ", ".join(tags[:3]) + (f" and {len(tags) - 3} more" if len(tags) > 3 else "")
-
-
-def _at(error: PatternError) -> str:
-    return str(error) if error.position is None else f"{error}, at character {error.position + 1}"
