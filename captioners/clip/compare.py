@@ -28,7 +28,7 @@ from captioners.device import place
 from captioners.failures import explain
 from captioners.tags.probabilities import ProbabilityCache
 from captioners.wd_tagger import cache_folder
-from captioners.weights import ROOT, TOY, Weights, about, fetch, find
+from captioners.weights import ROOT, Weights, about, fetch, find
 from dataset import pictures
 from dataset.doctor.vectors import Vectors, digest_of
 from dataset.pictures import PictureError
@@ -112,7 +112,7 @@ def chosen(model: str) -> Weights:
     if model.strip():
         return find(ALIASES.get(model, model), ClipInterrogate.published)
     known = (find(name, ClipInterrogate.published) for name in ClipInterrogate.published)
-    return next((weights for weights in known if weights.here), None) or find(str(TOY / "clip"), {})
+    return next((weights for weights in known if weights.here), None) or find("toy/models/clip", {})
 
 
 def begin(values: dict[str, Any]) -> Job:
@@ -142,9 +142,17 @@ def work(settings: Settings, teller: Says) -> dict[str, Any]:
         made = Making(settings, weights, kept, teller)
         files = {digest: path for path, digest in digests.items()}
         looked, read = made.pictures(files), made.captions(captions)
-        kept.used(made.key, weights.model)
-    return {"model": weights.model, "toy": weights.where == "toy", "pictures": len(files), "captions": len(captions),
+        name = called(weights)
+        kept.used(made.key, name)
+    return {"model": name, "toy": weights.where == "toy", "pictures": len(files), "captions": len(captions),
             "new": looked + read}
+
+
+def called(weights: Weights) -> str:
+    """What people call a model."""
+    if weights.where == "toy":
+        return "the toy CLIP"
+    return weights.folder.name if weights.where == "folder" and weights.folder else weights.model
 
 
 def on_this_machine(weights: Weights, agreed: bool, teller: Says) -> Weights:

@@ -8,6 +8,7 @@ probabilities above 0.01, and of each category the highest of those below, which
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +30,7 @@ TABLES = (
     "CREATE TABLE scores (model BLOB, picture BLOB, kept BLOB, PRIMARY KEY (model, picture))",
     f"PRAGMA user_version = {SCHEMA}",
 )
+NAMES = "CREATE TABLE IF NOT EXISTS models (model BLOB PRIMARY KEY, name TEXT, labels TEXT)"  # later than the others
 PART = 1 << 20
 AT_ONCE = 500  # question marks in one query; SQLite's limit was 999 once
 
@@ -84,6 +86,7 @@ class ProbabilityCache:
         if base.execute("PRAGMA user_version").fetchone()[0] != SCHEMA:
             for command in TABLES:
                 base.execute(command)
+        base.execute(NAMES)
         base.execute("COMMIT")
         return base
 
@@ -116,6 +119,11 @@ class ProbabilityCache:
     def put(self, model: bytes, known: dict[bytes, Scores]) -> None:
         rows = [(model, picture, bytes(kept)) for picture, kept in known.items()]
         self._tell("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
+
+    def introduce(self, model: bytes, name: str, labels: Sequence[str]) -> None:
+        """What a model and its labels are called, for those who read what was kept without having the model."""
+        if not self._ask("SELECT 1 FROM models WHERE model = ?", [model]):
+            self._tell("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", [(model, name, json.dumps(list(labels)))])
 
     def close(self) -> None:
         self._base.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset import tokens
-from dataset.doctor import captions, duplicates, files, fine, quality, sizes
+from dataset.doctor import captions, duplicates, files, fine, lettering, meaning, quality, sizes
 from dataset.doctor.check import CHECKS, Case, Finding, Subject
 from dataset.doctor.look import Memory, looks
 from dataset.pictures import PictureError
@@ -18,7 +18,8 @@ from dataset.scan import COUNTED, Dataset, Item, scan
 from dataset.settings import DatasetSettings, Folder
 from dataset.stats import stats
 
-FILES = (files, captions, duplicates, quality, sizes)  # where the checks are: importing them is what registers them
+# where the checks are: importing them is what registers them
+FILES = (files, captions, duplicates, quality, sizes, lettering, meaning)
 ORDER = ("serious", "warning", "note")
 
 

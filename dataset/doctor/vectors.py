@@ -60,8 +60,8 @@ def digest_of(caption: str) -> bytes:
 class Vectors:
     """The file that they are in, open for writing too. Several programs may use it at once; `close` it."""
 
-    def __init__(self, path: Path | None = None):
-        path = path or place()
+    def __init__(self) -> None:
+        path = place()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._base = self._opened(path)
@@ -81,6 +81,13 @@ class Vectors:
                 base.execute(command)
         base.execute("COMMIT")
         return base
+
+    @classmethod
+    def reading(cls) -> Vectors:
+        """The same without a change to anything. sqlite3.Error where it is not there, or none of ours."""
+        made = cls.__new__(cls)
+        made._base = sqlite3.connect(f"{place().as_uri()}?mode=ro", uri=True, timeout=5)
+        return made
 
     def used(self, key: str, name: str) -> None:
         """A model is at work, or was asked for."""
@@ -126,7 +133,7 @@ def pairs(files: list[bytes], captions: list[str]) -> Pairs | None:
     if not place().is_file():
         return None
     try:
-        with closing(Vectors()) as kept:
+        with closing(Vectors.reading()) as kept:
             return _read(kept, files, captions)
     except sqlite3.Error:  # as good as not there: they can be made again
         return None
