@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from dataset import t5
+
 LIMIT = 75  # what SD 1.x, 2.x and SDXL read at a time; kohya's tools can join two or three such pieces: 150, 225
 MERGES = 49152 - 256 - 2  # lines of the file that count; the rest was never used
 END = "</w>"
 
-_T5_PIECE = re.compile(r"\w+|[^\w\s]")
 SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 Ranks = dict[tuple[str, str], int]  # two parts that are merged -> how early
 
@@ -76,19 +77,14 @@ def ranks_of(merges: Iterable[Sequence[str]]) -> Ranks:
     return {(first, second): rank for rank, (first, second) in enumerate(merges)}
 
 
-def exact() -> bool:
-    """Whether `count` is CLIP's own number; else it is an estimate from the lengths of the words."""
-    return bool(_ranks())
+def exact(encoder: str = "clip") -> bool:
+    """Whether the count for an encoder is its own number; else it is an estimate from the lengths of the words."""
+    return t5.exact() if encoder == "t5" else bool(_ranks())
 
 
 def counter(encoder: str = "clip") -> Callable[[str], int]:
     """How the tokens of a text are counted for an encoder, "clip" or "t5"."""
-    return {"clip": count, "t5": estimate_t5}[encoder]
-
-
-def estimate_t5(text: str) -> int:
-    """About how many tokens T5's tokenizer makes of a text, without its end mark."""
-    return sum(1 if len(piece) < 7 else (len(piece) + 4) // 5 for piece in _T5_PIECE.findall(text))
+    return {"clip": count, "t5": t5.count}[encoder]
 
 
 def _normal(text: str) -> str:
