@@ -21,7 +21,7 @@ from dataset.journal import Journal, Outcome
 from dataset.resize import faces
 from dataset.resize.geometry import WHOLE, Box, aspect_of, cut
 from dataset.resize.job import TABLE
-from dataset.resize.recipes import Recipes, checked
+from dataset.resize.recipes import Recipes, checked, crops_of
 from dataset.resize.render import focus_of
 from dataset.resize.settings import Settings
 from dataset.settings import Folder
@@ -64,15 +64,16 @@ def listing(window: Window) -> dict[str, Any]:
     if root is None:
         return {"path": "", "pictures": [], "undo": 0, "redo": 0}
     settings, recipes = settings_of(window), Recipes(root)
-    crops, (undo, redo) = recipes.all(), recipes.steps()
+    undo, redo = recipes.steps()
     items = window.scans.scan([Folder(path=str(root))]).items
+    crops = crops_of(root, [item.path for item in items])
     rows = []
     for item in items:
         size = item.width, item.height
         rows.append({
             "id": window.thumbnails.id_of(item.path), "name": item.path.name,
             "folder": item.path.parent.relative_to(root).as_posix(), "width": item.width, "height": item.height,
-            "aspect": aspect_of(size, settings), "crop": crops.get(recipes.key(item.path)),
+            "aspect": aspect_of(size, settings), "crop": crops.get(item.path),
             "mask": masks.find(item.path) is not None,
         })
     return {"path": str(root), "pictures": rows, "undo": undo, "redo": redo}

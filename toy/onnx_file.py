@@ -38,12 +38,12 @@ class Port:
     element: type[np.generic] = np.float32
 
 
-def onnx_file(nodes: Iterable[Node], weights: dict[str, np.ndarray], ports: tuple[Port, Port]) -> bytes:
-    """The file's content. `ports` are (input, output); nodes come in the order in which they are computed."""
+def onnx_file(nodes: Iterable[Node], weights: dict[str, np.ndarray], ports: tuple[Port, ...]) -> bytes:
+    """The file's content. `ports` are the input, then the outputs; nodes come in the order in which they are computed."""
     graph = b"".join(_bytes(1, _node(node)) for node in nodes)
     graph += _bytes(2, b"graph")
     graph += b"".join(_bytes(5, _tensor(name, array)) for name, array in weights.items())
-    graph += _bytes(11, _port(ports[0])) + _bytes(12, _port(ports[1]))
+    graph += _bytes(11, _port(ports[0])) + b"".join(_bytes(12, _port(port)) for port in ports[1:])
     return _number(1, IR_VERSION) + _bytes(2, b"loratory") + _bytes(7, graph) + _bytes(8, _number(2, OPSET))
 
 

@@ -73,7 +73,7 @@ class Detector:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except (RuntimeError, ValueError) as error:  # onnxruntime's own errors are of these kinds
+        except load_errors() as error:
             raise SettingsError({"face_model": f"can't be loaded: {error}"}) from error
         self._outputs = [output.name for output in self._session.get_outputs()]
         inputs = self._session.get_inputs()
@@ -104,6 +104,14 @@ class Detector:
         small = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
         ground[: size[1], : size[0]] = np.asarray(small)[..., ::-1]
         return np.ascontiguousarray(ground.transpose(2, 0, 1)[None]), scale
+
+
+def load_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises about a file that it can't load: it has no class that they have in common."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as known
+
+    names = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented")
+    return tuple(getattr(known, name) for name in names)
 
 
 def decode(heads: Mapping[str, Any], width: int, height: int) -> np.ndarray:

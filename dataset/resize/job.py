@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from dataset import masks
 from dataset.caption_files import one_line
-from dataset.files import FileError
+from dataset.files import FileError, content
 from dataset.pictures import PictureError
 from dataset.problem import Problem
 from dataset.resize import faces
@@ -151,7 +151,7 @@ class _Making:
 
     def _captions(self, row: Row) -> list[Problem]:
         problems: list[Problem] = []
-        contents = [(path, path.suffix, path.read_bytes()) for path in row.captions]
+        contents = [(path, path.suffix, _read(path)) for path in row.captions]
         if row.text and not any(suffix.lower() == ".txt" for _, suffix, _ in contents):
             contents.append((row.source, ".txt", f"{one_line(row.text)}\n".encode()))
         for path, suffix, data in contents:
@@ -173,3 +173,10 @@ class _Making:
         with self.lock:
             self.counts[what] += 1
 
+
+
+def _read(path: Path) -> bytes:
+    data = content(path)
+    if data is None:
+        raise FileError(path, "the file is not there any more", "run again")
+    return data

@@ -20,7 +20,7 @@ from dataset.problem import Problem, counted
 from dataset.resize import faces, names
 from dataset.resize.geometry import WHOLE, Box, Cut, Size, cut
 from dataset.resize.made import Made
-from dataset.resize.recipes import Recipes
+from dataset.resize.recipes import crops_of
 from dataset.resize.render import LARGEST
 from dataset.resize.settings import Settings
 from dataset.scan import Item, scan
@@ -141,7 +141,7 @@ class _Planner:
     taken: names.Taken = field(default_factory=names.Taken)
 
     def __post_init__(self) -> None:
-        self.crops = Recipes(self.plan.root).all()
+        self.crops: dict[Path, Box] = {}
         self.listings: dict[Path, dict[str, list[str]]] = {}
         model = faces.model_file(self.settings.face_model) if self.settings.keep == "face" else None
         self.digest = _digest([self.settings.pixels_depend_on(), model and [str(model), self._stamp(model)]])
@@ -149,6 +149,7 @@ class _Planner:
         self.number = 0
 
     def all(self, items: list[Item]) -> None:
+        self.crops = crops_of(self.plan.root, [item.path for item in items])
         for item in items:  # names that were given once stay, also where pictures were added in between
             if known := self.made.name_of(self._real(item), self.pattern):
                 target = self.plan.output / known
@@ -157,7 +158,7 @@ class _Planner:
             self._row(item)
 
     def _row(self, item: Item) -> None:
-        crop = self.crops.get(item.path.relative_to(self.plan.root).as_posix())
+        crop = self.crops.get(item.path)
         size = item.width, item.height
         what = cut(size, self.settings, crop or WHOLE)
         target = self._target(item)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,19 @@ VERSION = 1
 MAX_BYTES = 64_000_000
 STEPS = 200  # that can be undone
 LEAST = 0.001  # share of a side that a crop has at least
+
+
+def crops_of(root: Path, pictures: Iterable[Path]) -> dict[Path, Box]:
+    """The crops of pictures below a root, by the root's own list first, then by those of the folders in it and above
+    it: the same data set may have been opened at any of them."""
+    pictures = list(pictures)
+    folders = dict.fromkeys([root, *(folder for picture in pictures for folder in picture.parents
+                                     if folder.is_relative_to(root)), *root.parents])
+    lists = [(folder, Recipes(folder).all()) for folder in folders if (folder / FILE).is_file()]
+    found: dict[Path, Box] = {}
+    for folder, crops in lists:
+        found = {folder / key: crop for key, crop in crops.items()} | found
+    return {picture: found[picture] for picture in pictures if picture in found}
 
 
 @dataclass

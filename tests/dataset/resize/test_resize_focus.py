@@ -1,5 +1,7 @@
 """The window over what matters: exactly the best one, and never without the face."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -10,6 +12,8 @@ from dataset.resize.focus import Focus
 from dataset.resize.geometry import cut
 from dataset.resize.saliency import best, saliency, window_sums
 from dataset.resize.settings import Settings
+from settings.errors import SettingsError
+from toy.onnx_file import Node, Port, onnx_file
 
 DICE = np.random.default_rng(0)
 
@@ -114,7 +118,8 @@ def heads(width, height, boxes):
 def test_heads_are_read_as_opencv_reads_them():
     told = heads(640, 640, [(16, 10, 20, 0.5, 0.25, 64, 96, 0.9, 0.9), (8, 3, 70, 0, 0, 16, 16, 0.64, 0.36)])
     (box,) = decode(told, 640, 640)  # the second's root of class times objectness is 0.48
-    assert box[:4] == pytest.approx([(20.5 * 16) - 32, (10.25 * 16) - 48, (20.5 * 16) + 32, (10.25 * 16) + 48], abs=1e-3)
+    x, y = 20.5 * 16, 10.25 * 16
+    assert box[:4] == pytest.approx([x - 32, y - 48, x + 32, y + 48], abs=1e-3)
     assert box[4] == pytest.approx(0.9)
 
 
@@ -122,3 +127,62 @@ def test_overlapping_boxes_are_thinned_to_the_likeliest():
     boxes = np.array([[0, 0, 10, 10, 0.8], [1, 1, 11, 11, 0.9], [30, 30, 40, 40, 0.7], [0, 9, 10, 19, 0.75]])
     assert thinned(boxes)[:, 4].tolist() == [0.9, 0.75, 0.7]
     assert len(thinned(np.empty((0, 5)))) == 0
+
+
+def yunet(side="free"):
+    """A model with YuNet's heads for which red squares are faces as large as three cells of 32 pixels."""
+    shape = ("height", "width") if side == "free" else (side, side)
+    nodes, weights, ports = [], {}, [Port("input", (1, 3, *shape))]
+    for stride in faces.STRIDES:
+        red = np.array([-1, -1, 1] if stride == 32 else [0, 0, 0]).reshape(1, 3, 1, 1) / 255 / stride**2
+        kernels = {"cls": np.tile(red, (1, 1, stride, stride)), "obj": np.tile(red, (1, 1, stride, stride)),
+                   "bbox": np.zeros((4, 3, stride, stride))}
+        bias = {"cls": [0], "obj": [0], "bbox": [0.5, 0.5, np.log(3), np.log(3)]}
+        for head, kernel in kernels.items():
+            name, width = f"{head}_{stride}", len(kernel)
+            weights |= {f"{name}.w": kernel.astype(np.float32), f"{name}.b": np.array(bias[head], np.float32),
+                        f"{name}.s": np.array([1, -1, width], np.int64)}
+            nodes += [Node("Conv", ["input", f"{name}.w", f"{name}.b"], f"{name}.1", {"strides": [stride, stride]}),
+                      Node("Transpose", [f"{name}.1"], f"{name}.2", {"perm": [0, 2, 3, 1]}),
+                      Node("Reshape", [f"{name}.2", f"{name}.s"], name)]
+            ports.append(Port(name, (1, "cells", width)))
+    return onnx_file(nodes, weights, tuple(ports))
+
+
+@pytest.mark.parametrize("side", ["free", 320])
+def test_a_model_is_shown_the_picture_as_it_wants_it(tmp_path, side):
+    (tmp_path / "yunet.onnx").write_bytes(yunet(side))
+    image = Image.new("RGB", (1280, 720), (90, 90, 90))
+    cell = 64 if side == "free" else 128  # pixels of the picture that one of 32 covers
+    image.paste((255, 0, 0), (5 * cell, 2 * cell, 6 * cell, 3 * cell))
+    (face,) = faces.Detector(tmp_path / "yunet.onnx").faces(image)
+    found = face.left * 1280, face.top * 720, face.right * 1280, face.bottom * 720
+    assert found == pytest.approx((4 * cell, cell, 7 * cell, 4 * cell), abs=1)
+    assert face.score > 0.9
+
+
+def test_faces_can_be_asked_for_from_outside(tmp_path, capsys):
+    (tmp_path / "yunet.onnx").write_bytes(yunet())
+    image = Image.new("RGB", (640, 640), (90, 90, 90))
+    image.paste((255, 0, 0), (64, 64, 128, 128))
+    image.save(tmp_path / "a.png")
+    assert faces.main([str(tmp_path / "yunet.onnx"), str(tmp_path / "a.png")]) == 0
+    assert len(json.loads(capsys.readouterr().out)) >= 1
+    assert faces.main([str(tmp_path / "yunet.onnx"), str(tmp_path / "none.png")]) == 1
+
+
+def test_another_model_is_no_yunet(tmp_path):
+    nodes = [Node("Identity", ["input"], "output")]
+    ports = (Port("input", (1, 3, 64, 64)), Port("output", (1, 3, 64, 64)))
+    (tmp_path / "other.onnx").write_bytes(onnx_file(nodes, {}, ports))
+    with pytest.raises(SettingsError, match="another model"):
+        faces.Detector(tmp_path / "other.onnx")
+
+
+def test_where_the_model_is_looked_for(workspace, tmp_path):
+    assert faces.model_file("") is None and "models/yunet" in faces.missing("").replace("\\", "/")
+    place = workspace / "models" / "yunet"
+    place.mkdir(parents=True)
+    (place / "face_detection_yunet_2023mar.onnx").write_bytes(yunet(640))
+    assert faces.model_file("") == place / "face_detection_yunet_2023mar.onnx"
+    assert faces.model_file(str(tmp_path / "no.onnx")) is None and "no.onnx" in faces.missing(str(tmp_path / "no.onnx"))

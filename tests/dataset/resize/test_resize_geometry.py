@@ -1,4 +1,4 @@
-"""What is promised of sizes, over many random ones: never stretched, never enlarged unasked, exact where exact is said."""
+"""What is promised of sizes, over many random ones: never stretched, never enlarged unasked, exact where it is said."""
 
 import math
 import random
@@ -70,7 +70,7 @@ def test_nothing_is_enlarged_unless_it_is_asked_for(mode):
 
 def test_promised_sizes_are_exact():
     for mode in ("cover", "contain"):
-        for _, crop, settings, found in cases(mode):
+        for _, _, settings, found in cases(mode):
             width, height = settings.size
             if mode == "contain":
                 assert found.size == (width, height)
