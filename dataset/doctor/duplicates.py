@@ -39,7 +39,7 @@ def mirrored(subject: Subject) -> Iterator[Finding]:
     items = _different(subject)
     spare: set[int] = set()
     for group in groups(_prints(subject, items)):  # of which one is enough, and symmetrical ones mirror each other
-        best = _best(subject, [items[index] for index in group])
+        best = best_of(subject, [items[index] for index in group])
         spare |= {index for index in group if items[index] is not best}
     items = [item for index, item in enumerate(items) if index not in spare]
     others = Prints.of([subject.looks[item.path].mirrored for item in items])
@@ -59,10 +59,10 @@ def _same(subject: Subject) -> list[list[Item]]:
 
 def _different(subject: Subject) -> list[Item]:
     """One of each picture, exact copies left aside."""
-    return [_best(subject, group) for group in _same(subject)]
+    return [best_of(subject, group) for group in _same(subject)]
 
 
-def _best(subject: Subject, items: list[Item]) -> Item:
+def best_of(subject: Subject, items: list[Item]) -> Item:
     most = max(item.width * item.height for item in items)
     largest = [item for item in items if item.width * item.height == most]
     sharpest = max(subject.looks[item.path].quality.sharpness for item in largest)
@@ -85,7 +85,7 @@ def _grouped(items: list[Item], groups: list[list[int]]) -> list[list[Item]]:
 def _cases(subject: Subject, groups: list[list[Item]], detail: str) -> tuple[Case, ...]:
     cases = []
     for group in sorted(groups, key=lambda group: (-len(group), str(group[0].path))):
-        best = _best(subject, group)
+        best = best_of(subject, group)
         others = [item for item in group if item is not best]
         sizes = "" if len({(item.width, item.height) for item in group}) == 1 else ": " + ", ".join(
             f"{item.width:,} x {item.height:,}" for item in (best, *others))

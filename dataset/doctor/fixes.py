@@ -15,7 +15,7 @@ from pathlib import Path
 from dataset import pictures
 from dataset.bin import Companions
 from dataset.caption_tables import TABLES_BY_NAME
-from dataset.captions import MAX_TABLE_BYTES
+from dataset.captions import MAX_TABLE_BYTES, CaptionFinder
 from dataset.doctor.captions import has_trigger
 from dataset.doctor.check import Case
 from dataset.doctor.drafts import Drafts, clean
@@ -203,6 +203,7 @@ def with_own_names(ground: Ground, cases: list[Case]) -> Made:
     yield from _rows_renamed(ground, renamed)
 
 
+@fix("bin", "Move the others to the bin", "Others to the bin", "meaning.alike", all=False)
 @fix("bin", "Move the others to the bin", "Others to the bin", "duplicates.*", "files.same_name")
 def others_to_bin(ground: Ground, cases: list[Case]) -> Made:
     others, problems = _others(ground, cases)
@@ -210,6 +211,7 @@ def others_to_bin(ground: Ground, cases: list[Case]) -> Made:
     yield from _binned(ground, others)
 
 
+@fix("exclude", "Leave the others out of training", "Others left out of training", "meaning.alike", all=False)
 @fix("exclude", "Leave the others out of training", "Others left out of training", "duplicates.*",
      "files.same_name")
 def others_excluded(ground: Ground, cases: list[Case]) -> Made:
@@ -237,9 +239,24 @@ def included(ground: Ground, cases: list[Case]) -> Made:
     yield from _excluded(ground, _pictures(cases), excluded=False)
 
 
+@fix("swap", "Swap their captions", "Captions swapped", "meaning.swapped", all=False)
+def swapped(ground: Ground, cases: list[Case]) -> Made:
+    """Each gets the other's, as they are now."""
+    finder = CaptionFinder(ground.root, ground.caption_extension)
+    both, texts = [], []
+    for pair in (case.paths for case in cases):
+        captions = [finder.find(path) if path.is_file() else None for path in pair]
+        if all(captions) and not set(pair) & set(both):
+            both += pair
+            texts += [caption.text for caption in reversed(captions) if caption]
+    waiting = iter(texts)  # each picture's caption is asked for once, in their order
+    yield from Drafts(ground.root, ground.caption_extension).edit(both, lambda _: next(waiting))
+
+
 # What any other finding about pictures can be answered with, also those of checks that are yet to be written
 SPECIAL = ("duplicates.*", "files.same_name", "files.excluded", "files.turned", "files.empty", "files.remarks",
-           "captions.lines", "captions.empty", "captions.encoding", "captions.trigger", "captions.common")
+           "captions.lines", "captions.empty", "captions.encoding", "captions.trigger", "captions.common",
+           "meaning.swapped", "meaning.alike")
 
 
 @fix("exclude", "Leave them out of training", "Left out of training", "*", all=False,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataset.doctor import duplicates
 from dataset.doctor.check import Case, Finding, Subject, check, finding
 from dataset.doctor.hashes import BITS, Print
 from dataset.doctor.vectors import Pairs, pairs
@@ -29,6 +30,8 @@ COMPARED = 10_000  # pictures that each is compared with; of more, every so mani
 BLOCK = 512  # rows of the table of all pairs that are in memory at a time
 TO_MAD = 1.4826  # from the median deviation to the standard deviation of a normal distribution
 SHOWN = 60  # characters of a caption in a detail
+WRONG = ("What such a caption names is learnt from a picture that doesn't show it, and what that shows is tied to the "
+         "wrong words.")
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,17 @@ def _captions(known: Pairs, seen: list[Item]) -> Iterator[Finding]:
     wrong = (words.own < good / 2) & (words.lead > max(BETTER, ahead + AHEAD))
     below = words.own < np.median(words.own) - FAR * _upper(words.own)
     order = np.argsort(words.own, kind="stable")
+    pairs = _swapped(words, wrong)
     yield from finding(
-        "meaning.captions", "warning", (_mistaken(items, words, number) for number in order if wrong[number]),
-        "{caption} that fit another picture better",
-        "What such a caption names is learnt from a picture that doesn't show it, and what that shows is tied to the "
-        "wrong words.",
-        f"Look at each: were two captions swapped, or written for another picture? By {known.model.name}, which can be "
-        "mistaken.")
+        "meaning.swapped", "warning", (_swap(items, words, number, other) for number, other in pairs.items()),
+        "{pair} of pictures whose captions may be swapped", WRONG,
+        f"Look at each pair, and swap the captions where they are. By {known.model.name}, which can be mistaken.")
+    paired = {*pairs, *pairs.values()}
+    yield from finding(
+        "meaning.captions", "warning",
+        (_mistaken(items, words, number) for number in order if wrong[number] and number not in paired),
+        "{caption} that fit another picture better", WRONG,
+        f"Look at each: was it written for another picture? By {known.model.name}, which can be mistaken.")
     yield from finding(
         "meaning.unfit", "note",
         (Case((items[number].path,), f"similarity {words.similarity[number]:.3f}, the set's median "
@@ -120,13 +127,27 @@ def fitting(pictures: np.ndarray, captions: np.ndarray, texts: list[str]) -> Wor
     return Words(own, (pictures * captions).sum(axis=1), better, lead, other)
 
 
+def _swapped(words: Words, wrong: np.ndarray) -> dict[int, int]:
+    """Pictures whose captions are both wrong, and each of which fits the other one best; the least fitting first."""
+    found: dict[int, int] = {}
+    for number in np.argsort(words.own, kind="stable").tolist():
+        other = int(words.better[number])
+        if wrong[number] and wrong[other] and int(words.better[other]) == number and other not in found:
+            found[number] = other
+    return found
+
+
+def _swap(items: list[Item], words: Words, number: int, other: int) -> Case:
+    said = (f"\"{_short(items[one].caption)}\" fits its own picture {words.similarity[one]:.3f} and the other "
+            f"{words.other[two]:.3f}" for one, two in ((number, other), (other, number)))
+    return Case((items[number].path, items[other].path), "; ".join(said))
+
+
 def _mistaken(items: list[Item], words: Words, number: int) -> Case:
-    other = int(words.better[number])
-    swapped = int(words.better[other]) == number and words.lead[other] > BETTER
-    hint = "these two may have been swapped" if swapped else "that of the second fits better"
-    return Case((items[number].path, items[other].path),
-                f"its own caption \"{_short(items[number].caption)}\" fits {words.similarity[number]:.3f}, "
-                f"\"{_short(items[other].caption)}\" {words.other[number]:.3f}: {hint}")
+    other = items[int(words.better[number])]
+    return Case((items[number].path,),
+                f"its caption \"{_short(items[number].caption)}\" fits {words.similarity[number]:.3f}, that of "
+                f"{other.path.name}, \"{_short(other.caption)}\", {words.other[number]:.3f}")
 
 
 def _pictures(subject: Subject, known: Pairs, seen: list[Item]) -> Iterator[Finding]:
@@ -147,7 +168,7 @@ def _pictures(subject: Subject, known: Pairs, seen: list[Item]) -> Iterator[Find
         "meaning.alike", "note", _alike(subject, seen, company, known.pictures),
         "{pair} of pictures that show nearly the same",
         "They are not copies, but teach the same again: the set has less variety than its number says.",
-        f"Keep both if they differ in what matters to you. By {known.model.name}.")
+        f"Keep both if they differ in what matters to you; else the one that is marked. By {known.model.name}.")
 
 
 def among(pictures: np.ndarray) -> Company:
@@ -181,7 +202,8 @@ def _alike(subject: Subject, seen: list[Item], company: Company, pictures: np.nd
         items = [seen[one] for one in pair]
         if pair not in told and not _copies(subject, *items):
             told.add(pair)
-            yield Case(tuple(item.path for item in items), f"similarity {company.closest[number]:.3f}")
+            best = duplicates.best_of(subject, items)
+            yield Case(tuple(item.path for item in items), f"similarity {company.closest[number]:.3f}", best.path)
 
 
 def _copies(subject: Subject, one: Item, other: Item) -> bool:

@@ -1,14 +1,18 @@
 """Captions in the wrong places, pictures that don't belong, pictures of the same: from vectors, against the set."""
 
 import hashlib
+import json
 from contextlib import closing
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dataset.captions import read_caption
 from dataset.doctor import meaning, vectors
 from dataset.doctor.examine import examine
+from dataset.doctor.fixes import Ground, fix_of, fixes
+from dataset.doctor.steps import apply
 from dataset.doctor.vectors import Vectors, digest_of
 from dataset.settings import DatasetSettings
 
@@ -66,11 +70,19 @@ def test_swapped_captions_are_told_as_swapped(examined):
     pictures, captions = world(60)
     captions[[3, 17]] = captions[[17, 3]]
     found = examined(pictures, captions)
-    assert set(found) == {"meaning.captions"}
-    told = found["meaning.captions"]
-    assert sorted(numbers(told)) == [(3, 17), (17, 3)]
-    assert all("may have been swapped" in case.detail for case in told.cases)
-    assert told.title == "2 captions that fit another picture better" and "a model" in told.fix
+    assert set(found) == {"meaning.swapped"}
+    told = found["meaning.swapped"]
+    assert sorted(map(sorted, numbers(told))) == [[3, 17]]
+    assert '"caption 17" fits its own picture' in told.cases[0].detail
+    assert told.title == "1 pair of pictures whose captions may be swapped" and "a model" in told.fix
+
+
+def test_a_caption_of_another_picture_is_told_with_its_name(examined):
+    pictures, captions = world(60)
+    captions[3] = captions[17]
+    found = examined(pictures, captions)
+    assert numbers(found["meaning.captions"]) == [(3,)]
+    assert ".png, \"caption" in found["meaning.captions"].cases[0].detail
 
 
 @pytest.mark.parametrize("swaps", [1, 10, 25])
@@ -78,8 +90,11 @@ def test_all_that_are_swapped_come_first_however_many(examined, swaps):
     pictures, captions = world(100, seed=swaps)
     wrong = np.arange(2 * swaps)
     captions[wrong] = captions[wrong ^ 1]
-    told = [pair[0] for pair in numbers(examined(pictures, captions)["meaning.captions"])]
-    assert set(told) <= set(wrong) and len(told) >= 0.95 * len(wrong)
+    found = examined(pictures, captions)
+    told = {number for name in ("meaning.swapped", "meaning.captions") if name in found
+            for case in numbers(found[name]) for number in case}  # fmt: skip
+    assert told <= set(wrong) and len(told) >= 0.95 * len(wrong)
+    assert len(numbers(found["meaning.swapped"])) >= 0.9 * swaps
 
 
 def test_a_caption_that_fits_no_picture_is_among_those_that_fit_least(examined):
@@ -131,7 +146,26 @@ def test_pictures_that_show_the_same_are_paired_unless_they_are_copies(examined,
 def test_what_only_part_of_the_set_was_looked_at_for_is_about_that_part(examined):
     pictures, captions = world(60)
     captions[[3, 17]] = captions[[17, 3]]
-    assert sorted(numbers(examined(pictures, captions, known=range(40))["meaning.captions"])) == [(3, 17), (17, 3)]
+    assert sorted(*numbers(examined(pictures, captions, known=range(40))["meaning.swapped"])) == [3, 17]
+
+
+def test_swapped_captions_are_swapped_back_by_a_click(examined, tmp_path):
+    pictures, captions = world(60)
+    captions[[3, 17]] = captions[[17, 3]]
+    told = examined(pictures, captions)["meaning.swapped"]
+    (tmp_path / "set" / "metadata.jsonl").write_text(
+        "".join(json.dumps({"file_name": f"{number:03d}.png", "text": f"row {number}"}) + "\n" for number in (3, 17)))
+    for tables in (False, True):
+        if tables:
+            for number in (3, 17):
+                (tmp_path / "set" / f"{number:03d}.txt").unlink()
+        texts = [read_caption(path).text for path in told.cases[0].paths]
+        plan = fix_of(told.name, "swap").plan(Ground(tmp_path / "set"), told.cases)
+        assert plan.problems == [] and len(plan.steps) == (1 if tables else 2)
+        assert apply(tmp_path / "set", plan).kept == []
+        assert [read_caption(path).text for path in told.cases[0].paths] == texts[::-1]
+    assert [fix.how for fix in fixes("meaning.alike")] == ["bin", "exclude"]
+    assert [fix.how for fix in fixes("meaning.outliers")] == ["exclude", "bin"]
 
 
 def test_without_vectors_or_with_a_broken_file_there_is_silence(examined, workspace):
