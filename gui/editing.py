@@ -14,8 +14,10 @@ import threading
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from dataset import tokens
 from dataset.editor import filter
@@ -23,6 +25,10 @@ from dataset.editor.album import Album
 
 KEPT = 3  # folders
 PATIENCE = 1.5  # seconds between two looks at the disk, however many pages ask
+SHARE = 10  # and at least so many times what a look takes: 100,000 files take a second
+AT_ONCE = 4
+WAIT = 20.0  # seconds that an answer may take; what is longer is asked for again, or a proxy between would give up
+TICKETS = 100
 
 
 class Editing:
@@ -33,6 +39,8 @@ class Editing:
         self._lock = threading.Lock()
         self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._open: OrderedDict[str, Opened] = OrderedDict()  # by key
+        self._workers = ThreadPoolExecutor(AT_ONCE, "editing")
+        self._tickets: OrderedDict[str, Future[dict[str, Any]]] = OrderedDict()
 
     def open(self, root: str, extension: str = ".txt", separator: str = ",") -> Opened:
         """The folder, opened if it isn't yet. Raises OSError where it can't be read."""
@@ -58,12 +66,31 @@ class Editing:
                 self._open.move_to_end(key)
             return self._open.get(key)
 
-    def changed(self, root: Path) -> None:
-        """Somebody else in this window has changed captions there: look at the next question."""
+    def begin(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Do what may take minutes, as writing thousands of files: its answer, or {"working": ticket} for now."""
+        ticket = secrets.token_urlsafe(9)
         with self._lock:
-            for one in self._open.values():
-                if one.root == root or root in one.root.parents or one.root in root.parents:
-                    one.stale()
+            self._tickets[ticket] = self._workers.submit(act)
+            while len(self._tickets) > TICKETS:
+                self._tickets.popitem(last=False)
+        return self.outcome(ticket)
+
+    def outcome(self, ticket: str, wait: float | None = None) -> dict[str, Any]:
+        """What became of it, {"working": ticket} while it goes on. KeyError for a ticket that isn't known; raises what
+        the work raised."""
+        with self._lock:
+            future = self._tickets[ticket]
+        try:
+            answer = future.result(WAIT if wait is None else wait)
+        except TimeoutError:
+            if future.done():
+                raise
+            return {"working": ticket}
+        finally:
+            if future.done():
+                with self._lock:
+                    self._tickets.pop(ticket, None)
+        return answer
 
 
 class Opened:
@@ -78,22 +105,21 @@ class Opened:
         self.trigger = ""
         self.scored: Callable[[Sequence[Path], str], Mapping[Path, float]] = lambda paths, tag: {}
         self._lock = threading.Lock()
-        self._looked = time.monotonic()
+        self._looked, self._pause = time.monotonic(), PATIENCE
         self._counts: dict[str, int] = {}  # caption -> its tokens
         self._digests: dict[tuple[str, int, int], str] = {}
         self._numbers: dict[str, int] = {}  # id of a picture -> its number
         self._numbered = -1
 
-    def stale(self) -> None:
-        self._looked = 0.0
-
     def refresh(self, now: bool = False) -> None:
         """Look at the disk again, unless that was done a moment ago."""
         with self._lock:
-            if not now and time.monotonic() - self._looked < PATIENCE:
+            begun = time.monotonic()
+            if not now and begun - self._looked < self._pause:
                 return
             self.album.refresh()
-            self._looked = time.monotonic()  # after it: on a slow disk looking takes longer than the pause
+            self._looked = time.monotonic()
+            self._pause = max(PATIENCE, SHARE * (self._looked - begun))
 
     def number_of(self, picture: str, id_of: Callable[[Path], str]) -> int | None:
         """The number of a picture, by the id that the page knows it by."""

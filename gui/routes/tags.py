@@ -103,6 +103,10 @@ class Step(Wish):
     id: str | None = None
 
 
+class Ticket(BaseModel):
+    ticket: str
+
+
 class Bulk(Wish):
     edit: str
     values: dict[str, Any] = {}
@@ -164,14 +168,15 @@ def router(window: Window) -> APIRouter:  # noqa: C901
         told = counts(opened) | {"changed": changed if len(changed) <= MANY else None}
         return told | {"reordered": before != told["shown"]} | steps(window, opened)
 
-    @routes.post("/api/tags/filter", response_model=None)
-    def filtered(wish: Line) -> dict[str, Any] | JSONResponse:
+    @routes.post("/api/tags/filter")
+    def filtered(wish: Line) -> dict[str, Any]:
+        """The numbers of the pictures; for a line that isn't right (yet), `problem` and where: it is asked while typing."""
         opened = found(wish)
         opened.trigger = trigger(window)
         try:
             return {"numbers": opened.let_through(wish.line), "revision": opened.album.revision}
         except filter.FilterError as error:
-            return wrong_line(wish.line, error)
+            return {"problem": error.message, "position": units(wish.line, error.position)}
 
     @routes.post("/api/tags/grammar")
     def grammar() -> dict[str, Any]:
@@ -318,18 +323,34 @@ def router(window: Window) -> APIRouter:  # noqa: C901
         fresh = {number for number, *_ in rows if late and opened.album.entries[number].revision > wish.revision}
         texts = {number: after for number, _, after in rows if number not in fresh}
         before = {number: text for number, text, _ in rows}
-        done = attempt(lambda: opened.album.write(asked.told(), texts, before))
-        return {"written": len(done.written), "kept": len(done.kept) + len(fresh), "label": asked.told(),
-                "problems": problems(done.problems)[:PROBLEMS], "revision": opened.album.revision}
+
+        def act() -> dict[str, Any]:
+            done = attempt(lambda: opened.album.write(asked.told(), texts, before))
+            return {"written": len(done.written), "kept": len(done.kept) + len(fresh), "label": asked.told(),
+                    "problems": problems(done.problems)[:PROBLEMS], "revision": opened.album.revision}
+
+        return editing.begin(act)
 
     @routes.post("/api/tags/step")
     def step(wish: Step) -> dict[str, Any]:
         opened = found(wish)
         past = {entry.id: entry.label for entry in window.histories.of(opened.root)}
         move = opened.album.undo if wish.what == "undo" else opened.album.redo
-        outcome = attempt(lambda: move(wish.id))
-        return {"id": outcome.id, "label": past.get(outcome.id or "", ""), "changed": outcome.changed,
-                "kept": problems(outcome.kept)[:PROBLEMS], "revision": opened.album.revision}
+
+        def act() -> dict[str, Any]:
+            outcome = attempt(lambda: move(wish.id))
+            return {"id": outcome.id, "label": past.get(outcome.id or "", ""), "changed": outcome.changed,
+                    "kept": problems(outcome.kept)[:PROBLEMS], "revision": opened.album.revision}
+
+        return editing.begin(act)
+
+    @routes.post("/api/tags/outcome")
+    def outcome(wish: Ticket) -> dict[str, Any]:
+        """The answer of a change that went on for longer than an answer may take."""
+        try:
+            return editing.outcome(wish.ticket)
+        except KeyError:
+            raise HTTPException(404, "This change is not known any more.") from None
 
     @routes.post("/api/tags/history")
     def history(wish: Wish) -> dict[str, Any]:

@@ -24,12 +24,18 @@ Loratory.tags = (root) => {
   // One question at a time may reopen the folder: after a restart of the window its pictures have other numbers.
   let reopening = null;
   desk.ask = async (what, values = {}) => {
-    try { return await L.post(`/api/tags/${what}`, { album: desk.album?.key, ...values }); }
+    const slow = ["apply", "step"].includes(what) && setTimeout(() => { desk.saving("Working…"); undo.disabled = redo.disabled = true; }, 500);
+    try {
+      let found = await L.post(`/api/tags/${what}`, { album: desk.album?.key, ...values });
+      while (found.working) found = await L.post("/api/tags/outcome", { ticket: found.working });  // thousands of files take their time
+      if (slow) desk.saving("Saved", "good");
+      return found;
+    }
     catch (error) {
       if (error.status !== 410) throw error;
       await (reopening ||= open().finally(() => { reopening = null; }));
       throw Object.assign(new L.Refused("The folder was opened anew; please try that again."), { status: 410 });
-    }
+    } finally { clearTimeout(slow); }
   };
   desk.numbers = (scope) => (scope === "selected" ? [...desk.selection].sort((a, b) => a - b) : scope === "filtered" ? [...desk.order] : desk.album ? [...Array(desk.album.count).keys()] : []);
 

@@ -13,24 +13,24 @@ Loratory.tagFilter = (desk) => {
     if (!text.trim()) { const list = recent(); return { from: 0, to: text.length, list: list.map((one) => ({ text: one, note: "used before" })) }; }
     return desk.ask("complete", { line: text, cursor });
   };
+  const wrong = (asked, { problem, position }) => {
+    input.setAttribute("aria-invalid", "true");
+    note.classList.add("bad");
+    L.fill(note, el("code", {}, asked.slice(0, position), el("mark", {}, asked.slice(position, position + 1) || " "), asked.slice(position + 1)), el("span", {}, ` Character ${position + 1}: ${problem}`));
+  };
   const apply = async () => {
     clearTimeout(timer);
     if (!desk.album) return;
     const asked = input.value;
     try {
       const found = await newest(desk.ask("filter", { line: asked }));
+      if (found.problem) { wrong(asked, found); return; }
       line = asked;
       input.removeAttribute("aria-invalid");
       note.classList.remove("bad");
       L.fill(note, asked.trim() ? `${found.numbers.length.toLocaleString("en")} of ${desk.album.shown.toLocaleString("en")}` : "", found.note && ` · ${found.note}`);
       desk.show(found.numbers);
-    } catch (error) {
-      if (error.body?.position === undefined) { if (!(error instanceof TypeError)) L.toast(error.message, true); return; }
-      const { position } = error.body;
-      input.setAttribute("aria-invalid", "true");
-      note.classList.add("bad");
-      L.fill(note, el("code", {}, asked.slice(0, position), el("mark", {}, asked.slice(position, position + 1) || " "), asked.slice(position + 1)), el("span", {}, ` Character ${position + 1}: ${error.message}`));
-    }
+    } catch (error) { if (!(error instanceof TypeError)) L.toast(error.message, true); }  // a lost connection is told elsewhere
   };
   const soon = () => { clearTimeout(timer); timer = setTimeout(apply, 180); };
   desk.filter = () => line;

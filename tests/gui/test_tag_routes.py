@@ -1,6 +1,7 @@
 """The tag editor's routes: two browsers at one caption, other programs, strangers' words, and ids only."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -99,15 +100,15 @@ def test_filtering(page):
 
 
 def test_a_wrong_line_is_pointed_at_as_the_page_counts(page):
-    wrong = page.post("filter", 422, line="tag:𝒳 OR (")
+    wrong = page.post("filter", line="tag:𝒳 OR (")
     assert wrong["position"] == len("tag:xx OR (")  # the letter is two in the browser
-    assert "missing" in wrong["detail"]
+    assert "missing" in wrong["problem"]
     assert page.bulk("add", {"tags": "x"}, "preview", scope="filtered", filter="tag:cat")["count"] == 2
     page.post("preview", 422, edit="add", values={"tags": "x"}, scope="filtered", filter="(")
 
 
 def test_the_trigger_word_is_that_of_the_training_form(page, window):
-    page.post("filter", 422, line="missing:trigger")
+    assert "trigger" in page.post("filter", line="missing:trigger")["problem"]
     window.drafts.save("train", {"metadata": {"trigger": "sks"}})
     assert page.shown("missing:trigger") == [1, 2, 3, 4, 5]
 
@@ -316,7 +317,8 @@ def test_every_word_of_the_help_is_understood(page, window):
     for words, _ in page.post("grammar")["rows"]:
         for line in words.split(", ") if ", " in words else [words]:
             for piece in line.split(" ") if line.endswith(":") or "dup:" in line else [line]:
-                page.post("filter", line=piece if not piece.endswith(":") or piece == "dup:" else f"{piece}x")
+                told = page.post("filter", line=piece if not piece.endswith(":") or piece == "dup:" else f"{piece}x")
+                assert "numbers" in told, piece
 
 
 def test_a_removed_picture_is_not_shown(window, page, pictures):
@@ -325,6 +327,17 @@ def test_a_removed_picture_is_not_shown(window, page, pictures):
     assert page.shown("") == [0, 2, 3, 4, 5]
     told = page.post("changes", since=0)
     assert 1 in told["changed"] and told["shown"] == 5
+
+
+def test_what_takes_long_is_asked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("gui.editing.WAIT", 0.01)
+    editing, go_on = Editing(tmp_path), threading.Event()
+    told = editing.begin(lambda: go_on.wait(30) and {"written": 1})
+    assert editing.outcome(told["working"], 0.01) == told
+    go_on.set()
+    assert editing.outcome(told["working"], 30) == {"written": 1}
+    with pytest.raises(KeyError):
+        editing.outcome(told["working"])
 
 
 def test_few_folders_are_open_at_once(tmp_path):
