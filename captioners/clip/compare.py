@@ -158,8 +158,8 @@ def called(weights: Weights) -> str:
 def on_this_machine(weights: Weights, agreed: bool, teller: Says) -> Weights:
     """The model on this machine; CaptionerError tells what it takes."""
     if not (weights.here or agreed):
-        raise CaptionerError(f"{weights.model} is not on this machine ({about(weights)}): agree to the download, or "
-                             "choose a model that is here")
+        raise CaptionerError(f"{weights.model} is not on this machine ({about(weights)}): agree to the download "
+                             "(--download), or choose a model that is here")
     return fetch(weights, agreed, teller.progress)
 
 

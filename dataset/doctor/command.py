@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from dataset.doctor.steps import Step, apply
 from dataset.problem import Problem, counted, printable
 from settings.errors import SettingsError, check
 
+ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 8  # cases of a finding in the terminal
 MARKS = {"serious": "!!", "warning": " !", "note": "  "}
 
@@ -32,6 +35,8 @@ def main(arguments: list[str]) -> int:
             report.check_place(Path(options.report))
         if options.undo is not None:
             return _undo(root, options.undo or None)
+        if options.clip is not None and (code := _compare(root, options)):
+            return code
         with Known(looks()) as known:
             progress = _progress if sys.stderr.isatty() else None
             found = examine(root, sizes, settings.trigger, bool(options.report), progress, known)
@@ -68,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--caption-extension", default=".txt", metavar=".EXT", help="default: .txt")
     made.add_argument("--json", action="store_true", help="everything as JSON, with hashes of every picture")
     made.add_argument("--report", metavar="FILE.html", help="also write a page with thumbnails, in one file")
+    made.add_argument("--clip", nargs="?", const="", metavar="MODEL",
+                      help="first compare pictures with captions by a CLIP: a folder with an open_clip model, or a hub "
+                           "name (default: the first known one on this machine, else the toy)")
+    made.add_argument("--download", action="store_true", help="agree to download that model, under its licence")
     mend = made.add_argument_group("mending what was found; each fix can be taken back")
     mend.add_argument("--fix", default="", metavar="NAME", help="a finding's name, as captions.lines; all its cases")
     mend.add_argument("--how", default="", metavar="FIX", help="which of its fixes, as bin or exclude (default: first)")
@@ -77,6 +86,14 @@ def parser() -> argparse.ArgumentParser:
     mend.add_argument("--dry-run", action="store_true", help="only say what the fix would do")
     mend.add_argument("--undo", nargs="?", const="", metavar="ID", help="take back the last fix, or the one of this id")
     return made
+
+
+def _compare(root: Path, options: argparse.Namespace) -> int:
+    """Lets a CLIP look at the pictures, in a process of its own, which may load what this one may not; its exit code.
+    What it sees is kept, and read by the checks."""
+    command = [sys.executable, "-m", "captioners.clip.compare", str(root), "--model", options.clip,
+               "--caption-extension", options.caption_extension, *["--download"] * options.download]
+    return subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False).returncode
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
