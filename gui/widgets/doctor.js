@@ -1,0 +1,100 @@
+// The doctor's page: examine the open folder, what was found, most serious first, and what was done about it.
+"use strict";
+Loratory.doctor = (root) => {
+  const L = Loratory, { el } = L;
+  const FAMILIES = { sd15: "Stable Diffusion 1.x", sd2: "Stable Diffusion 2.x", sdxl: "SDXL" };
+  let shown = null, families = {};
+  const newest = L.latest();
+  const where = el("p", { class: "lor-note lor-path" });
+  const family = el("select", { class: "lor-input", id: "doctor-family", onchange: () => hint() });
+  const resolution = el("input", { class: "lor-input short", id: "doctor-resolution", type: "number", min: 64, max: 8192, step: 64 });
+  const trigger = el("input", { class: "lor-input", id: "doctor-trigger", type: "text", spellcheck: "false", placeholder: "none" });
+  const begin = L.button("Examine", () => examine(), "primary", { id: "doctor-examine" });
+  const problem = el("p", { class: "lor-problem", role: "alert", hidden: true });
+  const form = el("div", { class: "lor-doctor-form" },
+    el("label", {}, el("span", { class: "lor-label" }, "To train"), family), el("label", {}, el("span", { class: "lor-label" }, "Resolution"), resolution),
+    el("label", {}, el("span", { class: "lor-label" }, "Trigger word"), trigger), begin);
+  const none = el("p", {}, "No folder is open yet. ", el("button", { type: "button", class: "lor-link", onclick: () => L.openPage("pictures") }, "Open one under Pictures"), ".");
+  const going = el("div", {}), done = el("div", { role: "status" }), summary = el("div", {}), list = el("div", { class: "lor-findings" });
+  const card = el("div", { class: "lor-card" }, el("h2", {}, "Data set doctor"),
+    el("p", { class: "lor-help" }, "Looks for what is wrong with the pictures and captions, and says what it does to training. Looking changes nothing; whatever you have mended can be taken back."),
+    where, none, form, problem, going);
+  const hint = () => { resolution.placeholder = String(families[family.value] || ""); };
+
+  const work = L.work(going, {
+    words: (report) => (report.end.findings === undefined ? "" : `${L.counted(report.end.pictures, "picture")}, ${report.end.findings ? L.counted(report.end.findings, "finding") : "nothing wrong was found"}.`),
+    done: (report) => {
+      begin.disabled = false;
+      if (report.state !== "finished") { after.refresh(); return; }
+      L.attempt(() => look(report.id));
+      if (report.end.fixed === undefined) return;
+      mended(report.end);
+      L.captionsChanged?.();
+    },
+  });
+  const follow = (id) => { begin.disabled = true; work.watch(id); };
+  const attempt = async (task) => {
+    problem.hidden = true;
+    try { return await task(); } catch (error) {
+      problem.hidden = false;
+      problem.textContent = error.body?.problems ? Object.entries(error.body.problems).map(([name, text]) => `${name === "folder" ? "" : `${name}: `}${text}`).join(". ") : error.message;
+      return undefined;
+    }
+  };
+  const examine = () => attempt(async () => {
+    L.fill(done);
+    follow((await L.post("/api/examine", { family: family.value, resolution: resolution.value ? Number(resolution.value) : null, trigger: trigger.value })).id);
+  });
+  const again = () => (shown ? attempt(async () => follow((await L.post(`/api/examine/${shown.id}/again`)).id)) : after.refresh());
+  const mended = (end) => L.fill(done, el("div", { class: "lor-card lor-report done lor-row" },
+    el("span", { class: "grow" }, el("b", {}, `${end.label}.`), ` ${L.counted(end.fixed, "file")} changed${end.kept ? `, ${end.kept} left as they were` : ""}.`),
+    end.deed && L.button("Undo", () => after.step(end.deed, "undo"))));
+
+  const after = L.doctorAfter({ changed: () => { L.fill(done); again(); L.captionsChanged?.(); } });
+  const page = { folded: new Map(), examination: () => shown, follow, redraw: (found) => draw(found), attempt };
+
+  const look = async (id) => { draw(await newest(L.get(`/api/examine/${id}`))); };
+  const draw = (found) => {
+    shown = found;
+    const serious = found.findings.filter((one) => one.severity === "serious").length;
+    L.fill(summary, el("div", { class: "lor-card" }, el("div", { class: "lor-facts-row" },
+      fact(found.pictures === 1 ? "picture" : "pictures", found.pictures), fact(found.findings.length === 1 ? "finding" : "findings", found.findings.length), fact("serious", serious),
+      fact("cut off on average", `${(100 * found.mean_crop_loss).toFixed(1)} %`)),
+    el("p", { class: "lor-note" }, `Examined ${L.when(found.time)} for ${found.resolution} px${found.trigger ? `, trigger word ${found.trigger}` : ""}.`),
+    el("div", { class: "lor-row" }, save("Report to keep", "report"), save("Sums of all files", "sums"))),
+    found.buckets.length > 0 && el("details", { class: "lor-details" }, el("summary", {}, `${L.counted(found.buckets.length, "bucket")} at ${found.resolution} px`), L.bucketTable(found.buckets)));
+    L.fill(list, !found.findings.length && el("div", { class: "lor-card lor-nothing" }, el("h3", {}, "Nothing wrong was found."), el("p", {}, found.fine.length ? "Some things you have found to be fine; they are listed below." : "The folder can be trained on as it is.")),
+      found.findings.map((one) => L.finding(one, page)),
+      found.fine.length > 0 && el("details", { class: "lor-details" }, el("summary", {}, `You found ${L.counted(found.fine.length, "thing")} to be fine`), found.fine.map((one) => L.findingFine(one, page))));
+    after.refresh();
+  };
+  const fact = (name, value) => el("div", { class: "lor-fact" }, el("b", {}, typeof value === "number" ? value.toLocaleString("en") : value), el("span", {}, name));
+  const save = (label, what) => el("a", { class: "lor-button", href: `/api/examine/${shown.id}/${what}`, download: true }, label);
+
+  const load = async () => {
+    const state = await newest(L.get("/api/examine"));
+    families = state.families;
+    where.textContent = state.folder;
+    none.hidden = Boolean(state.folder);
+    form.hidden = !state.folder;
+    L.fill(family, Object.keys(families).map((name) => el("option", { value: name }, FAMILIES[name] || name)));
+    family.value = state.form.family;
+    resolution.value = state.form.resolution ?? "";
+    trigger.value = state.form.trigger;
+    hint();
+    problem.hidden = true;
+    if (shown && shown.id !== state.examined) { shown = null; L.fill(summary); L.fill(list); L.fill(done); work.clear(); }
+    if (state.examined) await look(state.examined); else after.refresh();
+    if (state.running) follow(state.running); else begin.disabled = false;
+  };
+  L.put(root, card, done, summary, list, after.node);
+  L.attempt(load);
+  document.addEventListener("lor-opened", () => L.attempt(load));
+};
+
+Loratory.bucketTable = (buckets) => {
+  const { el } = Loratory;
+  return el("table", { class: "lor-table" }, el("thead", {}, el("tr", {}, ["Width × height", "Pictures", "With repeats", "Cut off", "Too small"].map((head) => el("th", {}, head)))),
+    el("tbody", {}, buckets.map((one) => el("tr", {}, [`${one.size[0]} × ${one.size[1]}`, one.pictures.toLocaleString("en"), one.repeated.toLocaleString("en"), `${(100 * one.crop_loss).toFixed(1)} %`,
+      one.small ? `${one.small.toLocaleString("en")}, up to ${one.enlarge.toFixed(2)} ×` : "none"].map((cell) => el("td", {}, cell))))));
+};
