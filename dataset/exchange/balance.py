@@ -62,7 +62,7 @@ def repeats(pictures: list[int], now: list[int]) -> list[int]:
     least = max(pictures)  # no concept is seen less often than the largest one, once
     low, high = max(1, int(mean * NEAR[0])), int(mean * NEAR[1]) + 1
     goals = range(max(low, least), max(high, least) + 1)
-    goals = goals[:: max(1, len(goals) // 2000)]
+    goals = goals[:: max(1, len(goals) // 500)]
 
     def cost(goal: int) -> tuple[float, float]:
         found = _for(goal, pictures)

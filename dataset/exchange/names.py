@@ -32,13 +32,14 @@ def contained(name: str, windows: bool = os.name == "nt") -> str:
     if not parts or ".." in (part.strip() for part in parts) or len(parts) > DEEPEST:
         return ""
     inside = "/".join(_part(part, windows) for part in parts)
-    return inside if len(inside.encode()) < LONGEST_PATH else ""
+    return inside if len(inside.encode()) < LONGEST_PATH and not re.match(r"[A-Za-z]:", inside) else ""
 
 
 def is_junk(name: str) -> bool:
     """What systems leave in folders and zips: no person's file. Hidden files are passed over like everywhere."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in parts) or name.lower().endswith(tuple(JUNK))
+    hidden = (part.startswith(".") and part.strip() != ".." for part in parts)
+    return any(hidden) or any(part in SYSTEM_FOLDERS or part.lower() in JUNK for part in parts)
 
 
 def is_picture(name: str) -> bool:

@@ -136,8 +136,10 @@ def archive(place: Path) -> Iterator[ZipTarget]:
     try:
         with aside.open("xb") as file:
             target = ZipTarget(file)
-            yield target
-            target.close()
+            try:
+                yield target
+            finally:
+                target.close()  # also of what is thrown away: it would try later, when its file is closed
         if os.path.lexists(place):
             raise FileExistsError(17, "it is there already", str(place))
         aside.rename(place)

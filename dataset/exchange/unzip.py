@@ -6,6 +6,7 @@ made to do harm is refused whole; files that a data set has no use for are passe
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -49,10 +50,14 @@ def unzip(file: Path | BinaryIO, place: Path, limit: int = MOST_BYTES,
             entries, problems = _chosen(Path(str(getattr(file, "name", file))), archive, limit)
             free = shutil.disk_usage(place).free - SPARE
             _extract(archive, entries, place, min(limit, free), progress)
-    except (ZipError, OSError):
+    except ZipError:
         raise
     except BROKEN as error:
         raise ZipError(f"the zip is damaged ({error}); make it again") from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # it says that something begins before its beginning
+            raise ZipError("the zip is damaged; make it again") from error
+        raise
     return problems
 
 

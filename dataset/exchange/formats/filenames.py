@@ -57,7 +57,7 @@ def write(records: Iterable[Record], target: Target, options: ExportSettings) ->
 def expressible(text: str) -> str:
     """As much of a caption as a name can hold, on every system."""
     text = "".join(" " if char in FORBIDDEN or char == "_" or not char.isprintable() else char for char in text)
-    text = " ".join(text.split()).lstrip(".")
+    text = " ".join(text.split()).lstrip(". ")
     while len(text.encode()) > ROOM:
         text = text[: text.rfind(" ")] if " " in text else text.encode()[:ROOM].decode(errors="ignore")
     return text.strip()
