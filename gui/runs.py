@@ -15,7 +15,7 @@ from jobs.folder import Job, jobs
 from jobs.process import JobError
 
 FRESH = 0.4  # seconds for which an answer is good enough: several browsers may ask at once
-ENDINGS = ("finished", "stopped", "failed")
+ENDINGS = ("finished", "stopped", "paused", "failed")
 STRIP = 6  # captions that a page shows while they come
 COUNTS = ("written", "same", "kept", "failed")  # what became of a captioning job's pictures
 
@@ -72,6 +72,9 @@ class Run:
                 self.warnings.append(message)
         elif kind == "resumed":
             self.end, self.phase = {}, {}
+        elif kind == "changed":  # it goes on with other settings, more steps perhaps
+            self.end, self.phase = {}, {}
+            self.started = self.started | {"total_steps": event.get("total_steps", self.total)}
         elif kind in ENDINGS:
             self.end, self.phase = event, {}
 

@@ -33,6 +33,7 @@ Updates = dict[Component, Any]
 
 # What is trained, not how: a preset that does not say it leaves it as it was typed.
 PERSONAL = ("name", "dataset.folders", "save.folder", "save.logging_folder", "metadata.trigger", "preview.prompts")
+PERSONAL += ("lora.weights",)
 
 
 class Training:
@@ -106,14 +107,14 @@ class Training:
             return {self._parts["notice"]: notice("There is no such preset any more.", bad=True)}
         return self.load(preset.path)
 
-    def load(self, path: Path) -> Updates:
-        """Puts a settings file, complete or partial, on the form."""
+    def load(self, path: Path, weights: str = "") -> Updates:
+        """Puts a settings file, complete or partial, on the form; with `weights`, to train on from those."""
         try:
             values = toml.loads(TrainSettings, toml.text_of(path))
             parse(TrainSettings, values)
         except SettingsError as error:
             return {self._parts["notice"]: notice(f"These settings do not fit: {error}", bad=True)}
-        return self.fill(flat(values), afresh=True)
+        return self.fill(flat(values) | ({"lora.weights": weights} if weights else {}), afresh=True)
 
     def keep_preset(self, values: Typed, event: gr.EventData) -> Updates:
         name, about = str(event._data.get("name", "")), str(event._data.get("description", ""))

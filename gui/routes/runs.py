@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Body, HTTPException
 from fastapi.responses import FileResponse
 
 from dataset.pictures import PictureError
@@ -17,13 +17,17 @@ from gui.runs import CaptionRun, Run
 from jobs import process, queue, requests
 from jobs.events import tail_log
 from jobs.process import JobError
+from settings import toml
+from settings.errors import SettingsError
+from trainer import command
+from trainer.config import TrainSettings
 
 if TYPE_CHECKING:
     from gui.window import Window
 
 POINTS = 400  # of a curve: as many as a wide chart has room for
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
-Action = Literal["stop", "save", "sample", "resume", "queue", "kill"]
+Action = Literal["stop", "pause", "save", "sample", "resume", "queue", "kill"]
 
 
 def router(window: Window) -> APIRouter:
@@ -62,6 +66,27 @@ def router(window: Window) -> APIRouter:
     @routes.get("/api/runs/{run}/settings")
     def settings(run: str) -> dict[str, str]:
         return {"text": found(run).job.config_path.read_text(encoding="utf-8", errors="replace")}
+
+    @routes.get("/api/runs/{run}/length")
+    def length(run: str) -> dict[str, Any]:
+        """How long a training is: {"by": "epochs" or "steps", "now": how many}."""
+        try:
+            config = toml.read(TrainSettings, found(run).job.config_path).run
+        except SettingsError as error:
+            raise HTTPException(409, str(error)) from None
+        return {"by": "steps", "now": config.max_steps} if config.max_steps else {"by": "epochs", "now": config.epochs}
+
+    @routes.post("/api/runs/{run}/extend")
+    def extend(run: str, to: Annotated[int, Body(embed=True)]) -> dict[str, Any]:
+        """Go on to so many epochs or steps in all, as `length` counts them."""
+        known = found(run)
+        try:
+            command.extend(known.job, to)
+            queue.resume(known.job)
+        except (SettingsError, JobError) as error:
+            raise HTTPException(409, str(error)) from None
+        window.runs.changed()
+        return {}
 
     @routes.post("/api/runs/{run}/{action}")
     def act(run: str, action: Action) -> dict[str, Any]:
@@ -137,7 +162,8 @@ def described(run: Run, state: str) -> dict[str, Any]:
             for name, path in files(run).items()
         ],
         "waits": state == "queued" and (job.folder / "queued.json").exists(),
-        "asked": [wish for wish in requests.WISHES if (job.folder / "requests" / wish).exists()],
+        "asked": sorted(requests.waiting(job.folder)),
+        "patience_ends": requests.patience_ends(job.folder) if state == "running" else None,
     }
 
 
@@ -162,7 +188,7 @@ def captioned(window: Window, run: CaptionRun) -> dict[str, Any]:
 def ending(run: Run) -> dict[str, Any]:
     return {
         name: run.end[name]
-        for name in ("kind", "cause", "fix", "traceback", "seconds", "killed", "time")
+        for name in ("kind", "cause", "fix", "traceback", "seconds", "killed", "hung", "time")
         if name in run.end
     }
 

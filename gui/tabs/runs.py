@@ -26,12 +26,14 @@ def wire(window: Window, page: gr.Blocks) -> None:
     training, captioning = Training(window), Captioning(window)
 
     def load(event: gr.EventData) -> dict[Any, Any]:
-        """Put a run's settings on the form that they are from."""
+        """Put a run's settings on the form that they are from; of a training also so that a new one goes on from its
+        weights."""
         run = window.runs.find(str(event._data.get("run")))
         if run is None:
             return {window.parts["notice"]: notice("There is no such run any more.", bad=True)}
         room, form = ("captions", captioning) if run.job.kind == "captions" else ("train", training)
-        filled = form.load(run.job.config_path)
+        weights = {"weights": str(run.job.folder)} if event._data.get("weights") and room == "train" else {}
+        filled = form.load(run.job.config_path, **weights)
         return filled | ({window.tabs: gr.Tabs(selected=room)} if len(filled) > 1 else {})
 
     window.parts["runs"].choose(load, None, training.outputs | captioning.outputs | {window.tabs}, **QUIET)

@@ -3,6 +3,7 @@
 Loratory.runView = (id, { changed, load }) => {
   const L = Loratory, { el } = L;
   const base = `/api/runs/${encodeURIComponent(id)}`;
+  const OVER = ["finished", "stopped", "paused", "interrupted", "failed"];
   const head = el("div", { class: "lor-run-head" }), facts = el("div", { class: "lor-facts-row" }), ending = el("div", {});
   const actions = el("div", { class: "lor-row" }), samples = el("div", {}), files = el("div", {});
   const progress = el("progress", { max: 1, value: 0, "aria-label": "Progress" }), status = el("p", { role: "status" });
@@ -13,7 +14,7 @@ Loratory.runView = (id, { changed, load }) => {
   const settings = el("details", { class: "lor-details", ontoggle: async () => {
     if (settings.open && !config.textContent) config.textContent = (await L.get(`${base}/settings`)).text;
   } }, el("summary", {}, "Settings of this run"),
-  el("div", { class: "lor-row" }, L.button("Load these settings into the form", load), el("a", { class: "lor-button", href: `${base}/files/config.toml`, download: "" }, "Download config.toml"),
+  el("div", { class: "lor-row" }, L.button("Load these settings into the form", () => load(false)), el("a", { class: "lor-button", href: `${base}/files/config.toml`, download: "" }, "Download config.toml"),
     L.button("Copy", () => L.copy(config.textContent))), config);
   const results = L.captionResults();
   const logBox = el("details", { class: "lor-details", open: true }, el("summary", {}, "Log"), log.node);
@@ -22,11 +23,24 @@ Loratory.runView = (id, { changed, load }) => {
   const once = (name, value, draw) => { const now = JSON.stringify(value); if (shown[name] !== now) { shown[name] = now; draw(); } };
 
   const ask = (action, done) => async () => { if ((await L.attempt(() => L.post(`${base}/${action}`))) !== undefined && done) L.toast(done); changed(); await refresh(); };
+  const extend = async () => {
+    const length = await L.attempt(() => L.get(`${base}/length`));
+    if (!length) return;
+    const to = await L.dialog("Train longer", (close) => {
+      const field = el("input", { type: "number", min: length.now + 1, value: 2 * length.now, "aria-label": `${length.by} in all` });
+      return [el("p", {}, `It was given ${length.now.toLocaleString("en")} ${length.by}. It goes on where it is, to this many ${length.by} in all:`), field,
+        el("p", { class: "lor-note" }, "From there on the learning rate is that of the longer run: with any schedule but a constant one it rises again."),
+        el("div", { class: "lor-row end" }, L.button("Cancel", () => close()), L.button("Go on", () => close(Number(field.value)), "primary"))];
+    });
+    if (to && (await L.attempt(() => L.post(`${base}/extend`, { to }))) !== undefined) L.toast(`It goes on to ${to.toLocaleString("en")} ${length.by}.`);
+    changed();
+    await refresh();
+  };
   const refresh = async () => {
     const run = await L.get(base);
     once("state", run.state, changed);  // the list beside says the same
     once("head", [run.name, run.state, run.created, run.device, run.sentence], () => drawHead(run));
-    once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked, run.waits, run.captions], () => drawNow(run));
+    once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked, run.patience_ends, run.waits, run.captions], () => drawNow(run));
     once("actions", [run.state, run.asked, run.kind, run.waits, run.captions?.problems, run.captions?.move], () => drawActions(run));
     once("ending", [run.end, run.warnings, run.state], () => drawEnding(run));
     once("samples", run.samples, () => drawSamples(run));
@@ -58,9 +72,12 @@ Loratory.runView = (id, { changed, load }) => {
       status.textContent = L.captionStatus(run);
       return L.fill(facts, L.captionFacts(run), live && run.img_s > 0 && fact("pictures a second", L.number(run.img_s, 3)), live && run.eta > 0 && fact("left", L.duration(run.eta)));
     }
+    const wish = ["stop", "pause"].find((one) => run.asked.includes(one));
+    const asked = wish && `${wish === "stop" ? "Stopping" : "Pausing"} after this step; what is learnt is saved.${run.patience_ends ? ` If it does not answer by ${new Date(run.patience_ends * 1000).toLocaleTimeString()}, it is ended at once.` : ""}`;
     status.textContent = { queued: run.waits ? "Waits for its turn; it starts by itself." : "Not in the queue: it waits for you.", interrupted: `Interrupted at step ${run.step}. It can go on from the last saved state.`,
-      running: run.asked.includes("stop") ? "Stopping after this step; what is learnt is saved." : part || (run.total ? `${Math.floor((100 * run.step) / run.total)} %${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : "Starting…"),
-      stopped: run.end.killed ? `Ended at once at step ${run.step}, without saving.` : `Stopped at step ${run.step}; saved.`, failed: `Failed${run.step ? ` at step ${run.step}` : ""}.`,
+      running: asked || part || (run.total ? `${Math.floor((100 * run.step) / run.total)} %${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : "Starting…"),
+      paused: `Paused at step ${run.step.toLocaleString("en")}. Everything is saved and nothing runs; it goes on exactly where it was.`,
+      stopped: run.end.hung ? "It did not answer, and was ended at once. It can go on from the last saved state." : run.end.killed ? `Ended at once at step ${run.step}, without saving.` : `Stopped at step ${run.step}; saved.`, failed: `Failed${run.step ? ` at step ${run.step}` : ""}.`,
       finished: `Finished${run.end.seconds === undefined ? "" : ` in ${L.duration(run.end.seconds)}`}.` }[run.state];
     return L.fill(facts, run.total > 0 && fact("step", `${run.step.toLocaleString("en")} / ${run.total.toLocaleString("en")}`),
       run.epoch !== null && run.epochs > 0 && fact("epoch", `${Math.min(run.epochs, Math.floor(run.epoch) + (live ? 1 : 0)) || 1} / ${run.epochs}`),
@@ -70,15 +87,18 @@ Loratory.runView = (id, { changed, load }) => {
       run.memory_gb !== null && fact("GB at most", L.number(run.memory_gb, 3)));
   };
   const drawActions = (run) => {
-    if (run.captions) return L.fill(actions, L.captionActions(run, (other) => { changed(); if (other) L.openRun(other); else refresh(); }), run.state !== "queued" && L.button("Load these settings into the form", load, "quiet"));
+    if (run.captions) return L.fill(actions, L.captionActions(run, (other) => { changed(); if (other) L.openRun(other); else refresh(); }), run.state !== "queued" && L.button("Load these settings into the form", () => load(false), "quiet"));
     const training = run.kind === "train";
     return L.fill(actions, run.state === "running" && [
       L.button("Stop and save", ask("stop", "It stops after this step, and saves."), "primary", { disabled: run.asked.includes("stop") }),
+      training && L.button("Pause", ask("pause", "It pauses after this step, saves, and frees the device."), "", { disabled: run.asked.includes("pause") }),
       training && L.button("Save now", ask("save", "It saves after this step.")), training && L.button("Sample now", ask("sample", "It draws samples after this step.")),
       L.button("End at once…", async () => { if (await L.confirm("End this run at once?", "What was learnt since the last saved state is lost. Stop and save is nearly always better.", "End at once")) await ask("kill")(); }, "quiet")],
-    ["interrupted", "stopped", "failed"].includes(run.state) && L.button("Resume", ask("resume", "It goes on where it was saved."), "primary"),
+    ["interrupted", "stopped", "paused", "failed"].includes(run.state) && L.button("Resume", ask("resume", "It goes on where it was saved."), "primary"),
+    training && OVER.includes(run.state) && L.button("Train longer…", extend),
+    training && OVER.includes(run.state) && run.step > 0 && L.button("New run from these weights", () => load(true)),
     run.state === "queued" && (run.waits ? L.button("Take out of the queue", ask("stop")) : L.button("Put into the queue", ask("queue"), "primary")),
-    run.state !== "queued" && training && L.button("Load these settings into the form", load, run.state === "running" ? "quiet" : ""));
+    run.state !== "queued" && training && L.button("Load these settings into the form", () => load(false), run.state === "running" ? "quiet" : ""));
   };
   const drawEnding = (run) => L.fill(ending,
     run.end.kind === "failed" && el("div", { class: "lor-card lor-failed", role: "alert" }, el("h3", {}, "What went wrong"), el("p", {}, run.end.cause || "It ended without saying why."),

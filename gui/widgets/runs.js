@@ -2,7 +2,7 @@
 "use strict";
 Loratory.runs = (root, { props, watch, trigger }) => {
   const L = Loratory, { el } = L;
-  const WORDS = { queued: "waiting", running: "running", finished: "finished", stopped: "stopped", failed: "failed", interrupted: "interrupted" };
+  const WORDS = { queued: "waiting", running: "running", finished: "finished", stopped: "stopped", paused: "paused", failed: "failed", interrupted: "interrupted" };
   let chosen = null, view = null, known = [];
   const list = el("nav", { class: "lor-runs-list", "aria-label": "Runs" });
   const place = el("div", { class: "lor-run" });
@@ -12,7 +12,7 @@ Loratory.runs = (root, { props, watch, trigger }) => {
     if (chosen === id) return;
     chosen = id;
     try { sessionStorage.setItem("loratory-run", id); } catch { /* private window */ }
-    view = L.runView(id, { changed: () => turnList(), load: () => trigger("choose", { run: id }) });
+    view = L.runView(id, { changed: () => turnList(), load: (weights) => trigger("choose", { run: id, weights }) });
     L.fill(place, view.node);
     drawList();
     turnDetail();
@@ -50,4 +50,4 @@ Loratory.runs = (root, { props, watch, trigger }) => {
 // This room may not have been entered yet: then it begins with the run that is wanted.
 Loratory.openRun = (id) => { Loratory.runWanted = id; Loratory.openTab("runs"); Loratory.chooseRun?.(id); };
 
-Loratory.chip = (state, word) => Loratory.el("span", { class: `lor-chip ${state}` }, Loratory.el("span", { class: "lor-dot" }), word || state);
+Loratory.chip = (state, word) => Loratory.el("span", { class: `lor-chip ${state === "paused" ? "stopped" : state}` }, Loratory.el("span", { class: "lor-dot" }), word || state);

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -9,11 +10,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from gui import routes
+from gui import routes, runs
 from gui.window import Window
-from jobs import folder
+from jobs import folder, queue
 from jobs.events import EventWriter
-from settings import presets
+from settings import presets, toml
+from trainer import command
 from trainer.config import TrainSettings
 
 
@@ -143,6 +145,35 @@ def test_what_a_person_asks_of_a_run(page, run):
     assert page.post(f"/api/runs/{run.id}/format-the-disk").status_code == 422
     assert page.get(f"/api/runs/{run.id}/stop").status_code == 405
     assert page.post("/api/runs/none/stop").status_code == 404
+
+
+def test_a_run_is_paused_and_told_so(page, run, monkeypatch):
+    monkeypatch.setattr(runs, "FRESH", -1)
+    assert page.post(f"/api/runs/{run.id}/pause").status_code == 200
+    assert page.get(f"/api/runs/{run.id}").json()["asked"] == ["pause"]
+    EventWriter(run.events_path).write("paused", step=7)
+    shown = page.get(f"/api/runs/{run.id}").json()
+    assert (shown["state"], shown["step"], shown["end"]["kind"]) == ("paused", 7, "paused")
+
+
+def test_a_run_is_made_longer_and_goes_on(page, run, monkeypatch):
+    monkeypatch.setattr(command, "plan", lambda config: SimpleNamespace(total_steps=10 * config.run.epochs))
+    monkeypatch.setattr(queue, "ensure_runner", lambda: None)
+    monkeypatch.setattr(runs, "FRESH", -1)
+    (run.folder / "process.json").write_text('{"pid": 1, "born": "long ago"}')
+    EventWriter(run.events_path).write("finished", steps=20, seconds=1)
+    run.config_path.write_text(toml.dumps(TrainSettings(run={"epochs": 2})))
+    assert page.get(f"/api/runs/{run.id}/length").json() == {"by": "epochs", "now": 2}
+    for less in (1, 2):
+        answer = page.post(f"/api/runs/{run.id}/extend", json={"to": less})
+        assert answer.status_code == 409 and "more than 2" in answer.json()["detail"]
+    assert run.state() == "finished"
+    assert page.post(f"/api/runs/{run.id}/extend", json={"to": "many"}).status_code == 422
+    assert page.post(f"/api/runs/{run.id}/extend", json={"to": 5}).status_code == 200
+    assert run.state() == "queued" and queue.queued(folder.home()) == [run]
+    assert page.get(f"/api/runs/{run.id}/length").json()["now"] == 5
+    assert page.get(f"/api/runs/{run.id}").json()["total"] == 50
+    assert page.get(f"/api/runs/{run.id}").json()["end"] == {}
 
 
 def test_a_waiting_run_cannot_be_resumed(page, window):

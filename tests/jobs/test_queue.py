@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import queue
+from jobs import queue, requests
 from jobs.events import read_events
 from jobs.files import REPOSITORY
 from jobs.folder import Job, create
@@ -118,6 +118,15 @@ def test_a_job_killed_by_a_person_is_stopped_not_failed(make: Make, wait: Wait) 
     wait(lambda: not runners())
     assert [event["kind"] for event in read_events(job.events_path)[0]].count("failed") == 0
     assert job.state() == "stopped"
+
+
+def test_a_job_that_does_not_answer_is_ended_after_a_grace_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "GRACE", 0)
+    job = make("deaf")
+    ask(job.folder, "pause")
+    queue.work(job)
+    assert job.state() == "stopped" and job.last_event["killed"] and job.last_event["hung"]
+    assert not processes(job.folder)
 
 
 def test_resume_queues_what_ended_too_early(make: Make, wait: Wait) -> None:

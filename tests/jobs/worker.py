@@ -26,6 +26,11 @@ def until_stop(folder: Path) -> None:
         time.sleep(0.03)
 
 
+def deaf(folder: Path) -> None:
+    """Looks at no wish."""
+    time.sleep(30)
+
+
 def finish(folder: Path) -> None:
     EventWriter(folder / "events.jsonl").write("finished", steps=1)
 
@@ -58,5 +63,5 @@ def launch(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    kinds = (until_stop, finish, finish_in_part, surroundings, vanish, be_killed, launch)
+    kinds = (until_stop, deaf, finish, finish_in_part, surroundings, vanish, be_killed, launch)
     {work.__name__: work for work in kinds}[sys.argv[2]](Path(sys.argv[1]))
