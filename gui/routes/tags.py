@@ -114,6 +114,7 @@ class Bulk(Wish):
     numbers: list[int] | None = None
     filter: str = ""
     revision: int | None = None  # of the album when it was previewed
+    typing: bool = False  # the values are being typed: that they aren't right yet is an answer and no failure
 
 
 def router(window: Window) -> APIRouter:  # noqa: C901
@@ -170,7 +171,7 @@ def router(window: Window) -> APIRouter:  # noqa: C901
 
     @routes.post("/api/tags/filter")
     def filtered(wish: Line) -> dict[str, Any]:
-        """The numbers of the pictures; for a line that isn't right (yet), `problem` and where: it is asked while typing."""
+        """The numbers of the pictures; for a line that isn't right yet, which is asked too, `problem` and where."""
         opened = found(wish)
         opened.trigger = trigger(window)
         try:
@@ -291,7 +292,8 @@ def router(window: Window) -> APIRouter:  # noqa: C901
 
     @routes.post("/api/tags/preview", response_model=None)
     def preview(wish: Bulk) -> dict[str, Any] | JSONResponse:
-        """What an edit would do: the first changes in full, and how many captions it changes."""
+        """What an edit would do: the first changes in full, and how many captions it changes; while typing, `problems`
+        for values that aren't right yet."""
         opened = found(wish)
         try:
             asked, numbers = edit_of(wish), meant(opened, wish)
@@ -299,7 +301,7 @@ def router(window: Window) -> APIRouter:  # noqa: C901
         except filter.FilterError as error:
             return wrong_line(wish.filter, error)
         except SettingsError as error:
-            return JSONResponse({"detail": str(error), "problems": error.problems}, 422)
+            return JSONResponse({"detail": str(error), "problems": error.problems}, 200 if wish.typing else 422)
         shown = [
             {"number": number, "id": id_of(path), "name": path.name, "before": before, "after": after}
             for number, before, after in rows[:SHOWN]
@@ -426,8 +428,8 @@ def steps(window: Window, opened: Opened) -> dict[str, str]:
 
 def line_of(opened: Opened, number: int, id: str) -> dict[str, Any]:
     entry = opened.album.entries[number]
-    names = ("width", "height", "text", "prose", "folder", "stars", "excluded", "note", "edited", "regularisation",
-             "repeats", "revision")
+    names = ("width", "height", "text", "tags", "prose", "folder", "stars", "excluded", "note", "edited",
+             "regularisation", "repeats", "revision")
     return {"number": number, "id": id, "name": entry.path.name} | {name: getattr(entry, name) for name in names}
 
 

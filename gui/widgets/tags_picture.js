@@ -67,6 +67,7 @@ Loratory.tagPicture = (desk) => {
     if (!L.fillOnce(limits, desk.album.limits.map((one) => [one.name, one.label]))) limits.value = limit || desk.album.limits[0].name;
     limit = limits.value;
     if (other) { modes.value = mode = "auto"; chips.forget(); note.textContent = ""; pastBox.open = false; past.replaceChildren(); behind.textContent = ""; }
+    if (other) chips.show({ tags: draft ? [] : found.tags, prose: found.prose, cut: Infinity });
     const value = draft ? draft.text : found.text;
     if (other || !draft) { if (other || text.value.trim() !== value.trim()) put(value); }
     if (!other && pastBox.open) versions();
@@ -78,7 +79,7 @@ Loratory.tagPicture = (desk) => {
     const number = desk.active;
     try { const [found] = await newest(desk.fetch([number])); if (found && desk.active === number) show(found); } catch { /* the next look brings it */ }
   };
-  const mark = async (values) => { const now = line; await L.attempt(async () => { const found = await desk.ask("mark", { numbers: [now.number], ...values }); for (const one of found.lines) desk.lines.set(one.number, one); }); desk.emit("changed", [now.number]); };
+  const mark = async (values) => { const now = line; Object.assign(now, values); show(now); await L.attempt(async () => { const found = await desk.ask("mark", { numbers: [now.number], ...values }); for (const one of found.lines) desk.lines.set(one.number, one); }); desk.emit("changed", [now.number]); };
   const versions = async () => {
     const now = line, found = await L.attempt(() => desk.ask("versions", { number: now.number }));
     if (!found || line?.id !== now.id) return;
