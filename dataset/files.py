@@ -16,9 +16,12 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 if sys.platform == "win32":
     import msvcrt
@@ -28,6 +31,8 @@ else:
 ASIDE = (".loratory-", ".part")  # how a file that is being written is called: hidden, and short beside any long name
 MOMENT = 0.05  # seconds between emptying a file and filling it, at most, for a program that saves like that
 PATIENCE = 10.0  # seconds for another program of ours, which needs milliseconds
+THREADS = 8  # files that are made lasting at once
+Swap = tuple[Path, bytes | None, bytes | None]  # file, what it has, what it should have
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.ENOSYS}
 NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 EVERY_FILE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
@@ -77,23 +82,73 @@ def swap(path: Path, before: bytes | None, after: bytes | None, note: Callable[[
     with named(path), alone(path.parent) as mine:
         if not mine:
             raise FileError(path, "another program is writing in this folder", "try again when it has finished")
-        if _settled(path) != before:
-            return False
-        if before == after:
-            return True
-        if before is None:
-            note()
-            return _replace(path, None, after, None, lasting)
-        facts = writable(path)
-        with _Witness(path) as witness:
-            note()
-            if not _replace(path, before, after, facts, lasting):
-                return False
-            late = witness.late(before)
-        if late is None:
-            return True
-        _replace(path, after, late, facts, lasting)
+        return _settled(path) == before and _exchange(path, before, after, note, lasting)
+
+
+def swap_all(folder: Path, swaps: Sequence[Swap], note: Callable[[list[int]], object] = lambda numbers: None,
+             lasting: bool = True) -> list[bool | FileError]:
+    """Many swaps in one folder, each of another file, in threads: a disk can make several lasting at once. Each is told
+    what `swap` would return or raise for it. `note` is called once, with the numbers of those that are about to be
+    made; if it raises, none is made.
+
+    `Unfinished`, which is an OSError, where none can be made any more (the disk is full)."""
+    with named(folder), alone(folder) as mine, ThreadPoolExecutor(THREADS) as pool:
+        if not mine:
+            raise FileError(folder, "another program is writing in this folder", "try again when it has finished")
+        results = list(pool.map(lambda one: _tried(_ready, *one), swaps))
+        ready = [number for number, result in enumerate(results) if result is True]
+        note([number for number in ready if swaps[number][1] != swaps[number][2]])
+        exchange = partial(_exchange, lasting=lasting)
+        for number, result in zip(ready, pool.map(lambda number: _tried(exchange, *swaps[number]), ready)):
+            results[number] = result
+    stopped = next((result for result in results if isinstance(result, OSError)), None)
+    if stopped:
+        raise Unfinished(stopped, [result is True for result in results]) from stopped
+    return results
+
+
+class Unfinished(OSError):
+    """Some of many swaps were made, then the disk took no more."""
+
+    def __init__(self, error: OSError, done: list[bool]):
+        super().__init__(error.errno, error.strerror)
+        self.done = done
+
+
+def _tried(work: Callable[..., bool], path: Path, before: bytes | None, after: bytes | None) -> Any:
+    try:
+        with named(path):
+            return work(path, before, after)
+    except (FileError, OSError) as error:
+        return error
+
+
+def _ready(path: Path, before: bytes | None, after: bytes | None) -> bool:
+    if _settled(path) != before:
         return False
+    if before is not None and before != after:
+        writable(path)
+    return True
+
+
+def _exchange(path: Path, before: bytes | None, after: bytes | None, note: Callable[[], object] = lambda: None,
+              lasting: bool = True) -> bool:
+    """The part of `swap` that follows when the file was found as expected."""
+    if before == after:
+        return True
+    if before is None:
+        note()
+        return _replace(path, None, after, None, lasting)
+    facts = writable(path)
+    with _Witness(path) as witness:
+        note()
+        if not _replace(path, before, after, facts, lasting):
+            return False
+        late = witness.late(before)
+    if late is None:
+        return True
+    _replace(path, after, late, facts, lasting)
+    return False
 
 
 def sweep(folder: Path) -> None:

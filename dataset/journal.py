@@ -15,19 +15,21 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
 from dataset.captions import EXTENSIONS, TABLES
-from dataset.files import FileError, alone, content, named, swap, sweep, synced
+from dataset.files import FileError, Swap, Unfinished, alone, content, named, swap, swap_all, sweep, synced
 from dataset.problem import Problem
 
 FOLDER = ".loratory"
 VERSION = 1
 INLINE = 8192  # bytes; longer contents, which are tables, are kept as files, once each and not for every change
+MANY = 500  # changes that are noted at once
+
 EACH_LASTING = not hasattr(os, "sync")
 """An undo needn't wait for the disk with every file, which takes minutes for thousands: the journal has all of it until
 the end, when it waits once, where the system can do that."""
@@ -197,6 +199,59 @@ class Action:
             self._files.add(name)
         return done
 
+    def change_all(self, changes: Sequence[tuple[Path, bytes | None, bytes | None]]) -> list[bool | FileError]:
+        """Many changes of as many files, several at once; each is told what `change` would return or raise for it.
+        They are in the journal, which waits for the disk once for many, before the first of them is made.
+
+        OSError where no file can be changed any more (the disk is full); what was changed until then is noted."""
+        results: list[bool | FileError] = [False] * len(changes)
+        folders: dict[Path, list[tuple[int, str, Swap]]] = {}
+        for number, (file, before, after) in enumerate(changes):
+            try:
+                real = real_file(file, self._journal.root)
+                folders.setdefault(real.parent, []).append((number, self._journal_name(file), (real, before, after)))
+            except FileError as error:
+                results[number] = error
+        for folder, found in folders.items():
+            for start in range(0, len(found), MANY):
+                part = found[start : start + MANY]
+                try:
+                    done = self._change_part(folder, [(name, swap) for _, name, swap in part])
+                except FileError as error:
+                    done = [error] * len(part)
+                for (number, _, _), result in zip(part, done):
+                    results[number] = result
+        return results
+
+    def _change_part(self, folder: Path, changes: list[tuple[str, Swap]]) -> list[bool | FileError]:
+        noted: list[int] = []
+
+        def note(numbers: list[int]) -> None:
+            lines = []
+            for number in numbers:
+                name, (_, old, new) = changes[number]
+                lines.append({"file": name, "before": self._kept(name, old), "after": self._described(name, new)})
+            self._append(*lines)
+            noted.extend(numbers)
+
+        if folder not in self._swept:
+            with named(folder):
+                sweep(folder)
+            self._swept.add(folder)
+        try:
+            results = swap_all(folder, [swap for _, swap in changes], note)
+        except Unfinished as error:
+            self._noted(changes, noted, error.done)
+            raise
+        self._noted(changes, noted, [result is True for result in results])
+        return results
+
+    def _noted(self, changes: list[tuple[str, Swap]], noted: list[int], done: list[bool]) -> None:
+        """Say of which noted changes nothing came."""
+        self._files |= {changes[number][0] for number in noted if done[number]}
+        left = [{"left": changes[number][0]} for number in noted if not done[number]]
+        self._append(*left)
+
     def close(self) -> None:
         """End it well. One that changed nothing leaves no trace."""
         if self._file.closed:
@@ -247,8 +302,15 @@ class Action:
         self._written.setdefault(name, set()).add(_digest(data))
         return {"sha256": _digest(data)}
 
-    def _append(self, values: dict[str, Any]) -> None:
-        _append(self._file, values)
+    def _append(self, *lines: dict[str, Any]) -> None:
+        """All of them, or none."""
+        start = self._file.tell()
+        try:
+            if lines:
+                _append(self._file, *lines)
+        except OSError:
+            self._take_back(start)
+            raise
 
     def _take_back(self, start: int) -> None:
         """Forget a change that was not made, or half a line that the disk had no room for."""
@@ -298,6 +360,11 @@ class _Record:
         for word in ("done", "undone", "moving"):
             if isinstance(line.get(word), int | float):
                 self.last, self.moved = "" if word == "moving" else word, float(line[word])
+        left = self.spans.get(line["left"]) if isinstance(line.get("left"), str) else None
+        if left and not left.afters[1:]:
+            del self.spans[left.file]
+        elif left:
+            left.afters.pop()
         name = line.get("file")
         if not isinstance(name, str) or "before" not in line or "after" not in line:
             return
@@ -318,44 +385,66 @@ class _Move:
     journal: Journal
     record: _Record
     to: Literal["done", "undone"]
+    changed: int = 0
+    kept: list[Problem] = field(default_factory=list)
     swept: set[Path] = field(default_factory=set)
+    waiting: dict[Path, dict[Path, tuple[Path, Swap]]] = field(default_factory=dict)  # folder -> real file -> its swap
 
     def run(self) -> Outcome:
-        changed, kept = 0, []
         spans = list(self.record.spans.values())
         with self.record.path.open("r+b", buffering=0) as file:
             _whole_lines(file)
             _append(file, {"moving": time.time()})
             for span in reversed(spans) if self.to == "undone" else spans:
                 try:
-                    changed += self._file(span)
+                    self._plan(span)
                 except FileError as error:
-                    kept.append(Problem(error.path, error.reason, error.fix))
+                    self._keep(error)
+            for folder in list(self.waiting):
+                self._flush(folder)
             if not EACH_LASTING:
                 os.sync()
-            end = self.to if changed or not kept else self.record.last  # nothing could be done: it is what it was
+            end = self.to if self.changed or not self.kept else self.record.last  # nothing could be done: as it was
             if end:
                 _append(file, {end: time.time()})
-        return Outcome(changed, kept, self.record.id)
+        return Outcome(self.changed, self.kept, self.record.id)
 
-    def _file(self, span: _Span) -> bool:
+    def _keep(self, error: FileError) -> None:
+        self.kept.append(Problem(error.path, error.reason, error.fix))
+
+    def _plan(self, span: _Span) -> None:
+        """Find out what is to be done to a file, and do it when there are enough in its folder."""
         file = self.journal.root / span.file
         real = self._allowed(file)
         if not real.parent.is_dir():
             raise FileError(file, "its folder isn't there any more", "put it back and try again")
         self._sweep(real.parent)
+        waiting = self.waiting.setdefault(real.parent, {})
+        if real in waiting or len(waiting) == MANY:  # by another name; or enough
+            self._flush(real.parent)
         now = content(real)
         there = _digest(now)
         goal, from_ = (span.before, span.afters) if self.to == "undone" else (span.afters[-1], [span.before])
         if there == goal.digest:
-            return False
+            return
         if there not in {state.digest for state in from_} and not self._torn(now):
             raise FileError(file, _changed(now), "look at it; it was left as it is")
         if now is not None and len(now) > INLINE:
             _keep(self.record.path.with_suffix(""), there, now)  # for going back again
-        if not swap(real, now, self._data(file, goal), lasting=EACH_LASTING):
-            raise FileError(file, _changed(now), "look at it; it was left as it is")
-        return True
+        waiting[real] = (file, (real, now, self._data(file, goal)))
+
+    def _flush(self, folder: Path) -> None:
+        waiting = list(self.waiting[folder].values())
+        self.waiting[folder].clear()
+        try:
+            results = swap_all(folder, [swap for _, swap in waiting], lasting=EACH_LASTING) if waiting else []
+        except FileError as error:
+            results = [error] * len(waiting)
+        for (file, (_, now, _)), result in zip(waiting, results):
+            if result is True:
+                self.changed += 1
+            else:
+                self._keep(result or FileError(file, _changed(now), "look at it; it was left as it is"))
 
     def _torn(self, now: bytes | None) -> bool:
         """Whether a power failure in the middle of an earlier undo has left a file without words."""
@@ -452,8 +541,8 @@ def _keep(folder: Path, digest: str, data: bytes) -> None:
     _sync_folder(folder)
 
 
-def _append(file: FileIO, values: dict[str, Any]) -> None:
-    data = memoryview(json.dumps(values).encode() + b"\n")
+def _append(file: FileIO, *lines: dict[str, Any]) -> None:
+    data = memoryview(b"".join(json.dumps(values).encode() + b"\n" for values in lines))
     while data:  # unbuffered: nothing is left in a buffer to come out later when the disk is full
         data = data[file.write(data):]
     synced(file.fileno())

@@ -19,6 +19,7 @@ from dataset.journal import Journal
 from dataset.scan import suffix
 
 _FILE = re.compile(rb'^\{"file": ("(?:[^"\\]|\\.)*")', re.MULTILINE)
+_LEFT = re.compile(rb'^\{"left": ("(?:[^"\\]|\\.)*")', re.MULTILINE)
 _OF = re.compile(rb', "of": (\{.*\})\}$', re.MULTILINE)
 _STATE = re.compile(rb'^\{"(done|undone|moving)": ', re.MULTILINE)
 
@@ -91,7 +92,7 @@ class History:
 
     def _summary(self, path: Path, stamp: tuple[int, int]) -> _Summary:
         data = _bytes(path)
-        names = map(_name, _FILE.findall(data))
+        names = set(map(_name, _FILE.findall(data))) - set(map(_name, _LEFT.findall(data)))
         keys = {self.key(name) for name in names if suffix(name) in self._extensions}
         for table in _OF.findall(data):
             keys |= {self.key(name) for name in _parsed(table)}
