@@ -24,7 +24,7 @@ FAR = 3.0  # robust spreads below the usual that are told
 BETTER = 1.5  # spreads by which another picture's caption fits better where this one's is called wrong
 AHEAD = 2.0  # and how much more that is than where captions are right: of many alike one is always a little better
 NEIGHBOURS = 3  # four pictures of something are part of what the set is about
-LONELY = 4.0  # robust spreads
+LONELY = 4.5  # robust spreads of the logarithm of distances: they have a long tail
 SAME, CLOSE = 0.93, 0.3  # similarity of two pictures of the same at least; share of the usual distance
 COMPARED = 10_000  # pictures that each is compared with; of more, every so manieth
 BLOCK = 512  # rows of the table of all pairs that are in memory at a time
@@ -154,13 +154,14 @@ def _pictures(subject: Subject, known: Pairs, seen: list[Item]) -> Iterator[Find
     if len(seen) < ENOUGH:
         return
     company = among(known.pictures)
-    usual, spread = float(np.median(company.near)), _deviation(company.near)
+    usual, far = float(np.median(company.near)), np.log(np.maximum(1 - company.near, 1e-4))
+    lonely = far > np.median(far) + LONELY * _deviation(far)
     order = np.argsort(company.near, kind="stable")
     yield from finding(
         "meaning.outliers", "warning",
         (Case((seen[number].path,), f"similarity to the most similar ones {company.near[number]:.3f}, in this set "
                                     f"usually {usual:.3f}")
-         for number in order if company.near[number] < usual - LONELY * spread),
+         for number in order if lonely[number]),
         "{picture} unlike all the others",
         "Another subject or style in the set is learnt along with yours, and the trigger word calls it up, too.",
         f"Look at them: leave out what doesn't belong, or find more like it. By {known.model.name}.")
