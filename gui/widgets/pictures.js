@@ -31,11 +31,9 @@ Loratory.pictures = (root, { about, trigger }) => {
         L.button("Browse…", async () => { const chosen = await L.browse("folder", path.value, "Folder with pictures"); if (chosen) open(chosen); }),
         L.button("Open", () => open(path.value), "primary"),
         L.button("Upload pictures…", () => L.openPage("exchange")),
-        L.button("Upload pictures…", () => L.openPage("exchange")),
         about.demo && L.button("Use the demo pictures", () => open(about.demo)))),
     summary, el("div", { class: "lor-dataset" }, el("div", {}, filterRow, grid), el("div", {}, describe, use, sizes, issues)));
 
-  L.dropPlace(root.firstElementChild, L.sendFiles);
   L.dropPlace(root.firstElementChild, L.sendFiles);
   const open = async (wanted) => {
     path.value = wanted;
@@ -47,7 +45,6 @@ Loratory.pictures = (root, { about, trigger }) => {
     if (found.pictures) trigger("input", { folder: found.path });
     return undefined;
   };
-  L.openDataset = open;
   L.openDataset = open;
   const fact = (name, value, note = "") => el("div", { class: "lor-fact" }, el("b", {}, value), el("span", {}, name), note && el("small", {}, note));
   const show = (found) => {
@@ -119,6 +116,7 @@ Loratory.pictures = (root, { about, trigger }) => {
 
   const load = async () => { const found = await newest(L.get("/api/dataset")); if (found.path) show(found); };
   L.attempt(load);
+  document.addEventListener("lor-opened", (event) => { if (event.detail !== data?.path) L.attempt(load); });  // by another page
   const changed = L.captionsChanged;
   L.captionsChanged = () => { changed?.(); if (data?.path) L.attempt(load); };
 };
