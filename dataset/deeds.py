@@ -329,7 +329,7 @@ class _Return:
     def _file(self, line: dict[str, Any], back: bool) -> bool:
         name = line.get("move", line.get("make"))
         place = self._path(name)
-        other = self._path(line["to"]) if "move" in line else self.deeds.folder / self.record.id / name
+        other = self._path(line.get("to")) if "move" in line else self.deeds.folder / self.record.id / name
         now, goal = (other, place) if back == ("move" in line) else (place, other)
         if not os.path.lexists(now):
             if os.path.lexists(goal):
