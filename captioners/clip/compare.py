@@ -22,6 +22,7 @@ from pydantic import Field
 
 from captioners.asking import free_memory
 from captioners.base import CaptionerError
+from captioners.clip.model import expected
 from captioners.clip_interrogate import ALIASES, ClipInterrogate
 from captioners.config import Computing
 from captioners.device import place
@@ -124,6 +125,8 @@ def begin(values: dict[str, Any]) -> Job:
         weights = chosen(settings.model)
         if not (weights.here or settings.download):
             raise SettingsError({"download": f"{weights.model} is not on this machine: {about(weights)}"})
+        if weights.here and weights.folder:
+            expected(weights.folder)
     except CaptionerError as error:
         raise SettingsError({"model": str(error)}) from None
     return create(KIND, settings, ARGV)

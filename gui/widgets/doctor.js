@@ -16,9 +16,10 @@ Loratory.doctor = (root) => {
     el("label", {}, el("span", { class: "lor-label" }, "Trigger word"), trigger), begin);
   const none = el("p", {}, "No folder is open yet. ", el("button", { type: "button", class: "lor-link", onclick: () => L.openPage("pictures") }, "Open one under Pictures"), ".");
   const going = el("div", {}), done = el("div", { role: "status" }), summary = el("div", {}), list = el("div", { class: "lor-findings" });
+  const models = L.doctorModels(() => (shown ? again() : examine()));
   const card = el("div", { class: "lor-card" }, el("h2", {}, "Data set doctor"),
     el("p", { class: "lor-help" }, "Looks for what is wrong with the pictures and captions, and says what it does to training. Looking changes nothing; whatever you have mended can be taken back."),
-    where, none, form, problem, going);
+    where, none, form, problem, going, models);
   const hint = () => { resolution.placeholder = String(families[family.value] || ""); };
 
   const work = L.work(going, {
@@ -76,7 +77,7 @@ Loratory.doctor = (root) => {
     families = state.families;
     where.textContent = state.folder;
     none.hidden = Boolean(state.folder);
-    form.hidden = !state.folder;
+    form.hidden = models.hidden = !state.folder;
     L.fill(family, Object.keys(families).map((name) => el("option", { value: name }, FAMILIES[name] || name)));
     family.value = state.form.family;
     resolution.value = state.form.resolution ?? "";

@@ -40,7 +40,7 @@
       const radio = (file, index) => el("label", { class: "lor-row tight" }, el("input", { type: "radio", name: `${id}-${item.key}`, checked: file.keep || (!index && !item.files.some((other) => other.keep)),
         onchange: () => keep.set(item.key, file.path) }), "Keep");
       return el("div", { role: "listitem", class: "lor-alike" }, el("div", { class: "lor-row tight" }, box(item), el("span", { class: "lor-note" }, item.detail)),
-        el("div", { class: "lor-side" }, item.files.map((file, index) => el("figure", {}, picture(file), el("figcaption", {}, el("span", { class: "lor-path" }, file.path), radio(file, index)))),
+        el("div", { class: "lor-side" }, item.files.map((file, index) => el("figure", {}, picture(file), el("figcaption", {}, el("span", { class: "lor-path" }, file.path), one.fixes.some((fix) => fix.how === "bin") && radio(file, index)))),
           item.more > 0 && el("p", { class: "lor-note" }, `and ${item.more} more like these`)));
     };
     const put = (items) => L.put(grid, items.map((item) => (item.files.length > 1 ? group(item) : tile(item))));
