@@ -175,7 +175,7 @@ class Album:
             try:
                 return self.journal.undo(id)
             finally:
-                self._refresh()
+                self._refresh(settled=True)
 
     def redo(self, id: str | None = None) -> Outcome:
         """Do again what was undone; None: what was undone last, if nothing else was done since."""
@@ -185,7 +185,7 @@ class Album:
             try:
                 return self.journal.redo(id)
             finally:
-                self._refresh()
+                self._refresh(settled=True)
 
     def history(self) -> list[journal.Entry]:
         """Every action of the journal, newest first."""
@@ -262,8 +262,8 @@ class Album:
         return entry if (tags, prose) == (entry.tags, entry.prose) else replace(
             entry, tags=tags, prose=prose, revision=revision)
 
-    def _refresh(self) -> list[int]:
-        stale, flagged = self._watch.look(), self._flags()
+    def _refresh(self, settled: bool = False) -> list[int]:
+        stale, flagged = self._watch.look(settled), self._flags()
         changed = self._replace({number: self._flagged(self.entries[number]) for number in flagged})
         again = self._scan() if stale is None else self._reread(self._concerned(set(map(self._name, stale))))
         return sorted({*changed, *again})

@@ -77,8 +77,9 @@ class Watch:
                 found[os.path.join(path, name[: -len(kind)] + kind)] = os.path.join(path, name)
         return found
 
-    def look(self) -> list[str] | None:
-        """The caption files that may be other ones than last time; None if that is true of pictures or folders."""
+    def look(self, settled: bool = False) -> list[str] | None:
+        """The caption files that may be other ones than last time; None if that is true of pictures or folders. With
+        `settled` files are believed to be empty that were emptied a moment ago."""
         stale: list[str] = []
         folders = {}
         for path, old in self._folders.items():
@@ -86,7 +87,7 @@ class Watch:
             if new is None or new.others != old.others:
                 return None
             stale += [os.path.join(path, name) for name in {**new.captions, **old.captions}
-                      if _changed(old.captions.get(name, NONE), new.captions.get(name, NONE))]
+                      if _changed(old.captions.get(name, NONE), new.captions.get(name, NONE), settled)]
         self._folders = folders
         return stale
 
@@ -122,5 +123,5 @@ class Watch:
         return found
 
 
-def _changed(old: Stamp, new: Stamp) -> bool:
-    return new is None or (new != old and new != EMPTIED)
+def _changed(old: Stamp, new: Stamp, settled: bool) -> bool:
+    return new is None or (settled if new == EMPTIED else new != old)
