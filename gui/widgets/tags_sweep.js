@@ -45,7 +45,7 @@ Loratory.tagSweep = async (desk, tag = "") => {
     dialog.classList.add("lor-sweep");
     let at = 0, ending = false;
     const image = el("img", { class: "lor-sweep-image", alt: "" }), state = el("span", { class: "lor-sweep-state" }), name = el("span", { class: "lor-path" }), caption = el("p", { class: "lor-said" });
-    const bar = el("span", {}), track = el("span", { class: "lor-progress", role: "progressbar", "aria-label": "Pictures looked at", "aria-valuemin": 0, "aria-valuemax": numbers.length }, bar), told = el("span", { class: "lor-note", role: "status" });
+    const bar = el("span", {}), track = el("span", { class: "lor-progress", role: "progressbar", "aria-label": "Pictures looked at", "aria-valuemin": 0, "aria-valuemax": numbers.length }, bar), told = el("span", { class: "lor-note lor-whole", role: "status" });
     const line = () => lines.get(numbers[at]);
     const counts = () => { const said = Object.values(answers); return [said.filter((one) => one === "yes").length, said.filter((one) => one === "no").length]; };
     const yes = L.button("Yes (Y)", () => answer("yes"), "lor-yes"), no = L.button("No (N)", () => answer("no"), "lor-no");
