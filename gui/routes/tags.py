@@ -64,6 +64,10 @@ class Numbers(Wish):
     numbers: list[int] | None = None
 
 
+class Ids(Wish):
+    ids: list[str | None]
+
+
 class OneNumber(Wish):
     number: int
 
@@ -196,6 +200,12 @@ def router(window: Window) -> APIRouter:  # noqa: C901
     def some_lines(wish: Numbers) -> dict[str, Any]:
         opened = found(wish)
         return {"lines": lines(opened, chosen(opened, (wish.numbers or [])[:LINES]))}
+
+    @routes.post("/api/tags/numbers")
+    def numbers_of(wish: Ids) -> dict[str, Any]:
+        """The numbers that pictures have now, by their ids."""
+        opened = found(wish)
+        return {"numbers": [opened.number_of(id, id_of) if id else None for id in wish.ids[:LINES]]}
 
     @routes.post("/api/tags/words")
     def pieces(wish: Text) -> dict[str, Any]:

@@ -33,7 +33,7 @@ Loratory.tags = (root) => {
     }
     catch (error) {
       if (error.status !== 410) throw error;
-      await (reopening ||= open().finally(() => { reopening = null; }));
+      await (reopening ||= open(desk.album.root, false).finally(() => { reopening = null; }));  // what waits to be saved waits for this
       throw Object.assign(new L.Refused("The folder was opened anew; please try that again."), { status: 410 });
     } finally { clearTimeout(slow); }
   };
@@ -111,14 +111,14 @@ Loratory.tags = (root) => {
   const problems = el("div", {});
   const go = async (path) => { if (await open(path)) L.opened(desk.album.root); };
   const newest = L.latest();
-  const open = async (path = null) => {
+  const open = async (path = null, flush = true) => {
     summary.textContent = "Looking through the folder…";
     if (path) wanted.value = path;
-    await desk.flush?.();
+    if (flush) await desk.flush();
     const found = await L.attempt(() => newest(L.post("/api/tags/open", path ? { path } : {})));
     if (!found) { summary.textContent = ""; return false; }
     const again = desk.album?.root === found.root;
-    const chosen = again && desk.line(desk.active)?.id;
+    const ids = again ? [desk.active, ...desk.selection].map((number) => desk.line(number)?.id ?? null) : [];
     desk.album = found.key ? found : null;
     desk.lines.clear(); desk.selection.clear(); desk.order = []; desk.active = null;
     page.hidden = !desk.album; chooser.hidden = !!desk.album;
@@ -128,8 +128,12 @@ Loratory.tags = (root) => {
     count(found);
     L.fill(problems, found.problems.length > 0 && el("details", { class: "lor-details" }, el("summary", {}, `${L.counted(found.more_problems + found.problems.length, "thing")} to look at`), L.problemList(found.problems)));
     steps(found);
-    desk.emit("opened", again, chosen);
+    desk.emit("opened", again);
     await desk.refilter();
+    if (ids.some(Boolean)) {
+      const { numbers } = await desk.ask("numbers", { ids });
+      desk.choose(numbers.slice(1).filter((number) => number !== null), numbers[0]);
+    }
     desk.emit("changed", null);
     return true;
   };

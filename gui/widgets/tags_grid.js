@@ -45,7 +45,7 @@ Loratory.virtual = (box, { layout, cell, settled = () => {} }) => {
 
 Loratory.tagGrid = (desk) => {
   const L = Loratory, { el } = L;
-  const CAPTION = 46;
+  const CAPTION = 50;
   let side = Number(L.kept("tags-size", 150)), places = new Map(), anchor = null;
   const box = el("div", { class: "lor-pictures", role: "listbox", "aria-multiselectable": "true", "aria-label": "Pictures", tabindex: "0" });
   const nothing = el("p", { class: "lor-note lor-none", hidden: true }, "No picture is like that.");
@@ -106,6 +106,7 @@ Loratory.tagGrid = (desk) => {
       desk.choose(event.ctrlKey || event.metaKey ? [...desk.selection, ...more] : more, number);
       return;
     }
+    if (number === desk.active && desk.selection.size === 1 && !event.ctrlKey && !event.metaKey && event.detail === 1) desk.turn("picture");  // on a small screen: on to its caption
     anchor = number;
     if (event.ctrlKey || event.metaKey) {
       const next = new Set(desk.selection);
@@ -158,7 +159,7 @@ Loratory.tagGrid = (desk) => {
     box.addEventListener("pointercancel", end, { once: true });
   });
 
-  desk.on("opened", () => { view.clear(); box.scrollTop = 0; anchor = null; });
+  desk.on("opened", (again) => { view.clear(); anchor = null; if (!again) box.scrollTop = 0; });
   desk.on("order", () => {
     places = new Map(desk.order.map((number, index) => [number, index]));
     nothing.hidden = desk.order.length > 0;

@@ -93,7 +93,7 @@ Loratory.tagPicture = (desk) => {
   desk.exclude = () => { if (desk.selection.size > 1) desk.excludeAll?.(); else if (line) mark({ excluded: !line.excluded }); };
   desk.rate = (by) => { if (line && desk.selection.size < 2) mark({ stars: Math.min(5, Math.max(0, line.stars + by)) }); };
   desk.on("active", load);
-  desk.on("opened", () => { line = null; load(); });
+  desk.on("opened", (again) => { if (!again) { line = null; load(); } });
   desk.on("order", () => { if (line) show(desk.line(line.number) || line); });
   desk.on("text", (id, value) => { if (line?.id === id) { text.value = value; words(); decide.hidden = true; } });
   desk.on("changed", async (numbers) => { if (desk.active !== null && (numbers === null || numbers.includes(desk.active))) { const draft = line && desk.draft(line.id), was = line?.text, id = line?.id; await load(); if (line && line.id === id && !draft && was !== line.text && !desk.draft(id) && text !== document.activeElement) note.textContent = ""; } });

@@ -10,11 +10,12 @@ Loratory.tagTable = (desk) => {
     Object.entries({ most: "most", least: "fewest", name: "name", kind: "kind" }).map(([value, word]) => el("option", { value }, word)));
   sort.value = L.kept("tags-sort", "most");
   const single = el("input", { type: "checkbox", onchange: () => draw() }), within = el("input", { type: "checkbox", onchange: () => load() });
-  const note = el("p", { class: "lor-note", role: "status" });
+  const note = el("p", { class: "lor-note grow", role: "status" });
   const box = el("div", { class: "lor-taglist", role: "listbox", "aria-label": "Tags", tabindex: "0" });
   const detail = el("div", { class: "lor-tagdetail", hidden: true, role: "region", "aria-label": "One tag" });
   const node = el("section", { class: "lor-pane lor-tagtable", "aria-label": "Tags" }, el("div", { class: "lor-row tight lor-pane-head" }, search, sort),
-    el("div", { class: "lor-row tight" }, el("label", { class: "lor-row tight" }, within, "shown only"), el("label", { class: "lor-row tight" }, single, "used once"), el("span", { class: "grow" }), L.button("List…", () => own(), "quiet small", { title: "A file with tags to choose from" })), note, box, detail);
+    el("div", { class: "lor-row tight" }, el("label", { class: "lor-row tight" }, within, "shown only"), el("label", { class: "lor-row tight" }, single, "used once")),
+    el("div", { class: "lor-row tight" }, note, L.button("List…", () => own(), "quiet small", { title: "A file with tags to choose from" })), box, detail);
 
   const wanted = (tag, mode) => desk.filterTag(tag, mode);
   const use = (index, event) => { const row = shown[index]; if (!row) return; here = index; choose(row); wanted(row[0], event.ctrlKey || event.metaKey ? "not" : event.shiftKey ? "and" : "only"); };
@@ -24,7 +25,7 @@ Loratory.tagTable = (desk) => {
     return el("div", { class: "lor-tagrow", role: "option", id: `lor-tagrow-${index}`, "aria-selected": index === here ? "true" : "false", "aria-posinset": index + 1, "aria-setsize": shown.length,
       onclick: (event) => use(index, event), title: `${tag}: click shows these pictures, Shift+click also these, Ctrl+click not these` },
     el("span", { class: `lor-tagname lor-kind-${kind || "none"}` }, tag), el("span", { class: "lor-bar-track" }, bar), el("span", { class: "lor-tagcount" }, count.toLocaleString("en")),
-    el("button", { type: "button", class: "lor-more", tabindex: "-1", "aria-label": `More about ${tag}`, onclick: (event) => { event.stopPropagation(); here = index; choose(shown[index]); } }, "⋯"));
+    el("button", { type: "button", class: "lor-tagmore", tabindex: "-1", "aria-label": `More about ${tag}`, onclick: (event) => { event.stopPropagation(); here = index; choose(shown[index]); } }, "⋯"));
   };
   const view = L.virtual(box, { layout: () => ({ count: shown.length, columns: 1, width: box.clientWidth, height: HEIGHT }), cell });
   const order = { most: (a, b) => b[1] - a[1], least: (a, b) => a[1] - b[1], name: (a, b) => a[0].localeCompare(b[0]), kind: (a, b) => String(a[2] || "~").localeCompare(String(b[2] || "~")) || b[1] - a[1] };

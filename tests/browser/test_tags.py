@@ -189,6 +189,20 @@ def test_others_change_captions_too(visit: Visit, editor: Page, pictures: Path) 
     saved(editor)
 
 
+def test_the_window_is_restarted_while_someone_writes(visit: Visit, server, editor: Page, pictures: Path) -> None:
+    visit.expected += ["Failed to load resource", "fetch"]
+    cell(editor, 2).click()
+    expect(words(editor)).to_have_value(CAPTIONS[2])
+    server.kill()
+    words(editor).fill("sks, dog, written meanwhile")
+    expect(editor.locator("#tags .lor-saving")).to_contain_text("no connection")
+    server.start()
+    on_disk(pictures, 2, "sks, dog, written meanwhile")
+    saved(editor)
+    expect(words(editor)).to_have_value("sks, dog, written meanwhile")
+    expect(cell(editor, 2)).to_have_attribute("aria-selected", "true")
+
+
 def test_words_that_could_not_be_saved_are_offered_again(visit: Visit, editor: Page, pictures: Path) -> None:
     visit.expected.append("Failed to load resource")
     editor.route("**/api/tags/write", lambda route: route.abort())
