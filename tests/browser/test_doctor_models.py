@@ -34,7 +34,8 @@ def test_swapped_captions(visit: Visit, server: Server, pictures: Path, picture)
     page.get_by_text("Compare pictures with captions by a model").click()
     expect(page.locator("#doctor-clip-model")).to_have_value("toy/models/clip")
     page.locator("#doctor-clip").click()
-    expect(page.locator("#doctor")).to_contain_text("16 pictures and 16 captions compared by the toy CLIP")
+    said = "16 pictures and 16 captions compared by the toy CLIP"
+    expect(page.locator("#doctor")).to_contain_text(said, timeout=6 * PATIENCE)  # torch takes its time to load
     finding = page.locator("#doctor .lor-finding[data-finding='meaning.swapped']")
     expect(finding).to_contain_text("1 pair of pictures")
     finding.locator("summary").click()

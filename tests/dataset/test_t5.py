@@ -9,7 +9,7 @@ import pytest
 from dataset import t5, tokens
 
 PIECES = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), ("▁a", -2.5), ("▁dog", -4.0), ("s", -3.0),
-          ("▁cat", -4.2), (",", -2.2), ("o", -5.0), ("d", -5.1), ("g", -5.2), ("c", -5.3), ("a", -5.4), ("t", -5.5)]  # fmt: skip
+          ("▁cat", -4.2), (",", -2.2), ("o", -5.0), ("d", -5.1), ("g", -5.2), ("c", -5.3), ("a", -5.4), ("t", -5.5)]
 TEXTS = ["", " ", "a dog", "a  dogs, cats", "god", "zz", "cat,dog", "a né dog"]
 
 
@@ -32,7 +32,8 @@ def varint(value):
 def spiece(kind=1):
     rows = (message(1, piece.encode()) + message(2, score) + message(3, 2 if piece == "<unk>" else 1)
             for piece, score in PIECES)  # fmt: skip
-    return b"".join(message(1, row) for row in rows) + message(2, message(3, kind) + message(4, 300)) + message(3, message(1, b"nmt_nfkc"))
+    about = message(2, message(3, kind) + message(4, 300)) + message(3, message(1, b"nmt_nfkc"))
+    return b"".join(message(1, row) for row in rows) + about
 
 
 def as_json():
