@@ -133,6 +133,7 @@
     L.put(root, el("div", { class: "lor-card" }, el("h2", {}, "Balance repeats"),
       el("p", { class: "lor-help" }, "Proposes repeats by which each concept (a folder such as 10_sks dog) is seen about equally often. They are filled into the training form, a row a folder; no folder is renamed, so captions, their history and other runs stay as they are."),
       L.button("Propose repeats", propose), place));
-    L.onOpened(() => L.fill(place));
+    let folder = null;
+    L.onOpened((path) => { if (folder !== null && folder !== path) L.fill(place); folder = path; });
   };
 }

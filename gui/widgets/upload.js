@@ -16,6 +16,7 @@
   // The files of a drop or of a picker, each with its path. Entries must be taken from the event before anything waits.
   L.droppedFiles = async (transfer) => {
     const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean), found = [];
+    if (!entries.length) return [...transfer.files].map((file) => ({ file, path: file.name }));
     const walk = async (entry, path) => {
       if (entry.isFile) {
         found.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), path: path + entry.name });
