@@ -246,5 +246,5 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             if source.profile.xcolor_space.strip() == image.mode and "sRGB" not in name:
                 return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError):
-            return image.convert("RGB")  # as if there were no profile, which is what other programs show
-    return image.convert("RGB")
+            pass  # as if there were no profile, which is what other programs show
+    return image if image.mode == "RGB" else image.convert("RGB")

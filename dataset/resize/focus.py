@@ -23,6 +23,8 @@ class Focus:
     found: str = field(default="", init=False)
 
     def __call__(self, size: Size, region: Box, window: tuple[float, float]) -> tuple[float, float]:
+        if window[0] >= region[2] - region[0] and window[1] >= region[3] - region[1]:
+            return region[:2]  # all of it is taken
         faces = self.detector.faces(self.image) if self.detector else []
         inside = [box for face in faces if (box := _in_pixels(face, size, region))]
         self.found = "face" if inside else "subject"

@@ -19,11 +19,12 @@ from dataset.pictures import Decoded
 from dataset.resize.faces import Detector
 from dataset.resize.focus import Focus
 from dataset.resize.geometry import WHOLE, Box, Cut, Size, cut
+from dataset.resize.saliency import SIDE
 from dataset.resize.settings import Settings
 
 SPARE = 2.0  # times the pixels needed, a side, that a JPEG is decoded at
 GAP = 3.0  # times the pixels needed that Pillow may first reduce to by averaging; unseen at this size
-LOOKED_AT = 640  # pixels of the longer side at which what matters is looked for
+LOOKED_AT = 640  # pixels of the longer side at least, where there are as many, at which faces are looked for
 KINDS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 LARGEST = {"jpg": 65_500, "png": 65_500, "webp": 16_383}  # pixels of a side
 
@@ -55,10 +56,10 @@ def focus_of(decoded: Decoded, settings: Settings, detector: Detector | None) ->
     """What places the window by looking at the picture; None where the settings name a side."""
     if settings.keep not in ("subject", "face"):
         return None
-    small, side = decoded.image, max(decoded.image.size)
-    if side >= 2 * LOOKED_AT:
-        small = small.reduce(side // LOOKED_AT)
-    return Focus(small, detector if settings.keep == "face" else None)
+    detector = detector if settings.keep == "face" else None
+    small, side = decoded.image, LOOKED_AT if detector else SIDE
+    factor = max(small.size) // side
+    return Focus(small.reduce(factor) if factor > 1 else small, detector)
 
 
 def mask(path: Path, taken: Cut, size: Size) -> Image.Image:
