@@ -193,7 +193,7 @@ class Reader:
         self.name, self.label, self.encoder, self.limit = name, label, encoder, limit
 
     def exact(self) -> bool:
-        return self.encoder == "clip" and tokens.exact()
+        return tokens.exact(self.encoder)
 
     @cached_property
     def count(self) -> Callable[[str], int]:

@@ -10,9 +10,8 @@ from dataset.editor.album import Entry, View
 from dataset.editor.edit import Caption, listed, replaced
 from dataset.editor.edits import Add
 from dataset.editor.words import has_phrase, key
-from gui.editing import Opened
 from gui.preparation import problems
-from gui.routes.tags import PROBLEMS, Wish, attempt
+from gui.routes.tags import PROBLEMS, Wish, attempt, opened_by
 from settings.errors import check
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def router(window: Window) -> APIRouter:
     @routes.post("/api/tags/having")
     def having(wish: Look) -> dict[str, Any]:
         """Which of some pictures have a tag, or its words in their sentence; and the tag as captions spell it."""
-        view, same = opened(window, wish).album.view, key(wish.tag)
+        view, same = opened_by(window, wish).album.view, key(wish.tag)
         there = (number for number in wish.numbers if 0 <= number < len(view.entries))
         numbers = [number for number in there if has(view.entries[number], same)]
         return {"numbers": numbers, "tag": spelt(view, wish.tag)}
@@ -45,7 +44,7 @@ def router(window: Window) -> APIRouter:
     @routes.post("/api/tags/sweep")
     def sweep(wish: Sweep) -> dict[str, Any]:
         """Sentences get the tag before or behind them; their own words are left alone, and counted."""
-        folder = opened(window, wish)
+        folder = opened_by(window, wish)
         album, entries = folder.album, folder.album.entries
         if len(listed(wish.tag)) != 1:
             raise HTTPException(422, "Say one tag, without commas.")
@@ -71,13 +70,6 @@ def router(window: Window) -> APIRouter:
         return window.editing.begin(act)
 
     return routes
-
-
-def opened(window: Window, wish: Wish) -> Opened:
-    found = window.editing.find(wish.album)
-    if found is None:
-        raise HTTPException(410, "This folder is not open any more.")
-    return found
 
 
 def spelt(view: View, tag: str) -> str:

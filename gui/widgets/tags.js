@@ -72,13 +72,12 @@ Loratory.tags = (root) => {
     if (desk.album?.key !== key) return;
     steps(found);
     if (found.revision === revision) return;
-    desk.album.revision = found.revision;
-    desk.album.count = found.count;
-    desk.album.shown = found.shown;
+    const others = found.count !== desk.album.count || found.shown !== desk.album.shown;  // pictures came or went
+    Object.assign(desk.album, { revision: found.revision, count: found.count, shown: found.shown });
     count(found);
     if (found.changed === null) desk.lines.clear();
     else for (const number of found.changed) desk.lines.delete(number);
-    if (found.reordered) await desk.refilter?.();
+    if (others) await desk.refilter?.();
     desk.emit("changed", found.changed);
   };
   desk.look = look;
