@@ -79,12 +79,16 @@ class Settings(Section):
 
     @property
     def root(self) -> Path:
-        """The folder; SettingsError where there is none."""
+        """The folder. SettingsError where there is none."""
         root = Path(os.path.abspath(os.path.expanduser(self.folder)))
         if not self.folder.strip() or not root.is_dir():
             raise SettingsError({"folder": "choose the folder with the pictures" if not self.folder.strip() else
                                  f"there is no such folder: {root}"})
         return root
+
+    def ensure(self) -> None:
+        """SettingsError for what can be known to be wrong before beginning."""
+        _ = self.root, self.sizes()
 
     def sizes(self) -> DatasetSettings:
         """As training would be set. SettingsError for a resolution that the family can't have."""

@@ -23,7 +23,7 @@ from dataset.journal import Outcome
 from gui.doctoring import CASES, KIND, Doctoring, Examined
 from gui.preparation import problems
 from gui.routes.dataset import training_sizes
-from settings.errors import SettingsError
+from settings.errors import SettingsError, check
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -114,7 +114,7 @@ def router(window: Window) -> APIRouter:
 
     def started(values: dict[str, Any]) -> dict[str, Any] | JSONResponse:
         try:
-            Settings(**values).root  # noqa: B018  named at once, not in a process of its own
+            check(Settings, values).ensure()
             return {"id": window.works.start(KIND, values)}
         except SettingsError as error:
             return refused(error)
