@@ -1,0 +1,193 @@
+"""Pictures come in from the browser, also over a line that breaks, and go out as a zip; an analysis is imported."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit, draw_pictures
+
+expect.set_options(timeout=PATIENCE)
+REFUSED = "422 (Unprocessable"  # what the browser says of a form that isn't right
+LOST = ["ERR_FAILED", "ERR_INTERNET_DISCONNECTED", "Failed to fetch", "ERR_CONNECTION", "network error"]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_pictures(tmp_path_factory.mktemp("pictures") / "my 'cat' пёс", 6)
+
+
+def photograph(path: Path, side: int) -> Path:
+    """A picture that does not pack: several parts long."""
+    Image.effect_noise((side, side), 90).convert("RGB").save(path)
+    return path
+
+
+def shown(visit: Visit) -> None:
+    """The upload has become the open data set."""
+    expect(visit.page.locator("#upload")).to_contain_text("It is the open data set now")
+
+
+def test_a_folder_then_a_zip_over_a_line_that_breaks(
+    visit: Visit, server: Server, pictures: Path, tmp_path: Path
+) -> None:
+    page = visit.page
+    visit.expected += LOST
+    page.get_by_role("button", name="Upload pictures…").click()
+    expect(page.locator("#upload")).to_contain_text("of the disk are free")
+    page.locator("#upload-folder").set_input_files(pictures)
+    shown(visit)
+    expect(page.locator("#upload")).to_contain_text("1 file not sent")  # empty.png
+    expect(page.locator("#upload")).to_contain_text("broken.jpg")
+    made = server.home / "datasets" / pictures.name
+    assert len(list(made.glob("*.png"))) == 6 and (made / f"{HOSTILE} 0000.txt").is_file()
+
+    photograph(tmp_path / "noise.png", 1400)  # 6 MB: two parts
+    with zipfile.ZipFile(tmp_path / "trip.zip", "w") as archive:
+        archive.write(tmp_path / "noise.png", "10_sks hill/noise.png")
+        archive.writestr("10_sks hill/noise.txt", HOSTILE)
+        archive.writestr("../../slip.png", b"x")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "/part?" in request.url else None)
+
+    ways = iter(["lost", "lost"])
+    page.route(
+        re.compile("/part"),
+        lambda route: route.continue_() if "offset=0&" in route.request.url or not next(ways, "") else route.abort(),
+    )
+    page.locator("#upload-files").set_input_files(tmp_path / "trip.zip")
+    expect(page.locator("#upload")).to_contain_text("The connection was lost; trying again…")
+    shown(visit)
+    expect(page.locator("#upload")).to_contain_text("leads out of the folder")
+    made = server.home / "datasets" / "trip"
+    assert (made / "10_sks hill" / "noise.png").read_bytes() == (tmp_path / "noise.png").read_bytes()
+    assert sum("offset=0&" in url for url in sent) == 1  # what had come was not sent again
+    assert not list(server.home.rglob("slip.png"))
+    page.get_by_role("button", name="See the pictures").click()
+    expect(page.locator(".lor-grid figure")).to_have_count(1)
+    expect(page.locator(".lor-grid")).to_contain_text(HOSTILE)
+
+
+def test_after_a_reload_it_goes_on(visit: Visit, server: Server, tmp_path: Path) -> None:
+    page = visit.page
+    visit.expected += LOST
+    photograph(tmp_path / "noise.png", 1400)
+    page.get_by_role("button", name="Upload pictures…").click()
+    page.route(
+        re.compile("/part"), lambda route: route.continue_() if "offset=0&" in route.request.url else route.abort()
+    )
+    page.locator("#upload-files").set_input_files(tmp_path / "noise.png")
+    expect(page.locator("#upload")).to_contain_text("The connection was lost")
+    page.locator("#upload").get_by_role("button", name="Stop").click()
+    expect(page.locator("#upload")).to_contain_text("Stopped at")
+    page.unroute(re.compile("/part"))
+    page.reload()
+    page.get_by_role("button", name="Upload pictures…").click()
+    expect(page.locator("#upload")).to_contain_text("Choose the same files to go on.")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "/part?" in request.url else None)
+    page.locator("#upload-files").set_input_files(tmp_path / "noise.png")
+    shown(visit)
+    assert sent and not any("offset=0&" in url for url in sent)
+    assert (server.home / "datasets" / "noise" / "noise.png").read_bytes() == (tmp_path / "noise.png").read_bytes()
+
+
+def test_dropped_files_are_uploaded(visit: Visit) -> None:
+    page = visit.page
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(stream, "PNG")
+    page.evaluate(
+        """(bytes) => {
+          const transfer = new DataTransfer(), card = document.querySelector('#pictures .lor-card');
+          transfer.items.add(new File([Uint8Array.from(bytes)], 'dropped.png', {type: 'image/png'}));
+          for (const kind of ['dragenter', 'dragover', 'drop'])
+            card.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: transfer}));
+        }""",
+        list(stream.getvalue()),
+    )
+    shown(visit)
+    expect(page.locator("#upload")).to_contain_text("1 picture in")
+
+
+def test_out_as_a_zip_and_into_a_new_folder(visit: Visit, pictures: Path, tmp_path: Path, picture) -> None:
+    page = visit.page
+    visit.expected.append(REFUSED)
+    page.get_by_label("Folder with pictures", exact=True).fill(str(pictures))
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.locator(".lor-grid figure")).to_have_count(6)
+    visit.open("Import & export")
+    card = page.locator("#exporting")
+    expect(card).to_contain_text(str(pictures))
+    card.get_by_label("Format", exact=True).select_option("kohya")
+    card.get_by_text("More", exact=True).click()
+    card.get_by_label("Class words", exact=True).fill("sks cat")
+    card.get_by_role("button", name="Preview").click()
+    expect(card).to_contain_text("6 pictures")
+    expect(card).to_contain_text(HOSTILE)
+    picture("exchange")
+    with page.expect_download() as download:
+        card.get_by_role("button", name="Download as zip").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None and f"img/1_sks cat/{HOSTILE} 0000.txt" in names
+        assert "broken.jpg" in archive.read("left out.txt").decode()
+
+    card.get_by_label("Format", exact=True).select_option("imagefolder")
+    card.get_by_role("button", name="Write to the new folder").click()
+    expect(card.locator(".lor-problem").filter(has_text="choose a new folder")).to_be_visible()
+    card.get_by_label("Output", exact=True).fill(str(tmp_path / "out"))
+    card.get_by_role("button", name="Write to the new folder").click()
+    expect(card).to_contain_text("Done.")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()]
+    assert len(rows) == 6 and HOSTILE in rows[0]["text"] + rows[-1]["text"]
+
+
+def test_an_analysis_becomes_a_data_set(visit: Visit, pictures: Path, tmp_path: Path) -> None:
+    page = visit.page
+    records = [
+        {"image_path": f"picture {n:04d}.png", "description": f"<b>cat</b> {n}", "confidence": n / 5}
+        for n in range(1, 6)
+    ]
+    (tmp_path / "said.json").write_text(json.dumps({"run": {"results": records + ["broken"]}}))
+    page.get_by_role("button", name="Upload pictures…").click()
+    card = page.locator("#importing")
+    card.get_by_label("Source", exact=True).fill(str(tmp_path / "said.json"))
+    expect(card.get_by_label("Output", exact=True)).to_have_value(str(tmp_path / "said imported"))
+    card.get_by_text("More", exact=True).click()
+    card.get_by_label("Pictures", exact=True).fill(str(pictures))
+    card.get_by_role("button", name="Preview").click()
+    expect(card).to_contain_text("Nothing was written.")
+    expect(card).to_contain_text("6 records: 3 kept")
+    assert not (tmp_path / "said imported").exists()
+    card.get_by_role("button", name="Import", exact=True).click()
+    card.get_by_role("button", name="Open this data set").click()
+    summary = json.loads((tmp_path / "said imported" / "data_summary.json").read_text())
+    assert summary["kept"] == 3 and summary["dropped"] == {"broken record": 1, "low confidence": 2}
+    visit.open("Pictures")
+    expect(page.locator(".lor-grid figure")).to_have_count(3)
+    expect(page.locator(".lor-grid")).to_contain_text("<b>cat</b> 5")
+
+
+def test_balanced_repeats_stand_in_the_training_form(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    for name, count in {"1_sks dog": 2, "1_cat": 6}.items():
+        draw_pictures(tmp_path / "set" / name, count)
+    page.get_by_label("Folder with pictures", exact=True).fill(str(tmp_path / "set"))
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.locator(".lor-grid figure")).to_have_count(8)
+    visit.open("Import & export")
+    page.get_by_role("button", name="Propose repeats").click()
+    expect(page.locator("#balance-table tbody tr").nth(1)).to_contain_text("sks dog21236")
+    expect(page.locator("#balance")).to_contain_text("seen 3 times as often as the least seen one now, 1 times")
+    page.get_by_role("button", name="Use these in LoRA training").click()
+    expect(page.get_by_label("Folder, row 2", exact=True)).to_have_value(str(tmp_path / "set" / "1_sks dog"))
+    expect(page.get_by_label("Repeats, row 2", exact=True)).to_have_value("3")
+    expect(page.get_by_label("Repeats, row 1", exact=True)).to_have_value("1")
+    assert (tmp_path / "set" / "1_sks dog").is_dir()
