@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from settings.errors import SettingsError
 from settings.section import Section
 
 CHUNK = 1 << 20
+STALE = 24 * 3600  # seconds
 
 
 class Settings(Section):
@@ -66,6 +68,9 @@ def _made(name: str) -> Iterator[tuple[Path, Path]]:
     place, number = parent / stem, 2
     while place.exists():
         place, number = parent / f"{stem}_{number}", number + 1
+    for left in parent.glob(".*.part"):  # by works that were killed
+        if time.time() - left.stat().st_mtime > STALE:
+            shutil.rmtree(left, ignore_errors=True)
     aside = parent / f".{secrets.token_hex(8)}.part"
     inside = aside / "files"
     inside.mkdir(parents=True)

@@ -92,6 +92,9 @@ def _chosen(file: Path, archive: zipfile.ZipFile, limit: int) -> tuple[Entries, 
     total = sum(entry.file_size for entry in listed)
     if total > limit:
         raise ZipError(f"it would unpack to {total / 1e9:.1f} GB; at most {limit / 1e9:.1f} GB are allowed")
+    packed = archive.fp.seek(0, os.SEEK_END)
+    if total > FREE and total > RATIO * packed:  # entries may lie over each other, so that each looks harmless
+        raise ZipError(f"it would grow to {total / 1e9:.1f} GB, more than {RATIO} times its size")
     for entry in listed:
         name = real_name(entry)
         if entry.is_dir() or is_junk(name):

@@ -139,10 +139,11 @@ class Uploads:
 
 
 class Upload:
-    """A folder with `upload.json`, the list, and `bytes`, what has come."""
+    """A folder with `upload.json`, what it is, `files.json`, the list, which may be long, and `bytes`, what came."""
 
     def __init__(self, folder: Path):
         self.folder, self.bytes, self._about = folder, folder / "bytes", folder / "upload.json"
+        self._files = folder / "files.json"
 
     def is_there(self) -> bool:
         return self._about.is_file()
@@ -150,10 +151,11 @@ class Upload:
     def create(self, name: str, files: list[dict[str, Any]], total: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.bytes.touch()
-        about = {"name": name, "files": files, "total": total, "begun": time.time()}
+        self._files.write_text(json.dumps(files), encoding="utf-8")
+        about = {"name": name, "files": len(files), "total": total, "begun": time.time()}
         aside = self._about.with_suffix(".part")
-        aside.write_text(json.dumps(about), encoding="utf-8", errors="replace")
-        aside.replace(self._about)  # an upload without its list isn't there
+        aside.write_text(json.dumps(about), encoding="utf-8")
+        aside.replace(self._about)  # last: an upload without this file isn't there
 
     def about(self) -> dict[str, Any]:
         return json.loads(self._about.read_text(encoding="utf-8"))
@@ -166,7 +168,7 @@ class Upload:
 
     def told(self) -> dict[str, Any]:
         about = self.about()
-        return {"id": self.folder.name, "name": about["name"], "files": len(about["files"]), "total": about["total"],
+        return {"id": self.folder.name, "name": about["name"], "files": about["files"], "total": about["total"],
                 "offset": self.offset(), "begun": about["begun"]}
 
     def add(self, offset: int, data: bytes, checksum: int) -> int:
@@ -193,7 +195,7 @@ class Upload:
     def files(self) -> list[tuple[str, int, int]]:
         """(name, where it begins, its size) of each."""
         found, start = [], 0
-        for file in self.about()["files"]:
+        for file in json.loads(self._files.read_text(encoding="utf-8")):
             found.append((file["path"], start, file["size"]))
             start += file["size"]
         return found

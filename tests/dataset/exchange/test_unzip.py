@@ -130,6 +130,16 @@ def test_a_zip_that_lies_about_its_sizes(place, tmp_path):
     assert sum(path.stat().st_size for path in place.rglob("*")) <= 10
 
 
+def test_entries_over_each_other(place, tmp_path):
+    raw = zipped(tmp_path / "a.zip", {"a.png": os.urandom(20_000)}).read_bytes()
+    at, end = raw.index(b"PK\1\2"), raw.index(b"PK\5\6")
+    central = raw[at:end] * 500
+    foot = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 500, 500, len(central), at, 0)
+    (tmp_path / "a.zip").write_bytes(raw[:at] + central + foot)
+    with pytest.raises(ZipError, match="times its size"):
+        unzip(tmp_path / "a.zip", place)
+
+
 def test_too_many_files(place, tmp_path, monkeypatch):
     monkeypatch.setattr("dataset.exchange.unzip.MOST_FILES", 5)
     with pytest.raises(ZipError, match="at most 5"):
