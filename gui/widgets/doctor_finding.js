@@ -6,7 +6,12 @@
   let drawn = 0;
 
   const head = (one) => el("summary", {}, el("h3", {}, one.title), " ", el("span", { class: `lor-chip ${one.severity}` }, WORDS[one.severity]));
-  const picture = (file) => (file.id ? L.thumb(file, () => L.enlarged({ ...file, text: file.path })) : el("div", { class: "lor-thumb lor-blind" }, "no picture to show"));
+  const view = (file) => L.dialog(file.name, (close, dialog) => {
+    dialog.classList.add("lor-viewer");
+    return [el("img", { alt: "", src: `/api/pictures/${file.id}?side=768` }), el("div", { class: "lor-viewer-text" }, el("h3", { class: "lor-path" }, file.path)),
+      el("div", { class: "lor-row end" }, L.button("What the trainer sees", () => L.seen(file.id)), L.button("Close", () => close(), "", { autofocus: true }))];
+  });
+  const picture = (file) => (file.id ? L.thumb(file, () => view(file)) : el("div", { class: "lor-thumb lor-blind" }, "no picture to show"));
 
   L.finding = (one, page) => {
     // Which cases are chosen: all but some, or only some; a page knows only the first of them.
