@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 from dataset.editor import words
@@ -65,6 +66,7 @@ def registered(kind: type[Edit]) -> type[Edit]:
     return kind
 
 
+@lru_cache(maxsize=64)  # asked for every caption
 def listed(text: str) -> Tags:
     """The tags that a person typed into a field, each once."""
     return once_each(words.split(text.replace("\n", ","), prose=False))
@@ -93,13 +95,14 @@ def replaced(caption: Caption, meant: Callable[[str], bool], new: Tags) -> str:
     return caption.with_tags(tags)
 
 
+@lru_cache(maxsize=64)
 def matcher(text: str) -> Callable[[str], bool]:
     """Whether a tag's key is one of these, which may have `*` in them."""
     wanted = words.keys(listed(text))
     wild = [words.wildcards(tag) for tag in wanted if "*" in tag]
     if not wild:
         return wanted.__contains__
-    return lambda same: same in wanted or any(pattern.match(same) for pattern in wild)
+    return lru_cache(maxsize=1 << 16)(lambda same: same in wanted or any(pattern.match(same) for pattern in wild))
 
 
 def beside(caption: Caption, fresh: Iterable[str], before: bool) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, PrivateAttr
@@ -28,7 +30,7 @@ from dataset.editor.edit import (
     replaced,
     some,
 )
-from dataset.editor.patterns import Pattern, PatternError, check_replacement
+from dataset.editor.patterns import PATIENCE, Pattern, PatternError, check_replacement
 from dataset.editor.words import key
 from settings.errors import SettingsError
 from settings.section import Ui
@@ -242,10 +244,10 @@ class ReplacePattern(Edit):
             yield "by", f"doesn't fit the pattern: {error}; write \\\\ for a backslash"
 
     def look(self, captions: Iterable[Caption]) -> None:
-        self._ready = Pattern(self.pattern, not self.match_case)
+        self._ready = Pattern(self.pattern, not self.match_case, PATIENCE)
 
     def apply(self, caption: Caption) -> str:
-        pattern = self._ready or Pattern(self.pattern, not self.match_case)
+        pattern = self._ready or Pattern(self.pattern, not self.match_case, PATIENCE)
         try:
             if self.each == "caption":
                 return mended(caption, pattern.replaced(self.by, caption.text))
@@ -274,9 +276,10 @@ class Sort(Edit):
     """Tags that come before the sorted ones, in this order, where a caption has them. `*` stands for anything."""
 
     _counts: Counter[str] = PrivateAttr(default_factory=Counter)
+    _places: dict[str, tuple[int, int, str, str]] = PrivateAttr(default_factory=dict)
 
     def look(self, captions: Iterable[Caption]) -> None:
-        self._counts = Counter()
+        self._counts, self._places = Counter(), {}
         if self.by.endswith("frequent"):
             for caption in captions:
                 self._counts.update(words.keys(caption.tags))
@@ -284,17 +287,19 @@ class Sort(Edit):
     def apply(self, caption: Caption) -> str:
         if caption.prose:
             return caption.text
-        front = [matcher(tag) for tag in listed(self.first)]
-        sign = {"most frequent": -1, "least frequent": 1}.get(self.by, 0)
-
-        def place(tag: str) -> tuple[int, int, str, str]:
-            same = key(tag)
-            rank = next((index for index, meant in enumerate(front) if meant(same)), len(front))
-            size = len(same) if self.by == "shortest" else sign * self._counts[same]
-            return rank, size, same, tag
-
+        places = self._places
+        for tag in caption.tags:
+            if tag not in places:
+                places[tag] = self._place(tag)
         kept, rest = caption.tags[: self.keep], caption.tags[self.keep :]
-        return caption.with_tags([*kept, *sorted(rest, key=place)])
+        return caption.with_tags([*kept, *sorted(rest, key=places.__getitem__)])
+
+    def _place(self, tag: str) -> tuple[int, int, str, str]:
+        same, front = key(tag), listed(self.first)
+        rank = next((index for index, one in enumerate(front) if matcher(one)(same)), len(front))
+        sign = {"most frequent": -1, "least frequent": 1}.get(self.by, 0)
+        size = len(same) if self.by == "shortest" else sign * self._counts[same]
+        return rank, size, same, tag
 
 
 @registered
@@ -311,9 +316,16 @@ class Deduplicate(Edit):
             return caption.text
         tags = once_each(caption.tags)
         if self.parts:
-            known = words.keys(tags)
-            tags = [tag for tag in tags if not any(other.endswith(f" {key(tag)}") for other in known)]
+            ends = {end for tag in tags for end in _ends(key(tag))}
+            tags = [tag for tag in tags if key(tag) not in ends]
         return caption.with_tags(tags)
+
+
+@lru_cache(maxsize=1 << 14)
+def _ends(same: str) -> frozenset[str]:
+    """What the later words of a tag say alone: of `very long hair`, `long hair` and `hair`."""
+    parts = same.split(" ")
+    return frozenset(" ".join(parts[start:]) for start in range(1, len(parts)))
 
 
 @registered
@@ -384,7 +396,7 @@ class Trigger(Edit):
         found = [tag for tag in caption.tags if key(tag) == same]
         if found and self.move:
             return caption.with_tags([found[0], *(tag for tag in caption.tags if key(tag) != same)])
-        if found or (caption.tags and any(words.has_phrase(tag, word) for tag in caption.tags)):
+        if found or words.has_phrase(caption.text, word):
             return caption.text
         return caption.with_tags([word, *caption.tags])
 
@@ -408,11 +420,12 @@ class Truncate(Edit):
         count = tokens.counter(self.encoder)
         if count(caption.text) <= self.tokens:
             return caption.text
-        kept = list(caption.text.split() if caption.prose else caption.tags)
+        pieces = caption.text.split() if caption.prose else caption.tags
         whole = " ".join if caption.prose else (lambda tags: words.join(tags, caption.separator))
-        while kept and count(whole(kept)) > self.tokens:
-            kept.pop()
-        return whole(kept).rstrip(", ") if caption.prose else whole(kept)
+        most = bisect_right(range(1, len(pieces) + 1), self.tokens, key=lambda many: count(whole(pieces[:many])))
+        while most and count(whole(pieces[:most])) > self.tokens:  # signs may join to fewer tokens
+            most -= 1
+        return whole(pieces[:most]).rstrip(", ") if caption.prose else whole(pieces[:most])
 
     def told(self) -> str:
         return f"Cut at {self.tokens} tokens"

@@ -215,7 +215,7 @@ class _Parser:
         if self._over():
             raise FilterError(self.at, f'say what to look for right behind {match[0]}; put it in quotes if it has '
                                        "spaces or brackets")
-        value = self._value(pattern=name not in ("missing", "dup"))
+        value = self._value(pattern=name not in ("missing", "dup") and not (name == "path" and self._is_path()))
         if name == "missing":
             return Missing("trigger" if value.lower() == "trigger" else value, start)
         if name == "dup":
@@ -224,6 +224,10 @@ class _Parser:
 
     def _over(self) -> bool:
         return self.at == len(self.text) or self.text[self.at].isspace() or self.text[self.at] == ")"
+
+    def _is_path(self) -> bool:
+        """Whether what begins with a slash is no pattern: something follows the slash that would close it."""
+        return not re.compile(r"/(?:\\.|[^/\\])+/i?(?=[\s()]|$)", re.IGNORECASE).match(self.text, self.at)
 
     def _value(self, pattern: bool) -> Any:
         if self.text[self.at] == '"':

@@ -14,7 +14,8 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
-LIMIT = 2.0  # seconds that all captions together may take
+LIMIT = 2.0  # seconds of a processor that all captions together may take; other programs' don't count
+PATIENCE = 20.0  # the same where they are changed
 KEPT = 100_000  # texts of which it is remembered whether a pattern is found in them
 
 # What a pattern may consist of so that, written a little differently, it can't reach into the line after: then a search
@@ -35,16 +36,17 @@ class PatternError(ValueError):
 class Pattern:
     """A pattern for many texts. Any of its methods raises PatternError once the texts have taken too long together."""
 
-    def __init__(self, text: str, ignore_case: bool = False):
+    def __init__(self, text: str, ignore_case: bool = False, limit: float | None = None):
         self.text, self.ignore_case = text, ignore_case
+        self.limit = LIMIT if limit is None else limit
         self._pattern = _compiled(text, ignore_case)
-        self._until = time.monotonic() + LIMIT
+        self._began: float | None = None
 
     def found(self, text: str) -> bool:
         try:
             return self._pattern.search(text, timeout=self._left()) is not None
         except TimeoutError:
-            raise _slow() from None
+            raise self._slow() from None
 
     def among(self, texts: Sequence[str]) -> list[bool]:
         """In which of the texts the pattern is found. What was told of a text not long ago isn't looked for again: that
@@ -69,22 +71,28 @@ class Pattern:
                 number = bisect_right(starts, match.start(), number)
                 found[number - 1] = True
         except TimeoutError:
-            raise _slow() from None
+            raise self._slow() from None
         return found
 
     def replaced(self, by: str, text: str) -> str:
         """All that the pattern finds replaced; `by` may name groups: \\1, \\g<name>. A group that took no part is
         nothing."""
         try:
-            return self._pattern.sub(by, text, timeout=self._left())
+            return self._pattern.sub(by, text, timeout=self._left(), concurrent=True)
         except TimeoutError:
-            raise _slow() from None
+            raise self._slow() from None
 
     def _left(self) -> float:
-        left = self._until - time.monotonic()
+        if self._began is None:
+            self._began = time.thread_time()
+        left = self._began + self.limit - time.thread_time()
         if left <= 0:
-            raise _slow()
+            raise self._slow()
         return left
+
+    def _slow(self) -> PatternError:
+        return PatternError(f"this pattern takes more than {self.limit:g} seconds over the captions; make it simpler: "
+                            "repeats inside repeats, as in (a+)+, are what takes so long")
 
 
 def check_replacement(pattern: str, by: str) -> None:
@@ -131,8 +139,3 @@ def _compiled(text: str, ignore_case: bool, lines: bool = False) -> Any:
         raise PatternError(str(error).partition(" at position")[0], getattr(error, "pos", None)) from None
     except RecursionError:
         raise PatternError("it is nested too deeply") from None
-
-
-def _slow() -> PatternError:
-    return PatternError(f"this pattern takes more than {LIMIT:g} seconds over the captions; make it simpler: repeats "
-                        "inside repeats, as in (a+)+, are what takes so long")

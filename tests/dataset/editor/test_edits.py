@@ -5,7 +5,7 @@ import random
 import pytest
 
 from dataset import tokens
-from dataset.editor import edits, patterns, words
+from dataset.editor import edits, words
 from dataset.editor.edits import EDITS, Caption
 from settings.errors import SettingsError, check
 from settings.section import section_help, settings
@@ -216,7 +216,7 @@ def test_a_group_that_took_no_part_is_nothing():
 
 
 def test_a_pattern_that_takes_years_is_given_up(monkeypatch):
-    monkeypatch.setattr(patterns, "LIMIT", 0.2)
+    monkeypatch.setattr(edits, "PATIENCE", 0.2)
     with pytest.raises(SettingsError) as caught:
         done("pattern", "a" * 3000 + "!", pattern="(a|aa)+$", by="x")
     assert "simpler" in caught.value.problems["pattern"]

@@ -210,6 +210,13 @@ def test_a_text_that_looks_like_something_else_is_put_in_quotes(text):
     assert parse(f"tag:{printed}").root == filter.Text("tag", text)
 
 
+def test_a_path_that_begins_with_a_slash_is_no_pattern():
+    assert parse("path:/night/cats").root == parse('path:"/night/cats"').root == filter.Text("path", "/night/cats")
+    assert parse("path:/night").root == filter.Text("path", "/night")
+    assert parse("path:/night/i").root == filter.Text("path", filter.Regex("night", True))
+    assert parse("path:/a\\/b/ cat").root.left == filter.Text("path", filter.Regex("a/b", False))
+
+
 def test_brackets_in_a_tag_are_its_own():
     assert parse("(tag:miku_(vocaloid) OR tag:x)") == parse('tag:"miku_(vocaloid)" OR tag:x')
     assert parse("score(miku (vocaloid))>.5").root.tag == "miku (vocaloid)"
