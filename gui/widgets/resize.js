@@ -29,11 +29,11 @@ Loratory.resizing = (root, { about, props, watch, trigger }) => {
     el("p", { class: "lor-help" }, "Other sizes are typed into the form."),
     el("div", { class: "lor-row lor-fill" }, L.button("Dry run", () => trigger("choose", { dry: true })), L.button("Make copies", () => trigger("choose", { dry: false }), "primary")),
     place));
-  let last = "";
+  let last = "", shape = "";
   watch("value", () => {
     const value = props.value || {};
     if (value.job && value.job !== last) { last = value.job; L.resizeTable_show?.(null); work.watch(value.job); }
-    L.cropsChanged?.();
+    if (JSON.stringify(value.shape) !== shape) { shape = JSON.stringify(value.shape); L.cropsChanged?.(); }
   });
   L.attempt(async () => { const { id } = await L.get("/api/work/newest/resize"); if (id && !last) { last = id; work.watch(id); } });
 };

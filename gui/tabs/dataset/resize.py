@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 title = "Resize & crop"
 order = 40
 
+SHAPING = ("folder", "mode", "width", "height", "upscale", "bucket_step", "bucket_min", "bucket_max")
+"""What the shapes of crops depend on: when one changes, the page asks for its pictures anew."""
+
 
 def build(window: Window) -> None:
     widget("note", section_help(Settings))
@@ -94,6 +97,7 @@ class Page:
 
     def _state(self, now: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {"problems": {}, "warnings": {}, "attempt": 0}
+        found["shape"] = [now.get(name) for name in SHAPING]
         found["hidden"] = self._form.hidden(Settings().model_dump(mode="json") | now)
         try:
             settings = check(Settings, now)
@@ -104,7 +108,8 @@ class Page:
         return found
 
     def _told(self, state: dict[str, Any], more: dict[str, Any] | None = None) -> Updates:
-        return {self._form.guide: state, self._window.parts["resizing"]: (more or {}) | stamp()}
+        value = {"shape": state["shape"]} | (more or {}) | stamp()
+        return {self._form.guide: state, self._window.parts["resizing"]: value}
 
 
 def proposed(folder: str) -> str:
