@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dataset import masks, pictures
+from dataset import headers, masks, pictures
 from dataset.captions import CaptionFinder
 from dataset.editor import marks
 from dataset.files import FileError
@@ -68,10 +68,12 @@ class Dataset:
 
 def checked(entry: os.DirEntry[str]) -> Header:
     """What a picture's file says about itself; raises PictureError. Decoded only where its end looks cut off."""
-    path = Path(entry.path)
-    head = pictures.header(path)
-    if not pictures.looks_whole(path):
-        pictures.read(path)
+    head = headers.quick(entry.path)
+    if head is None:
+        path = Path(entry.path)
+        head = pictures.header(path)
+        if not pictures.looks_whole(path):
+            pictures.read(path)
     return head
 
 
