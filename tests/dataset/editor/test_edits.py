@@ -1,6 +1,7 @@
 """Every bulk edit does what it says, nothing else, and where it should, doing it twice changes nothing more."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -232,3 +233,8 @@ def test_every_edit_can_be_shown_as_a_form():
     for name, kind in EDITS.items():
         assert kind.name == name and kind.label and kind.group and section_help(kind)
         assert all(setting.help for setting in settings(kind))
+
+
+def test_the_documentation_names_every_edit():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "tags.md").read_text(encoding="utf-8")
+    assert [kind.label for kind in EDITS.values() if kind.label not in page] == []

@@ -320,3 +320,9 @@ def test_ten_thousand_pictures_are_filtered_in_a_moment():
             parse(line).apply(many)
             best = min(best, time.thread_time() - before)
         assert best < 0.25, line
+
+
+def test_the_documentation_names_every_word():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "tags.md").read_text(encoding="utf-8")
+    terms = set(re.findall(r"[a-z]+", " ".join(re.findall(r"`([^`]+)`", page))))
+    assert filter.FIELDS | filter.FLAGS.keys() | filter.NUMBERS.keys() | {"score"} <= terms
