@@ -104,9 +104,12 @@ def _captions(known: Pairs, seen: list[Item]) -> Iterator[Finding]:
 
 def fitting(pictures: np.ndarray, captions: np.ndarray, texts: list[str]) -> Words:
     """Vectors [n, width] of pictures and of their captions, each of length 1; the same text counts as the same."""
-    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    places: dict[str, int] = {}
+    for number, text in enumerate(texts):
+        places.setdefault(text, number)
+    first = np.array(list(places.values()))
+    numbers = {text: number for number, text in enumerate(places)}
     which = np.array([numbers[text] for text in texts])
-    first = np.array([texts.index(text) for text in numbers]) if len(numbers) < len(texts) else np.arange(len(texts))
     each = captions[first]
     # What all pictures and all captions have in common says nothing; without it the mean of every row is 0.
     apart = each - each.mean(axis=0)

@@ -1,5 +1,6 @@
 """The toy CLIP in the doctor's hands: swapped captions and odd pictures are found in sets that were drawn."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from captioners.base import CaptionerError
 from captioners.clip import compare
 from captioners.clip.compare import Halving, Settings
 from dataset.doctor.examine import examine
+from dataset.doctor.tagged import tagged
 from dataset.doctor.vectors import Vectors, digest_of
 from dataset.problem import Problem
 from dataset.settings import DatasetSettings
@@ -161,3 +163,20 @@ def test_the_job_of_the_window_and_the_command(drawn, tmp_path):
     command[-2:] = ["--clip", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 2 and "--download" in result.stderr and result.stdout == ""
+
+
+def test_what_a_tagger_saw_is_found_by_the_names_of_its_tags(tmp_path):
+    from captioners.base import Picture, Place
+    from captioners.wd_tagger import WdTagger
+
+    image = draw_scene(Scene("star", "red", "blue"), np.random.default_rng(1))
+    path = lay(tmp_path / "set", [(image, "a star")]) / "00.png"
+    options = WdTagger.settings(model="toy/models/wd_tagger")
+    tagger = WdTagger(options, Place())
+    tagger.load(tagger.weights(options), lambda *_: None)
+    tagger.say([tagger.prepare(Picture(path, image))])
+    tagger.close()
+    digest = hashlib.sha256(path.read_bytes()).digest()
+    found = tagged([digest, b"x" * 32], ["Star", "house", "no such tag"])
+    assert found.name == "toy/models/wd_tagger" and found.seen[digest]["star"] > 0.5
+    assert found.seen[digest].get("house", 0) < 0.5 and list(found.seen) == [digest]
