@@ -280,6 +280,9 @@ class Action:
 
     def _journal_name(self, file: Path) -> str:
         root, path = self._journal.root, Path(os.path.abspath(file))
+        above = os.path.join(root, "")
+        if str(path).startswith(above):  # nearly always, and there may be thousands
+            return str(path)[len(above) :].replace(os.sep, "/")
         if not path.is_relative_to(root):  # one of them may be written by way of a link
             root, path = Path(os.path.realpath(root)), Path(os.path.realpath(path.parent)) / path.name
         if not path.is_relative_to(root):

@@ -165,7 +165,7 @@ class Album:
             names = {self._name(self.entries[number].path): number for number in numbers}
             notes = {self._name(self.entries[number].path): text for number, text in (expected or {}).items()}
             done = marks.change(self.root, names, marks.Change(stars, excluded, note), notes)
-            self._replace({number: self._flagged(self.entries[number]) for number in self._flags()})
+            self._reflagged(self._flags())
             return [names[name] for name in done.marked]
 
     def undo(self, id: str | None = None) -> Outcome:
@@ -199,9 +199,7 @@ class Album:
         """Take captions for tags between these separators, for prose (True), or guess (None)."""
         with self._lock:
             self.separator, self.prose = separator, prose
-            view, revision = self._view, self.revision + 1
-            entries = [self._worded(entry, revision) for entry in view.entries]
-            self._view = View(entries, _index(entries), revision)
+            self._reflagged(range(len(self.entries)))
 
     def close(self) -> None:
         """Remember what makes the next opening quicker. The album can still be used."""
@@ -225,7 +223,8 @@ class Album:
         for name, (item, root) in found.items():
             number = self._number(name)
             self._finders[number] = root
-            changes[number] = self._entry(name, item)
+            source = item.caption_from
+            changes[number] = self._entry(name, item, item.caption if source else "", source)
         for name, number in self._numbers.items():
             if name not in found:
                 old = self.entries[number]
@@ -241,32 +240,25 @@ class Album:
             self._folders[key.rpartition("/")[0]].append(number)
         return number
 
-    def _entry(self, name: str, item: Item) -> Entry:
-        text = item.caption if item.caption_from else ""
+    def _entry(self, name: str, item: Item | Entry, text: str, source: Path | None) -> Entry:
+        """The entry of a picture with this caption, and what is known now of its marks and edits."""
         prose = words.is_prose(text, self.separator) if self.prose is None else self.prose
         mark = self._marks.get(name, marks.NONE)
         return Entry(item.path, item.width, item.height, text, words.split(text, self.separator, prose), prose,
-                     name.rpartition("/")[0], item.caption_from, mark.stars, mark.excluded, mark.note,
+                     name.rpartition("/")[0], source, mark.stars, mark.excluded, mark.note,
                      self._history.key(name) in self._edited, item.regularisation, item.repeats, self.revision + 1)
 
-    def _flagged(self, entry: Entry) -> Entry:
-        """The entry with what is known now of its marks and edits."""
-        name = self._name(entry.path)
-        mark = self._marks.get(name, marks.NONE)
-        return replace(entry, stars=mark.stars, excluded=mark.excluded, note=mark.note,
-                       edited=self._history.key(name) in self._edited)
-
-    def _worded(self, entry: Entry, revision: int) -> Entry:
-        prose = words.is_prose(entry.text, self.separator) if self.prose is None else self.prose
-        tags = words.split(entry.text, self.separator, prose)
-        return entry if (tags, prose) == (entry.tags, entry.prose) else replace(
-            entry, tags=tags, prose=prose, revision=revision)
+    def _reflagged(self, numbers: Iterable[int]) -> list[int]:
+        """Show these entries anew, from what is known now."""
+        entries = ((number, self.entries[number]) for number in numbers)
+        return self._replace({number: self._entry(self._name(entry.path), entry, entry.text, entry.source)
+                              for number, entry in entries if not entry.gone})
 
     def _refresh(self, settled: bool = False) -> list[int]:
         stale, flagged = self._watch.look(settled), self._flags()
-        changed = self._replace({number: self._flagged(self.entries[number]) for number in flagged})
-        again = self._scan() if stale is None else self._reread(self._concerned(set(map(self._name, stale))))
-        return sorted({*changed, *again})
+        if stale is None:
+            return sorted({*self._reflagged(flagged), *self._scan()})
+        return self._reread(self._concerned(set(map(self._name, stale))), flagged)
 
     def _concerned(self, files: set[str]) -> set[int]:
         """Whose captions may be in these files, given below the root: of the same stem, or all below a table."""
@@ -277,23 +269,26 @@ class Album:
                     found.update(numbers)
         return found
 
-    def _reread(self, numbers: Collection[int]) -> list[int]:
-        """Read the captions of these pictures again, and tell which are other ones."""
+    def _reread(self, numbers: Collection[int], flagged: Collection[int] = ()) -> list[int]:
+        """Read the captions of these pictures again, and tell which entries are other ones; also of those that have
+        other marks."""
         finders = self._finders_of(numbers)
-        changes, places = {}, set()
-        for number in sorted(numbers):
+        changes, read = {}, set[Path]()
+        for number in sorted({*numbers, *flagged}):
             entry = self.entries[number]
             if entry.gone:
                 continue
-            finder = finders[self._finders[number]]
-            caption = finder.find(entry.path)
-            text, source = (caption.text, caption.source) if caption else ("", None)
-            places.update(finder.sidecars(entry.path))
-            if (text, source) != (entry.text, entry.source):
-                changes[number] = self._worded(replace(entry, text=text, source=source), 0)
+            text, source = entry.text, entry.source
+            if number in numbers:
+                finder = finders[self._finders[number]]
+                caption = finder.find(entry.path)
+                text, source = (caption.text, caption.source) if caption else ("", None)
+                if self._problems:
+                    read.update(finder.sidecars(entry.path))
+            changes[number] = self._entry(self._name(entry.path), entry, text, source)
         fresh = [problem for finder in finders.values() for problem in finder.problems]
-        places |= {problem.path for problem in fresh}
-        self._problems = [problem for problem in self._problems if problem.path not in places] + fresh
+        read.update(problem.path for problem in fresh)
+        self._problems = [problem for problem in self._problems if problem.path not in read] + fresh
         return self._replace(changes)
 
     def _finders_of(self, numbers: Collection[int]) -> dict[Path, CaptionFinder]:
@@ -351,8 +346,7 @@ class Album:
         for file in touched:
             self._watch.wrote(file)
         flagged = self._flags()
-        self._reread(numbers | self._concerned(set(map(self._name, touched))))
-        self._replace({number: self._flagged(self.entries[number]) for number in flagged})
+        self._reread(numbers | self._concerned(set(map(self._name, touched))), flagged)
 
     def _redoable(self) -> bool:
         records = self.journal.history()
