@@ -6,12 +6,12 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from dataset import masks, pictures
 from dataset.captions import MAX_TABLE_BYTES, decode
-from dataset.exchange.names import below, is_picture, walk
+from dataset.exchange.names import DEEPEST, below, is_picture, walk
 from dataset.exchange.record import Found, Record
 from dataset.import_analysis import CAPTIONS, IMAGES
 from settings.errors import SettingsError
@@ -94,7 +94,7 @@ def of_row(row: Mapping[str, Any], root: Path, image: str, caption: str, found: 
     name = row.get(image)
     if not isinstance(name, str) or not name.strip():
         return found.leave_out(where, "it names no picture", "mend this line, or leave it out")
-    path = below(root, name.strip())
+    path = located(root, name.strip())
     if path is None:
         return found.leave_out(where, f"its picture isn't there: {name.strip()[:200]}",
                                "put it there, or say where the pictures are; only what lies below is taken")
@@ -105,6 +105,17 @@ def of_row(row: Mapping[str, Any], root: Path, image: str, caption: str, found: 
         found.records.append(Record(
             relative(Path(os.path.normpath(path)), root), path, said if isinstance(said, str) else "",
             number(row.get("repeats")), words(row.get("class_words")), truth(row.get("regularisation"))))
+
+
+def located(root: Path, said: str) -> Path | None:
+    """The file below `root` that a table means. A whole path, from another machine perhaps, is looked for by its last
+    parts."""
+    if path := below(root, said):
+        return path
+    pure = PureWindowsPath(said) if "\\" in said or PureWindowsPath(said).drive else PurePosixPath(said)
+    parts = pure.parts[1:] if pure.anchor else ()
+    tries = ("/".join(parts[index:]) for index in range(max(0, len(parts) - DEEPEST), len(parts)))
+    return next((path for name in tries if (path := below(root, name))), None)
 
 
 def number(value: Any) -> int:

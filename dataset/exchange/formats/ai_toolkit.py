@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dataset.exchange.names import Names, below, is_picture
-from dataset.exchange.reading import below_folder, json_of, relative, usable
+from dataset.exchange.names import Names, is_picture
+from dataset.exchange.reading import below_folder, json_of, located, relative, usable
 from dataset.exchange.record import Found, Record
 from dataset.exchange.settings import ExportSettings, ImportSettings
 from dataset.exchange.target import Target, picture, text
@@ -45,7 +44,7 @@ def read(source: Path, options: ImportSettings) -> Found:
         raise SettingsError({"source": 'it is no table of {"path": {"caption": …}}'})
     root = Path(options.images or source.parent)
     for key, caption in table.items():
-        path = below(root, _inside(key, root))
+        path = located(root, key)
         if path is None or not is_picture(path.name):
             found.leave_out(source, f"it names a picture that isn't there: {key[:200]}", "say where the pictures are")
         elif usable(path, found):
@@ -81,9 +80,3 @@ def _table(value: Any) -> dict[str, str]:
     rows = value.items() if isinstance(value, dict) else ()
     return {key: said for key, row in rows if is_picture(key) and (said := _said(row)) is not None}
 
-
-def _inside(key: str, root: Path) -> str:
-    """A path in the table as seen from the pictures' folder: they are written whole."""
-    if not os.path.isabs(key):
-        return key
-    return os.path.relpath(key, root) if Path(key).is_relative_to(root) else PurePosixPath(key.replace("\\", "/")).name

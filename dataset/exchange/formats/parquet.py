@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from dataset import pictures
 from dataset.exchange.arrow import arrow, features, missing, opened
 from dataset.exchange.names import Names, contained, is_picture, walk
-from dataset.exchange.reading import CAPTION_COLUMNS, PICTURE_COLUMNS, number, truth, words
+from dataset.exchange.reading import CAPTION_COLUMNS, PICTURE_COLUMNS, number, of_row, truth, words
 from dataset.exchange.record import Cell, Found, Record
 from dataset.exchange.settings import ExportSettings, ImportSettings
 from dataset.exchange.target import Target
@@ -60,19 +60,20 @@ def _read(file: Path, options: ImportSettings, found: Found, free: Names) -> Non
     for group in range(table.num_row_groups):
         for place, row in enumerate(table.read_row_group(group, wanted).to_pylist()):
             index += 1
+            where = Path(f"{file}, row {index}")
             data, path = _cell(row.get(image))
-            extension = sniffed(data)
-            if not extension:
-                found.leave_out(Path(f"{file}, row {index}"), "there is no picture that can be read in it",
-                                "leave this row out")
-                continue
-            name = contained(path or "") or f"{file.stem}_{index:05d}{extension}"
-            name = name if is_picture(name) else f"{name}{extension}"
-            said = row.get(caption)
-            found.records.append(Record(
-                free.free(name), Cell(len(data), _Fetch(str(file), group, place, image)),
-                said if isinstance(said, str) else "", number(row.get("repeats")), words(row.get("class_words")),
-                truth(row.get("regularisation"))))
+            if not data and path:  # only named: datasets writes such files of folders that it has read
+                of_row(row | {image: path}, Path(options.images or file.parent), image, caption, found, where)
+            elif extension := sniffed(data):
+                name = contained(path or "") or f"{file.stem}_{index:05d}{extension}"
+                name = name if is_picture(name) else f"{name}{extension}"
+                said = row.get(caption)
+                found.records.append(Record(
+                    free.free(name), Cell(len(data), _Fetch(str(file), group, place, image)),
+                    said if isinstance(said, str) else "", number(row.get("repeats")), words(row.get("class_words")),
+                    truth(row.get("regularisation"))))
+            else:
+                found.leave_out(where, "there is no picture that can be read in it", "leave this row out")
 
 
 def columns(schema: Any, options: ImportSettings) -> tuple[str, str]:

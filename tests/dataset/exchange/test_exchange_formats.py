@@ -291,6 +291,19 @@ def test_tables_of_other_people(drawn, tmp_path):
         formats()["csv"].read(tmp_path / "t.csv", ImportSettings(source="a", output="b", image_field="pic"))
 
 
+def test_whole_paths_from_another_machine_are_found_by_their_last_parts(drawn, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(drawn[0].read_bytes())
+    lines = ["/home/me/photos/a.png", "C:\\\\Users\\\\me\\\\photos\\\\a.png", str(tmp_path / "photos" / "a.png")]
+    (tmp_path / "x.jsonl").write_text("".join(f'{{"image_path": "{line}", "caption": "x"}}\n' for line in lines))
+    found = formats()["imagefolder"].read(tmp_path / "x.jsonl", IMPORT)
+    assert [record.name for record in found.records] == ["photos/a.png"] * 3
+    outside = tmp_path / "inner"
+    outside.mkdir()
+    (outside / "x.jsonl").write_text(f'{{"file_name": "{tmp_path}/photos/a.png"}}\n')
+    assert formats()["imagefolder"].read(outside / "x.jsonl", IMPORT).records == []
+
+
 def test_kohyas_tables_by_path_by_name_and_with_lists_of_tags(drawn, tmp_path):
     (tmp_path / "sub").mkdir()
     for name in ("a", "sub/b", "sub/c"):
