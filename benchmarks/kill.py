@@ -1,6 +1,6 @@
 """Kills a small training run at random moments, again and again, and counts what was lost: nothing may be.
 
-    .venv/bin/python -m benchmarks.kill [--kills 200] [--seed 1]
+    .venv/bin/python -m benchmarks.kill [--kills 200] [--minutes M] [--seed 1]
 
 Every step saves, so most moments lie in or near a save; half of the kills wait until one is being written. Each time
 the run is started again and must go on from the newest state that was on disk before, or a later one. At its end it
@@ -23,8 +23,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.trainer import forks  # noqa: E402  after the path
+
 STEPS = 16
-POLL = 0.0005  # seconds between two looks of the killer
+POLL = 0.002  # seconds between two looks of the killer
 NEAR = 0.03  # a save of the small run takes about as long
 
 
@@ -32,11 +34,17 @@ NEAR = 0.03  # a save of the small run takes about as long
 class Tally:
     """What became of it. `moments` counts where the kills hit."""
 
+    wanted: int
+    until: float  # time.monotonic()
     kills: int = 0
     runs: int = 0
     lost_steps: int = 0
     unequal: int = 0
     moments: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def goes_on(self) -> bool:
+        return self.kills < self.wanted and time.monotonic() < self.until
 
     @property
     def losses(self) -> int:
@@ -47,24 +55,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=1e9, help="kill no more after this time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="loratory-kill-") as folder:
         os.environ |= {"LORATORY_HOME": str(Path(folder) / "home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        return measure(Path(folder), options.kills, random.Random(options.seed))
+        return measure(Path(folder), options.kills, options.minutes, random.Random(options.seed))
 
 
-def measure(folder: Path, kills: int, chance: random.Random) -> int:
+def measure(folder: Path, kills: int, minutes: float, chance: random.Random) -> int:
     import torch
-    import torch.utils.tensorboard  # noqa: F401  imported here, each forked process has it at once
 
-    import trainer.loop  # noqa: F401
-
+    forks.import_all()
     torch.set_num_threads(1)  # more would not live on in a forked process
-    began, tally = time.monotonic(), Tally()
+    began, tally = time.monotonic(), Tally(kills, time.monotonic() + 60 * minutes)
     model, pictures = prepared(folder)
     straight = trained(job(model, pictures))
-    while tally.kills < kills:
-        killed(job(model, pictures), straight, kills, chance, tally)
+    while tally.goes_on:
+        killed(job(model, pictures), straight, chance, tally)
     hits = ", ".join(f"{count} {where}" for where, count in tally.moments.most_common())
     print(
         f"{tally.kills} kills over {tally.runs} runs of {STEPS} steps in {time.monotonic() - began:.0f} s ({hits}): "
@@ -111,7 +118,7 @@ def job(model: Path, pictures: Path) -> Path:
         },
         "run": {"max_steps": STEPS, "gradient_accumulation": 2},
         "accelerate": {"cpu": True, "mixed_precision": "no"},
-        "preview": {"prompts": ["sks"], "steps": 1, "every_steps": 4, "at_start": False},
+        "preview": {"prompts": ["sks"], "steps": 1, "every_steps": 8, "every_epochs": 0, "at_start": False},
         "save": {"every_steps": 1, "keep_last": 2},
     }
     return command.create(check(TrainSettings, values)).folder
@@ -136,7 +143,7 @@ def begun(folder: Path) -> int:
     os._exit(work(["train", str(folder)]))
 
 
-def killed(folder: Path, straight: Path, kills: int, chance: random.Random, tally: Tally) -> None:
+def killed(folder: Path, straight: Path, chance: random.Random, tally: Tally) -> None:
     """One run, killed until it comes through (or there were enough kills), and held against the straight one."""
     tally.runs += 1
     took = 1.0
@@ -145,7 +152,7 @@ def killed(folder: Path, straight: Path, kills: int, chance: random.Random, tall
         promised, said = announced(folder), events.stat().st_size if events.exists() else 0
         start = time.monotonic()
         pid = begun(folder)
-        if tally.kills < kills:
+        if tally.goes_on:
             wait(pid, folder, chance, took)
             os.kill(pid, signal.SIGKILL)  # it is not waited for yet, so the id is still its own
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -157,7 +164,7 @@ def killed(folder: Path, straight: Path, kills: int, chance: random.Random, tall
             return
         tally.kills += 1
         tally.moments[moment(folder, pid)] += 1
-        if tally.kills % 50 == 0:
+        if tally.kills % 10 == 0:
             print(f"{tally.kills} kills, {tally.losses} losses", flush=True)
 
 

@@ -227,7 +227,8 @@ class Run:
 
     def save_state(self, folder: Path, losses: list[float]) -> None:
         """Raises OSError where it does not fit, and FloatingPointError for weights from which nothing can go on."""
-        if not all(tensor.isfinite().all() for tensor in self.adapters.values()):
+        adapters = self.adapters
+        if not all(tensor.isfinite().all() for tensor in adapters.values()):
             raise FloatingPointError(f"the weights are no numbers any more at step {self.step}; they are not saved")
         position = {
             "step": self.step,
@@ -238,8 +239,8 @@ class Run:
             "pictures": self.batches.seen,
             "losses": losses,
         }
-        optimizer = state.named(self.optimizer.state_dict(), list(self.adapters))
-        now = state.State(self.adapters, optimizer, self.scaler.state_dict(), position, toml.dumps(self.config))
+        optimizer = state.named(self.optimizer.state_dict(), list(adapters))
+        now = state.State(adapters, optimizer, self.scaler.state_dict(), position, toml.dumps(self.config))
         disk.require(folder.parent, now.size)
         state.save(folder, now)
 

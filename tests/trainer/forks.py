@@ -63,12 +63,19 @@ def child(line: dict, out: int) -> None:
     os._exit(main(["train", line["job"]]))
 
 
-def serve() -> None:
-    import torch
-    import torch.utils.tensorboard  # noqa: F401  imported here, each child has it at once
+def import_all() -> None:
+    """What a run needs, also what the libraries put off: imported here, each child has it at once."""
+    import torch.utils.tensorboard  # noqa: F401
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel  # noqa: F401
+    from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401
 
     import trainer.loop  # noqa: F401
 
+
+def serve() -> None:
+    import torch
+
+    import_all()
     torch.set_num_threads(1)
     for text in sys.stdin:
         line = json.loads(text)
