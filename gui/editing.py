@@ -51,6 +51,8 @@ class Editing:
         with self._opening[path]:  # a second page waits for the first instead of reading all of it too
             with self._lock:
                 known = next((one for one in self._open.values() if one.settings == settings), None)
+            if known:
+                known.refresh(now=True)
             found = known or Opened(settings, Album(Path(path), extension, separator, self._cache))
             with self._lock:
                 self._open[found.key] = found

@@ -97,16 +97,19 @@ def router(window: Window) -> APIRouter:
         if not path:
             return {"key": "", "root": ""}
         sizes = training_sizes(window)
-        try:
-            opened = editing.open(path, sizes.caption_extension, separator(window))
-        except OSError as error:
-            raise HTTPException(400, str(error)) from None
-        if given:
-            window.drafts.save("dataset", {"path": path})
-        opened.trigger = trigger(window)
-        opened.scored = lambda paths, tag: tag_lists.scores(window, paths, tag)
-        opened.refresh(now=True)
-        return about(window, opened) | {"root": path}
+
+        def act() -> dict[str, Any]:
+            try:
+                opened = editing.open(path, sizes.caption_extension, separator(window))
+            except OSError as error:
+                raise HTTPException(400, str(error)) from None
+            if given:
+                window.drafts.save("dataset", {"path": path})
+            opened.trigger = trigger(window)
+            opened.scored = lambda paths, tag: tag_lists.scores(window, paths, tag)
+            return about(window, opened) | {"root": path}
+
+        return editing.begin(act)
 
     @routes.post("/api/tags/changes")
     def changes(wish: Since) -> dict[str, Any]:

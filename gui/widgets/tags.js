@@ -26,8 +26,7 @@ Loratory.tags = (root) => {
   desk.ask = async (what, values = {}) => {
     const slow = ["apply", "step"].includes(what) && setTimeout(() => { desk.saving("Working…"); undo.disabled = redo.disabled = true; }, 500);
     try {
-      let found = await L.post(`/api/tags/${what}`, { album: desk.album?.key, ...values });
-      while (found.working) found = await L.post("/api/tags/outcome", { ticket: found.working });  // thousands of files take their time
+      const found = await L.finished(await L.post(`/api/tags/${what}`, { album: desk.album?.key, ...values }));
       if (slow) desk.saving("Saved", "good");
       return found;
     }
@@ -114,7 +113,7 @@ Loratory.tags = (root) => {
     summary.textContent = "Looking through the folder…";
     if (path) wanted.value = path;
     if (flush) await desk.flush();
-    const found = await L.attempt(() => newest(L.post("/api/tags/open", path ? { path } : {})));
+    const found = await L.attempt(() => newest(L.openAlbum(path ? { path } : {})));
     if (!found) { summary.textContent = ""; return false; }
     const again = desk.album?.root === found.root;
     const ids = again ? [desk.active, ...desk.selection].map((number) => desk.line(number)?.id ?? null) : [];
@@ -175,9 +174,16 @@ Loratory.tags = (root) => {
     ["Enter or T", "Add a tag"], ["E", "The caption as text"], ["N, P, Ctrl + Enter", "Next or previous picture, also while typing (Ctrl + Enter)"], ["X", "Exclude from training, or no longer"], ["+ −", "More or fewer stars"],
     ["Alt + ← →", "Move a tag, on its chip"], ["Delete", "Remove a tag, on its chip"], ["Ctrl + Z, Ctrl + Shift + Z", "Undo, redo (in a text: of the typing)"]]]);
 };
+// What opening a folder tells. The first time it may take a while: so many pictures are measured.
+Loratory.openAlbum = async (wish) => Loratory.finished(await Loratory.post("/api/tags/open", wish));
+// The answer of something that may take minutes: it is asked for until it is there.
+Loratory.finished = async (found) => {
+  while (found.working) found = await Loratory.post("/api/tags/outcome", { ticket: found.working });
+  return found;
+};
 // To the tag editor with a folder opened there: {path}, or that of a captioning run: {run}.
 Loratory.editCaptions = async (wish) => {
-  const L = Loratory, found = await L.attempt(() => L.post("/api/tags/open", wish));
+  const L = Loratory, found = await L.attempt(() => L.openAlbum(wish));
   if (found?.root) L.opened(found.root);
   L.openTab("tags");
 };
