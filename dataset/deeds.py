@@ -165,7 +165,7 @@ class Deed:
         if self._action:
             self._action.close()
         if self.files:
-            _append(self._file, {"done": time.time()})
+            _append(self._file, {"done": time.time(), "files": self.files})
         self._leave()
 
     def _noted(self, line: dict[str, Any], do: Callable[[], object]) -> None:
@@ -248,9 +248,13 @@ class _Record:
     lines: list[dict[str, Any]] = field(default_factory=list)
     last: Literal["done", "undone", ""] = ""
     moved: float = 0.0
+    files: int | None = None  # None: it never came to its end
 
     def told(self) -> Told:
-        files = sum(len(line.get("names", "1")) for line in self.lines if "journal" not in line) + sum(self._changed())
+        files = self.files
+        if files is None:
+            files = sum(len(line.get("names", "1")) for line in self.lines if "journal" not in line)
+            files += sum(self._changed())
         return Told(self.id, self.label, self.time, files, self.state())
 
     def state(self) -> State:
@@ -282,6 +286,8 @@ class _Record:
             for word in ("done", "undone", "moving"):
                 if isinstance(line.get(word), int | float):
                     record.last, record.moved = "" if word == "moving" else word, float(line[word])
+            if isinstance(line.get("files"), int):
+                record.files = line["files"]
             if any(isinstance(line.get(word), str) for word in ("move", "make", "journal")) or _marks(line):
                 record.lines.append(line)
         return record
@@ -322,7 +328,7 @@ class _Return:
 
     def _journal(self, id: str) -> Outcome:
         journal = Journal(self.deeds.root)
-        if all(entry.id != id for entry in journal.history()):
+        if not (journal.folder / f"{id}.jsonl").is_file():
             return Outcome()  # it changed nothing
         return journal.undo(id) if self.to == "undone" else journal.redo(id)
 
