@@ -154,7 +154,7 @@ def seen(path: Path, settings: Showing, dataset: Dataset, times: int = TIMES) ->
     steps = settings.run.max_steps or settings.run.epochs * per_epoch
     first: list[Turn] = []
     if place is not None:
-        first = list(islice(_turns(item, settings, turns.places(entries, pace, place, steps)), times))
+        first = list(islice(_turns(item, settings, turns.places(entries, pace, place, steps)), max(0, times)))
     shown = entries[place].repeats * steps / per_epoch if place is not None else 0
     reason = "" if place is not None else "there are more regularisation pictures than the run has use for"
     return Seen(path, (item.width, item.height), fit(item.width, item.height, settings.dataset), item.caption, item,

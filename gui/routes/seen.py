@@ -26,12 +26,12 @@ Shown = tuple[Seen, Showing, dict[str, Any]]
 def router(window: Window) -> APIRouter:
     routes = APIRouter()
 
-    def shown(picture: str) -> Shown:
+    def shown(picture: str, times: int = seen.TIMES) -> Shown:
         path = window.thumbnails.path_of(picture)
         if path is None:
             raise HTTPException(404, "This picture is not open.")
         try:
-            return look(window, path)
+            return look(window, path, times)
         except (PictureError, OSError) as error:
             raise HTTPException(404, f"{path.name}: {error}") from None
 
@@ -43,7 +43,7 @@ def router(window: Window) -> APIRouter:
     @routes.get("/api/seen/{picture}/{what}.png")
     def pixels(picture: str, what: str, mirrored: bool = False) -> Response:
         """`crop`: exactly what the VAE gets. `mask`: its mask, cut alike."""
-        found, _, _ = shown(picture)
+        found, _, _ = shown(picture, times=0)
         if what not in ("crop", "mask") or (what == "mask" and found.mask is None):
             raise HTTPException(404, "There is no such picture.")
         try:
@@ -54,17 +54,17 @@ def router(window: Window) -> APIRouter:
     return routes
 
 
-def look(window: Window, path: Path) -> Shown:
+def look(window: Window, path: Path, times: int) -> Shown:
     """The picture in the run of the training form; where that run does not have it, in one over the open folder."""
     settings, wrong = on_form(window)
     extension = settings.dataset.caption_extension
-    found = seen.seen(path, settings, window.scans.scan(settings.dataset.folders, extension))
+    found = seen.seen(path, settings, window.scans.scan(settings.dataset.folders, extension), times)
     if found.item is not None:
         return found, settings, {"of": "form", "wrong": wrong}
     opened = str(window.drafts.load("dataset").get("path") or "")
     inside = opened and path.is_relative_to(os.path.abspath(os.path.expanduser(opened)))
     folder = opened if inside else str(path.parent)
-    found = seen.seen(path, settings, window.scans.scan([Folder(path=folder)], extension))
+    found = seen.seen(path, settings, window.scans.scan([Folder(path=folder)], extension), times)
     return found, settings, {"of": "folder", "folder": folder, "wrong": wrong}
 
 

@@ -7,7 +7,7 @@ Loratory.doctorModels = (done) => {
   const list = el("datalist", { id: "doctor-clip-models" });
   const problem = el("p", { class: "lor-problem", role: "alert", hidden: true });
   const begin = L.button("Compare pictures with captions (CLIP)", () => start(false), "", { id: "doctor-clip" });
-  const going = el("div", {});
+  const going = el("div", { class: "lor-doctor-clip" });
   let models = [], mine = false;
   const work = L.work(going, {
     words: (report) => `${L.counted(report.end.pictures || 0, "picture")} and ${L.counted(report.end.captions || 0, "caption")} compared by ${report.end.model}.`,

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dataset import seen
+from dataset.editor import marks
 from dataset.scan import scan
 from dataset.seen import Showing
 from dataset.seen_command import main
@@ -86,6 +87,12 @@ def test_a_picture_that_no_run_shows_says_why(folder, tmp_path):
     Image.new("RGB", (512, 512)).save(other)
     picture = seen.seen(other, settings, scan([Folder(path=str(folder))]))
     assert picture.item is None and picture.reason and picture.turns == [] and picture.crop.bucket == (512, 512)
+
+
+def test_a_picture_that_was_excluded_says_by_whom(folder):
+    marks.change(folder, ["a.png"], marks.Change(excluded=True, by="by you"))
+    picture = seen.seen(folder / "a.png", Showing(), scan([Folder(path=str(folder))]))
+    assert picture.item is None and "excluded" in picture.reason and picture.caption == "sks dog, sitting, on grass"
 
 
 @pytest.mark.parametrize("limit, base, made", [(75, "", tokenizer), (30, "toy/models/sd", build_tokenizer)])

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from captioners.base import CaptionerError
+from captioners.base import CaptionerError, Place
 from captioners.clip import compare
 from captioners.clip.compare import Halving, Settings
 from dataset.doctor.examine import examine
@@ -134,6 +135,16 @@ def test_batches_are_halved_where_memory_runs_out():
         Halving(lambda part: 1 / 0, 4, warned.append)([1, 2])
 
 
+def test_a_graphics_card_is_left_to_a_run(drawn, tmp_path, monkeypatch):
+    folder = lay(tmp_path / "set", drawn[:1])
+    asked = []
+    monkeypatch.setattr(compare, "place", lambda computing: asked.append(computing.device) or Place())
+    monkeypatch.setattr(compare.folder, "jobs", lambda: [SimpleNamespace(state=lambda: "running")])
+    told = Told()
+    compare.work(Settings(folder=str(folder)), told)
+    assert asked == ["cpu"] and "on the processor" in told.warnings[0]
+
+
 def test_no_model_is_downloaded_that_nobody_agreed_to(drawn, tmp_path):
     folder = lay(tmp_path / "set", drawn[:1])
     wish = {"folder": str(folder), "model": "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"}
@@ -166,7 +177,7 @@ def test_the_job_of_the_window_and_the_command(drawn, tmp_path):
 
 
 def test_what_a_tagger_saw_is_found_by_the_names_of_its_tags(tmp_path):
-    from captioners.base import Picture, Place
+    from captioners.base import Picture
     from captioners.wd_tagger import WdTagger
 
     image = draw_scene(Scene("star", "red", "blue"), np.random.default_rng(1))
