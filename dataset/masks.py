@@ -17,6 +17,7 @@ from dataset import pictures
 
 FOLDER = "masks"
 SUFFIXES = ("-masklabel", "_mask")  # of a stem, beside the picture
+ENDINGS = (".png", ".webp", ".jpg", ".jpeg")  # in the folder; ours are the first
 
 
 def place(picture: Path) -> Path:
@@ -26,10 +27,33 @@ def place(picture: Path) -> Path:
 
 def find(picture: Path) -> Path | None:
     """A picture's mask; None if it has none."""
-    candidates = [place(picture)]
-    candidates += [picture.parent / FOLDER / f"{picture.stem}{ending}" for ending in (".webp", ".jpg", ".jpeg")]
-    candidates += [picture.with_name(f"{picture.stem}{suffix}.png") for suffix in SUFFIXES]
-    return next((path for path in candidates if path.is_file() and path != picture), None)
+    return Masks().find(picture)
+
+
+class Masks:
+    """Finds the masks of many pictures. Each folder is listed once, when it is first asked about."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str]] = {}
+
+    def find(self, picture: Path) -> Path | None:
+        folder, name = os.path.split(picture)
+        stem = os.path.splitext(name)[0]
+        inner, beside = self._listing(os.path.join(folder, FOLDER)), self._listing(folder)
+        found = next((stem + ending for ending in ENDINGS if stem + ending in inner), None)
+        if found:
+            return picture.parent / FOLDER / found
+        names = (f"{stem}{suffix}.png" for suffix in SUFFIXES)
+        return next((picture.with_name(other) for other in names if other in beside and other != name), None)
+
+    def _listing(self, folder: str) -> frozenset[str]:
+        if folder not in self._names:
+            try:
+                with os.scandir(folder) as entries:
+                    self._names[folder] = frozenset(entry.name for entry in entries if entry.is_file())
+            except OSError:
+                self._names[folder] = frozenset()
+        return self._names[folder]
 
 
 def read(path: Path) -> Image.Image:

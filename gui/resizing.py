@@ -67,14 +67,14 @@ def listing(window: Window) -> dict[str, Any]:
     undo, redo = recipes.steps()
     items = window.scans.scan([Folder(path=str(root))]).items
     crops = crops_of(root, [item.path for item in items])
-    rows = []
+    rows, finder = [], masks.Masks()
     for item in items:
         size = item.width, item.height
         rows.append({
             "id": window.thumbnails.id_of(item.path), "name": item.path.name,
             "folder": item.path.parent.relative_to(root).as_posix(), "width": item.width, "height": item.height,
             "aspect": aspect_of(size, settings), "crop": crops.get(item.path),
-            "mask": masks.find(item.path) is not None,
+            "mask": finder.find(item.path) is not None,
         })
     return {"path": str(root), "pictures": rows, "undo": undo, "redo": redo}
 

@@ -8,6 +8,7 @@ import math
 import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,6 +144,7 @@ class _Planner:
     def __post_init__(self) -> None:
         self.crops: dict[Path, Box] = {}
         self.listings: dict[Path, dict[str, list[str]]] = {}
+        self.masks = masks.Masks()
         model = faces.model_file(self.settings.face_model) if self.settings.keep == "face" else None
         self.digest = _digest([self.settings.pixels_depend_on(), model and [str(model), self._stamp(model)]])
         self.pattern = f"{self.settings.rename}.{self.settings.format}"
@@ -165,7 +167,7 @@ class _Planner:
         if max(what.size) > LARGEST[self.settings.format] or math.prod(what.size) > MAX_PIXELS:
             return self._problem(item.path, f"its copy would have {what.size[0]} x {what.size[1]} pixels",
                                  "ask for less, or for another format")
-        mask = masks.find(item.path) if self.settings.masks != "none" else None
+        mask = self.masks.find(item.path) if self.settings.masks != "none" else None
         key = _digest([self.digest, self._stamp(item.path), crop, mask and self._stamp(mask)])
         captions, text = self._captions(item)
         status = self._status(item, target, key)
@@ -252,8 +254,14 @@ class _Planner:
 
 
 def source_of(path: Path) -> Path:
-    """How a picture is known in the record of what was made."""
-    return Path(os.path.realpath(path))
+    """How a file is known in the record of what was made: by its name, and its folder by way of all links."""
+    folder, name = os.path.split(path)
+    return _real_folder(folder) / name
+
+
+@lru_cache(maxsize=256)  # asked for one picture after the other
+def _real_folder(folder: str) -> Path:
+    return Path(os.path.realpath(folder))
 
 
 def _digest(values: Any) -> str:

@@ -28,9 +28,11 @@ def crops_of(root: Path, pictures: Iterable[Path]) -> dict[Path, Box]:
     """The crops of pictures below a root, by the root's own list first, then by those of the folders in it and above
     it: the same data set may have been opened at any of them."""
     pictures = list(pictures)
-    folders = dict.fromkeys([root, *(folder for picture in pictures for folder in picture.parents
-                                     if folder.is_relative_to(root)), *root.parents])
+    own = dict.fromkeys(Path(folder) for folder in dict.fromkeys(os.path.dirname(picture) for picture in pictures))
+    folders = dict.fromkeys([root, *(above for folder in own for above in (folder, *folder.parents)), *root.parents])
     lists = [(folder, Recipes(folder).all()) for folder in folders if (folder / FILE).is_file()]
+    if not lists:
+        return {}
     found: dict[Path, Box] = {}
     for folder, crops in lists:
         found = {folder / key: crop for key, crop in crops.items()} | found

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 SIDE = 256  # pixels of the longer side that are looked at
-DETAIL = 0.5  # how much detail counts beside colour
-CENTRE = 0.05  # how much the middle counts where nothing else says anything
+DETAIL = 1.0  # how much detail counts beside colour
+CENTRE = 0.5  # and how much the middle: of 34 photographs cut to squares, fewest lost a head with it
 
 
 def saliency(image: Image.Image) -> np.ndarray:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import subprocess
 
 import httpx
 import pytest
@@ -71,7 +72,7 @@ def test_pictures_come_with_their_crops(page, pictures):
     assert found["0.png"]["aspect"] == 1 and (found["0.png"]["width"], found["0.png"]["height"]) == (600, 400)
 
 
-@pytest.mark.parametrize("draft", [{"mode": "nonsense"}, {"width": "many"}, {"rename": "{"}, {"unknown": 1}, {"mode": 7}])
+@pytest.mark.parametrize("draft", [{"mode": "nonsense"}, {"width": "many"}, {"rename": "{"}, {"unknown": 1}])
 def test_a_half_typed_form_shows_pictures_all_the_same(page, window, pictures, draft):
     window.drafts.save("resize", window.drafts.load("resize") | draft)
     assert len(page.get("/api/resize/pictures").json()["pictures"]) == 3
@@ -128,6 +129,22 @@ def test_what_a_run_would_take_is_shown(page, pictures, window):
     assert "YuNet" in page.post("/api/resize/window", json={"picture": known["0.png"]}).json()["missing"]
     (pictures / "0.png").write_bytes(b"broken")
     assert page.post("/api/resize/window", json={"picture": known["0.png"]}).status_code == 409
+
+
+def test_faces_are_looked_for_in_a_process_of_its_own(page, pictures, window, workspace, monkeypatch):
+    told = []
+
+    def answered(command, **_):
+        told.append(command)
+        return subprocess.CompletedProcess(command, 0, "[[0.7, 0.2, 0.9, 0.5, 0.99]]", "")
+
+    monkeypatch.setattr(resizing.subprocess, "run", answered)
+    (workspace / "models" / "yunet").mkdir(parents=True)
+    (workspace / "models" / "yunet" / "a.onnx").write_bytes(b"")
+    window.drafts.save("resize", window.drafts.load("resize") | {"keep": "face"})
+    found = page.post("/api/resize/window", json={"picture": ids(page)["0.png"]}).json()
+    assert found["by"] == "face" and found["box"][2] >= 0.9 and not found["missing"]
+    assert told[0][1:3] == ["-m", "dataset.resize.faces"]
 
 
 def test_masks_are_painted_read_and_taken_back(page, pictures):
