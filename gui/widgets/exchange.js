@@ -117,7 +117,7 @@
   };
 
   L.balance = (root, { trigger }) => {
-    const place = el("div", { role: "status" });
+    const place = el("div", { role: "status", class: "lor-after" });
     const propose = () => L.attempt(async () => {
       const { concepts } = await L.get("/api/balance"), mine = concepts.filter((one) => !one.regularisation);
       const share = (key) => { const seen = mine.map((one) => one[key]); return Math.max(...seen) / Math.min(...seen); };
@@ -127,7 +127,7 @@
         el("tbody", {}, concepts.map((one) => el("tr", {}, el("td", { class: "lor-path" }, one.words || one.name, one.regularisation && el("span", { class: "lor-note" }, " regularisation, stays")),
           [one.pictures, one.repeats, one.before].map((value) => el("td", {}, value.toLocaleString("en"))), el("td", {}, el("b", {}, String(one.proposed))), el("td", {}, one.after.toLocaleString("en")))),
         el("tr", {}, el("td", {}, el("b", {}, "An epoch")), el("td", {}, sum("pictures")), el("td", {}), el("td", {}, sum("before")), el("td", {}), el("td", {}, sum("after")))))),
-      el("p", { class: "lor-note" }, `The most seen concept is seen ${L.number(share("before"), 3)} times as often as the least seen one now, ${L.number(share("after"), 3)} times with these repeats.`),
+      el("p", { class: "lor-note" }, `The most seen concept is seen ${L.number(share("before"), 3)} times as often as the least seen one now, and ${share("after") < 1.005 ? "all equally often" : `${L.number(share("after"), 3)} times`} with these repeats.`),
       L.button("Use these in LoRA training", () => trigger("choose", {}), "primary"));
     });
     L.put(root, el("div", { class: "lor-card" }, el("h2", {}, "Balance repeats"),
