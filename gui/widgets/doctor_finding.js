@@ -3,6 +3,10 @@
 (() => {
   const L = Loratory, { el } = L;
   const WORDS = { serious: "Serious", warning: "Warning", note: "Note" };
+  // Where a person goes on by hand.
+  const CAPTIONS = ["Write captions", () => L.openTab("captions")], TAGS = ["Open the tag editor", () => L.openTab("tags")], RESIZE = ["Open Resize & crop", () => L.openPage("resize")];
+  const ELSEWHERE = { "captions.missing": CAPTIONS, "captions.folder_words": CAPTIONS, "captions.trigger": TAGS, "captions.long": TAGS, "captions.common": TAGS,
+    "files.huge": RESIZE, "sizes.cropped": RESIZE, "sizes.lonely": RESIZE, "quality.odd": RESIZE, "quality.letterboxed": RESIZE };
   let drawn = 0;
 
   const head = (one) => el("summary", {}, el("h3", {}, one.title), " ", el("span", { class: `lor-chip ${one.severity}` }, WORDS[one.severity]));
@@ -28,6 +32,7 @@
     const buttons = one.fixes.map((fix, index) => L.button(`${fix.label}…`, () => ask()(fix), index ? "" : "primary"));
     const fine = (more) => page.attempt(async () => page.redraw(await L.post(`/api/examine/${page.examination().id}/fine`, { ...(count() ? some() : { finding: one.name }), fine: true, ...more })));
     const dismiss = L.button("Mark as fine", () => fine({}), "quiet");
+    const elsewhere = ELSEWHERE[one.name] && L.button(...ELSEWHERE[one.name], "quiet");
     const tell = () => {
       for (const button of buttons) button.disabled = !count();
       number.textContent = one.fixes.length && one.count ? `${count().toLocaleString("en")} of ${one.count.toLocaleString("en")} chosen` : "";
@@ -61,7 +66,7 @@
     const folded = page.folded.get(one.name) ?? one.severity !== "serious";
     return el("details", { class: `lor-card lor-finding ${one.severity}`, "aria-label": one.title, "data-finding": one.name, open: !folded, ontoggle: (event) => page.folded.set(one.name, !event.target.open) },
       head(one), el("p", {}, one.effect), el("p", { class: "lor-note" }, one.fix),
-      one.cases.length > 0 && [grid, more, el("div", { class: "lor-row lor-actions" }, buttons, dismiss,
+      one.cases.length > 0 && [grid, more, el("div", { class: "lor-row lor-actions" }, buttons, elsewhere, dismiss,
         one.count > 1 && one.fixes.length > 0 && [L.button("Choose all", () => set(true), "quiet"), L.button("Choose none", () => set(false), "quiet")], number,
         el("button", { type: "button", class: "lor-link", onclick: () => fine({ always: true }) }, "Never tell me this of this folder"))]);
   };
