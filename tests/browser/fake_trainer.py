@@ -75,12 +75,15 @@ class Fake:
             wishes = take(self.job)
             if "sample" in wishes or step % (self.steps // 4) == 0:
                 self.sample(step)
-            if wishes & {"save", "stop"} or step % (self.steps // 2) == 0:
+            if wishes & {"save", "stop", "pause"} or step % (self.steps // 2) == 0:
                 self.save(step)
             if "stop" in wishes:
                 self.events.write(
                     "stopped", step=step, lora=str(self.job / "checkpoints" / f"fake-{step:06d}.safetensors")
                 )
+                return 0
+            if "pause" in wishes:
+                self.events.write("paused", step=step)
                 return 0
         (self.job / "fake.safetensors").write_bytes(b"\0" * 300_000)
         self.events.write("finished", lora=str(self.job / "fake.safetensors"), steps=self.steps, seconds=12.5)

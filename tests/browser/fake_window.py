@@ -9,26 +9,18 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from gui.__main__ import main  # noqa: E402
-from jobs import folder  # noqa: E402
-from jobs.folder import Job  # noqa: E402
-from settings import toml  # noqa: E402
 from trainer import command  # noqa: E402
 from trainer.config import TrainSettings  # noqa: E402
-from trainer.plan import plan  # noqa: E402
 
 STEPS, PAUSE = sys.argv[1:3]
 
 
-def create(config: TrainSettings) -> Job:
-    """As `trainer.command.create`, but for the command."""
-    config = command.with_absolute_paths(config)
-    plan(config)
+def argv(config: TrainSettings) -> list[str]:
+    """As `trainer.command.argv`, but for the stand-in."""
     fake = str(Path(__file__).with_name("fake_trainer.py"))
-    return folder.create(
-        "train", config.name, toml.dumps(config), ["python", fake, "{job}", "--steps", STEPS, "--pause", PAUSE]
-    )
+    return ["python", fake, "{job}", "--steps", STEPS, "--pause", PAUSE]
 
 
 if __name__ == "__main__":
-    command.create = create
+    command.argv = argv
     sys.exit(main(sys.argv[3:]))

@@ -1,0 +1,67 @@
+"""What a person asks of a run in the Runs room: to pause, go on, train longer, and begin another from its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PATIENCE, Server, Visit, draw_pictures
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_pictures(tmp_path_factory.mktemp("pictures") / "cats", 3)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Runs of half a minute, so that there is time to pause one on a busy machine."""
+    fake = str(Path(__file__).with_name("fake_window.py"))
+    running = Server(tmp_path_factory.mktemp("home"), [fake, "300", "0.1"]).start()
+    yield running
+    running.stop()
+
+
+def test_pause_go_on_train_longer_and_begin_from_the_weights(visit: Visit, server: Server, pictures: Path) -> None:
+    page = visit.page
+    page.get_by_label("Folder with pictures", exact=True).fill(str(pictures))
+    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_role("button", name="Use for training").click()
+    expect(page.get_by_label("Folder, row 1", exact=True)).to_have_value(str(pictures))
+    page.locator("#train-name input").fill("paused")
+    page.locator("#train-name input").press("Control+Enter")
+    run = page.locator(".lor-run")
+    expect(run).to_contain_text("/ 300")
+    run.get_by_role("button", name="Pause", exact=True).click()
+    expect(run).to_contain_text("Everything is saved and nothing runs")
+    expect(run.locator(".lor-chip").first).to_have_text("paused")
+    expect(run.get_by_role("button", name="Stop and save")).to_have_count(0)
+
+    run.get_by_role("button", name="Resume").click()
+    expect(run.locator(".lor-chip").first).to_have_text("finished", timeout=3 * PATIENCE)
+    expect(run).to_contain_text("300 / 300")
+    run.get_by_role("button", name="Train longer…").click()
+    dialog = page.get_by_role("dialog", name="Train longer")
+    field = dialog.get_by_label("epochs in all")
+    expect(field).to_have_value("20")
+    field.fill("3")
+    dialog.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("must be more than 10")).to_be_visible()
+    visit.expected.append("409")
+    run.get_by_role("button", name="Train longer…").click()
+    dialog.get_by_label("epochs in all").fill("12")
+    dialog.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("It goes on to 12 epochs.")).to_be_visible()
+    job = server.jobs()[-1]
+    assert "\nepochs = 12\n" in (job / "config.toml").read_text()
+    expect(run.locator(".lor-chip").first).to_have_text("finished")
+
+    run.get_by_role("button", name="New run from these weights").click()
+    expect(page.locator("#train-name input")).to_have_value("paused")
+    page.get_by_role("radio", name="Standard").check()
+    expect(page.locator("#train-lora-weights input")).to_have_value(str(job))
