@@ -7,7 +7,7 @@
 // selection: a Set of numbers; active: the number of the picture that is shown large, or null; ask(what, values): a POST to
 // /api/tags/<what>; numbers("selected" | "filtered" | "all"); filter(): the line; line(number): what is known of a picture, or
 // undefined; choose(numbers, active); refresh(): after something was changed; on(event, task) with the events "opened",
-// "order", "selection", "active", "changed" (numbers, or null for any).
+// "order", "selection", "active", "changed" (numbers, or null for any), "lines" (more is known).
 "use strict";
 Loratory.tags = (root) => {
   const L = Loratory, { el } = L;
@@ -42,6 +42,7 @@ Loratory.tags = (root) => {
     const found = await desk.ask("lines", { numbers });
     if (desk.lines.size > KEPT_LINES) desk.lines.clear();
     for (const line of found.lines) desk.lines.set(line.number, line);
+    desk.emit("lines");
     return found.lines;
   };
   desk.choose = (numbers, active = desk.active) => {

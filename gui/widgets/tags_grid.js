@@ -86,9 +86,7 @@ Loratory.tagGrid = (desk) => {
   const settled = async (from, to) => {
     const missing = desk.order.slice(from, to).filter((number) => !desk.line(number));
     if (!missing.length || !desk.album) return;
-    const key = desk.album.key;
-    try { await desk.fetch(missing); } catch (error) { if (!(error instanceof TypeError)) console.warn(error); setTimeout(view.soon, 2000); return; }
-    if (desk.album?.key === key) repaint();
+    try { await desk.fetch(missing); } catch (error) { if (!(error instanceof TypeError)) console.warn(error); setTimeout(view.soon, 2000); }
   };
   const view = L.virtual(box, { layout, cell, settled });
 
@@ -169,6 +167,7 @@ Loratory.tagGrid = (desk) => {
   });
   desk.on("selection", () => { tell(); repaint(); });
   desk.on("active", () => { if (desk.active !== null) box.setAttribute("aria-activedescendant", `lor-cell-${desk.active}`); repaint(); });
+  desk.on("lines", repaint);
   desk.on("changed", () => { repaint(); view.soon(); });
   return node;
 };
