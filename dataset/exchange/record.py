@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -76,7 +76,3 @@ class Found:
 
     def remark(self, path: Path, reason: str, fix: str) -> None:
         self.problems.append(Problem(path, reason, fix, used=True))
-
-
-def plain(records: Iterable[Record]) -> bool:
-    return all(record.plain for record in records)
