@@ -11,10 +11,10 @@ Loratory.doctor = (root) => {
   const trigger = el("input", { class: "lor-input", id: "doctor-trigger", type: "text", spellcheck: "false", placeholder: "none" });
   const begin = L.button("Examine", () => examine(), "primary", { id: "doctor-examine" });
   const problem = el("p", { class: "lor-problem", role: "alert", hidden: true });
-  const form = el("div", { class: "lor-doctor-form" },
+  const form = el("div", { class: "lor-doctor-form", hidden: true },
     el("label", {}, el("span", { class: "lor-label" }, "To train"), family), el("label", {}, el("span", { class: "lor-label" }, "Resolution"), resolution),
     el("label", {}, el("span", { class: "lor-label" }, "Trigger word"), trigger), begin);
-  const none = el("p", {}, "No folder is open yet. ", el("button", { type: "button", class: "lor-link", onclick: () => L.openPage("pictures") }, "Open one under Pictures"), ".");
+  const none = el("p", { hidden: true }, "No folder is open yet. ", el("button", { type: "button", class: "lor-link", onclick: () => L.openPage("pictures") }, "Open one under Pictures"), ".");
   const going = el("div", {}), done = el("div", { role: "status" }), summary = el("div", {}), list = el("div", { class: "lor-findings" });
   const models = L.doctorModels(() => (shown ? again() : examine()));
   const card = el("div", { class: "lor-card" }, el("h2", {}, "Data set doctor"),
@@ -78,11 +78,13 @@ Loratory.doctor = (root) => {
     where.textContent = state.folder;
     none.hidden = Boolean(state.folder);
     form.hidden = models.hidden = !state.folder;
-    L.fill(family, Object.keys(families).map((name) => el("option", { value: name }, FAMILIES[name] || name)));
-    family.value = state.form.family;
-    resolution.value = state.form.resolution ?? "";
-    trigger.value = state.form.trigger;
-    hint();
+    if (!family.options.length) {  // the first time only: later, what is typed stays
+      L.fill(family, Object.keys(families).map((name) => el("option", { value: name }, FAMILIES[name] || name)));
+      family.value = state.form.family;
+      resolution.value = state.form.resolution ?? "";
+      trigger.value = state.form.trigger;
+      hint();
+    }
     problem.hidden = true;
     if (shown && shown.id !== state.examined) { shown = null; L.fill(summary); L.fill(list); L.fill(done); work.clear(); }
     if (state.examined) await look(state.examined); else after.refresh();
@@ -90,7 +92,7 @@ Loratory.doctor = (root) => {
   };
   L.put(root, card, done, summary, list, after.node);
   L.attempt(load);
-  document.addEventListener("lor-opened", () => L.attempt(load));
+  document.addEventListener("lor-opened", () => { work.clear(); L.fill(done); L.attempt(load); });  // another folder's work goes on unwatched
 };
 
 Loratory.bucketTable = (buckets) => {
