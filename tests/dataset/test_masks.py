@@ -38,7 +38,7 @@ def test_ours_comes_first(tmp_path):
 
 
 def test_what_only_sounds_like_a_mask_is_a_picture(tmp_path):
-    """A carnival's pictures, in a folder called masks; a_mask without an a; a folder of masks with no pictures beside."""
+    """A carnival in a folder called masks; venice_mask without venice; masks with no pictures beside them."""
     for name in ("carnival/masks/1.png", "carnival/other.png", "venice_mask.png", "x/masks/only.png"):
         draw(tmp_path / name)
     pictures, problems = scanned(tmp_path)
