@@ -54,6 +54,11 @@ def training_caption(text: str, settings: CaptionSettings, rng: random.Random) -
     return ", ".join(kept + moving)
 
 
+def has_choice(text: str) -> bool:
+    """Whether a caption says {this|that}, of which `wildcards` draws one."""
+    return any("|" in (match[1] or "") for match in _CHOICE.finditer(text))
+
+
 def _chosen(text: str, rng: random.Random) -> str:
     """One of each {a|b|c}; as in sd-scripts, {{ and }} are braces, and a choice holds no other one."""
     def one(match: re.Match[str]) -> str:

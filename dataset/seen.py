@@ -21,7 +21,7 @@ from pydantic import Field
 
 from dataset import masks, tokens, turns
 from dataset.buckets import Crop, fit, pixels
-from dataset.captions import CaptionFinder
+from dataset.captions import CaptionFinder, has_choice
 from dataset.pictures import size_of
 from dataset.scan import Dataset, Item
 from dataset.settings import CaptionSettings, DatasetSettings
@@ -227,6 +227,7 @@ def told(picture: Seen, settings: Showing) -> dict[str, Any]:
         "resized": picture.crop.resized, "box": [round(side, 2) for side in picture.box],
         "loss": round(picture.crop.loss, 4), "scale": round(picture.scale, 4), "flips": settings.dataset.flip,
         "caption": _spelling(picture.caption, read), "limit": read.limit, "exact": read.exact,
+        "undrawn": not settings.captions.wildcards and has_choice(picture.caption),
         "in_run": picture.item is not None and not picture.reason, "reason": picture.reason,
         "repeats": picture.item.repeats if picture.item else 0,
         "regularisation": bool(picture.item and picture.item.regularisation),

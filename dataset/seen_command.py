@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 from dataset import seen
+from dataset.captions import has_choice
 from dataset.pictures import PictureError
 from dataset.problem import printable
 from dataset.scan import Dataset, scan
@@ -97,6 +98,8 @@ def _lines(picture: Seen, settings: Showing) -> list[str]:
     ]
     if picture.mask:
         lines.append(f"mask: {picture.mask.name} (this trainer looks at the whole picture, with or without one)")
+    if not settings.captions.wildcards and has_choice(picture.caption):
+        lines.append("its {this|that} is trained as it stands: captions.wildcards is off")
     if picture.reason:
         return [*lines, f"not trained: {picture.reason}", _words(picture.caption, read)]
     lines.append(f"shown {picture.times:,} times in {picture.steps:,} steps; the first of them "

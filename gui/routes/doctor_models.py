@@ -42,13 +42,15 @@ def router(window: Window) -> APIRouter:
 
     @routes.post("/api/doctor-models", response_model=None)
     def begin(wish: Wish) -> dict[str, Any] | JSONResponse:
-        """422 with `problems.download` where it takes a download that nobody has agreed to: size and licence."""
+        """`download` instead of an id where it takes one that nobody has agreed to yet: what, its size and licence."""
         window.drafts.save(DRAFT, {"model": wish.model})
         values = {"folder": str(window.drafts.load("dataset").get("path") or ""), "model": wish.model,
                   "download": wish.download, "caption_extension": training_sizes(window).caption_extension}
         try:
             job = compare.begin(values)
         except SettingsError as error:
+            if list(error.problems) == ["download"]:
+                return {"id": None, "download": error.problems["download"]}
             return JSONResponse({"detail": str(error), "problems": error.problems}, 422)
         process.start(job)
         return {"id": job.id}

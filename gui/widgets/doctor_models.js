@@ -21,17 +21,16 @@ Loratory.doctorModels = (done) => {
   const start = async (download) => {
     problem.hidden = true;
     try {
-      follow((await L.post("/api/doctor-models", { model: model.value.trim(), download })).id);
+      const begun = await L.post("/api/doctor-models", { model: model.value.trim(), download });
+      if (begun.id) follow(begun.id);
+      else if (await agreed(begun.download)) await start(true);
     } catch (error) {
-      const wanted = error.body?.problems || {};
-      if (wanted.download && !download) {
-        if (await L.confirm("Download this model?", `${wanted.download}. It comes from huggingface.co, once, and stays on this machine.`, "Download")) await start(true);
-        return;
-      }
       problem.hidden = false;
-      problem.textContent = Object.values(wanted).join(". ") || error.message;
+      problem.textContent = Object.values(error.body?.problems || {}).join(". ") || error.message;
     }
   };
+  const agreed = (what) => L.dialog("Download this model?", (close) => [el("p", {}, `${what}. It comes from huggingface.co, once, and stays on this machine.`),
+    el("div", { class: "lor-row end" }, L.button("Cancel", () => close(false)), L.button("Download", () => close(true), "primary", { autofocus: true }))]);
   const load = async () => {
     const state = await L.get("/api/doctor-models");
     models = state.models;

@@ -50,6 +50,7 @@ Loratory.seenFacts = (found) => {
       found.mask && fact("Mask", found.mask)),
     found.scale > 1.001 && el("p", { class: "lor-warning" }, "The picture is smaller than its bucket, so the model learns the softness of an enlargement."),
     found.mask && el("p", { class: "lor-note" }, "The mask is not used by this trainer: it learns from the whole crop. Other trainers read it."),
+    found.undrawn && el("p", { class: "lor-warning" }, "The caption has {this|that} in it, and is trained with the braces: turn on \"Draw from {this|that}\" under Captions on the training form, or choose one."),
     found.reason && el("p", { class: "lor-warning" }, `A run does not show it: ${found.reason}.`),
     found.wrong && el("p", { class: "lor-warning" }, `Something on the training form is not right yet (${found.wrong}); what is right is used here.`),
     el("p", { class: "lor-note" }, from),

@@ -89,6 +89,15 @@ def test_a_picture_that_no_run_shows_says_why(folder, tmp_path):
     assert picture.item is None and picture.reason and picture.turns == [] and picture.crop.bucket == (512, 512)
 
 
+def test_a_choice_of_words_that_nobody_draws_from_is_told(folder):
+    (folder / "a.txt").write_text("a {red|blue} dog")
+    assert told(folder / "a.png")[1]["undrawn"]
+    _, about = told(folder / "a.png", captions={"wildcards": True})
+    assert not about["undrawn"] and {turn["text"] for turn in about["turns"]} == {"a red dog", "a blue dog"}
+    (folder / "a.txt").write_text("a {{red|blue}} dog, {so}")
+    assert not told(folder / "a.png")[1]["undrawn"]
+
+
 def test_a_picture_that_was_excluded_says_by_whom(folder):
     marks.change(folder, ["a.png"], marks.Change(excluded=True, by="by you"))
     picture = seen.seen(folder / "a.png", Showing(), scan([Folder(path=str(folder))]))
