@@ -97,6 +97,7 @@ Loratory.tagPicture = (desk) => {
   desk.on("order", () => { if (line) show(desk.line(line.number) || line); });
   desk.on("text", (id, value) => { if (line?.id === id) { text.value = value; words(); decide.hidden = true; } });
   desk.on("changed", async (numbers) => { if (desk.active !== null && (numbers === null || numbers.includes(desk.active))) { const draft = line && desk.draft(line.id), was = line?.text, id = line?.id; await load(); if (line && line.id === id && !draft && was !== line.text && !desk.draft(id) && text !== document.activeElement) note.textContent = ""; } });
+  desk.on("asked", (id) => { if (line?.id === id) decide.hidden = false; });
   desk.on("selection", () => { node.hidden = desk.selection.size > 1; });
   return node;
 };

@@ -75,7 +75,7 @@ Loratory.tagSaving = (desk) => {
         el("label", { class: "lor-label", for: "tags-conflict-words" }, "Yours"), words,
         el("div", { class: "lor-row end" }, L.button("Decide later", () => close(null), "quiet"), L.button("Take theirs", () => close({ take: true })), L.button("Write this", () => close({ text: words.value }), "primary"))];
     });
-    if (!answer) return;
+    if (!answer) { desk.emit("asked", draft.id); return; }
     draft.asked = false;
     draft.base = theirs;
     if (answer.take) { done(draft); desk.emit("text", draft.id, theirs); return; }

@@ -253,6 +253,19 @@ def test_every_tag_of_a_picture_whatever_the_thresholds(tmp_path, folder):
     assert wd_tagger.every_tag(options(model), folder / "blue.png") is None
 
 
+def test_how_sure_it_was_of_one_tag(tmp_path, folder):
+    model = write(tmp_path / "model")
+    asked(loaded(options(model)), [folder / "red.png"])
+    best, *_ = wd_tagger.every_tag(options(model), folder / "red.png")
+    paths = [folder / "red.png", folder / "blue.png"]
+    assert wd_tagger.scores_of(options(model), paths, best.name) == {folder / "red.png": pytest.approx(best.score)}
+    assert wd_tagger.scores_of(options(model), paths, best.name.replace("_", " ").upper()).keys() == {paths[0]}
+    assert wd_tagger.scores_of(options(model), paths, "no such tag") == {}
+    assert wd_tagger.scores_of(Tagging(), paths, best.name) == {}
+    assert wd_tagger.labels_file(options(model)) == model / "selected_tags.csv"
+    assert wd_tagger.labels_file(Tagging()) is None
+
+
 def test_two_thousand_pictures_are_tagged_anew_within_a_second(tmp_path, workspace):
     model = write(tmp_path / "model")
     names = ["tag_id,name,category,count", *(f"{n},tag_{n},{4 if n > 8000 else 0},1" for n in range(10_861))]
