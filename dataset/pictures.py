@@ -222,7 +222,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return _to_srgb(image.convert("RGB"), profile)
+    return _to_srgb(image if image.mode == "RGB" else image.convert("RGB"), profile)
 
 
 def _eight_bits(values: np.ndarray, mode: str) -> Image.Image:
