@@ -96,6 +96,14 @@ def scan(folders: Iterable[Folder], caption_extension: str = ".txt", deep: bool 
     return Dataset(work.items, work.problems)
 
 
+def folders(root: Path) -> list[Folder]:
+    """What is meant when a person names one folder: `img` and `reg` in it, as `prepare` makes them, else all of it."""
+    inner = [root / "img", root / "reg"]
+    if all(map(_is_kohya_parent, inner)):
+        return [Folder(path=str(inner[0])), Folder(path=str(inner[1]), regularisation=True)]
+    return [Folder(path=str(root))]
+
+
 @dataclass(frozen=True)
 class _Place:
     """A folder on the way down, with what the folder names above it have said."""

@@ -14,12 +14,11 @@ from pathlib import Path
 from dataset.caption_files import one_line
 from dataset.caption_tables import TABLES_BY_NAME, Table, replaced
 from dataset.captions import MAX_BYTES, MAX_TABLE_BYTES, CaptionFinder, decode, lines_of, sidecar
-from dataset.doctor.examine import folders
 from dataset.doctor.steps import Step, Write
 from dataset.editor.edits import Caption
 from dataset.files import FileError, content
 from dataset.problem import Problem
-from dataset.scan import Item, scan
+from dataset.scan import Item, folders, scan
 
 Made = Iterator[Step | Problem]
 STOPS = re.compile(r"[.,;:!?…]$")  # a line that ends like this needs no comma before the next

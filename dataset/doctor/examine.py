@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from dataset.doctor.check import CHECKS, Case, Finding, Subject
 from dataset.doctor.look import Memory, looks
 from dataset.pictures import PictureError
 from dataset.problem import Problem
-from dataset.scan import COUNTED, Dataset, Item, scan
-from dataset.settings import DatasetSettings, Folder
+from dataset.scan import Dataset, Item, folders, scan
+from dataset.settings import DatasetSettings
 from dataset.stats import stats
 
 # where the checks are: importing them is what registers them
@@ -119,22 +119,3 @@ def _case(root: Path, told: dict[str, Any]) -> Case:
     keep = told.get("keep")
     return Case(tuple(root / path for path in told["paths"]), told["detail"], root / keep if keep else None,
                 told.get("about", ""))
-
-
-def folders(root: Path) -> list[Folder]:
-    """What is trained on when a person names this folder."""
-    inner = [root / "img", root / "reg"]
-    if all(_has_numbered(folder) for folder in inner):
-        return [Folder(path=str(inner[0])), Folder(path=str(inner[1]), regularisation=True)]
-    return [Folder(path=str(root))]
-
-
-def _has_numbered(folder: Path) -> bool:
-    return folder.is_dir() and any(COUNTED.fullmatch(name) for name in _names(folder))
-
-
-def _names(folder: Path) -> Iterable[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return ()  # the scan tells it

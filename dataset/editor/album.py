@@ -25,8 +25,7 @@ from dataset.editor.writing import Task, Writing, Written
 from dataset.files import FileError
 from dataset.journal import Journal, Outcome
 from dataset.problem import Problem
-from dataset.scan import COUNTED, Item, Scan
-from dataset.settings import Folder
+from dataset.scan import Item, Scan, folders
 
 FEW = 100  # pictures whose captions are looked for one by one
 CAPTIONS = frozenset({*EXTENSIONS, *(os.path.splitext(name)[1] for name in TABLES)})
@@ -61,14 +60,6 @@ class View:
     entries: list[Entry]
     index: dict[str, frozenset[int]]  # what counts as the same tag (`words.key`) -> which entries have it
     revision: int
-
-
-def folders(root: Path) -> list[Folder]:
-    """What is looked at when a folder is opened: `img` and `reg` as `prepare` makes them, else the folder."""
-    inner = [root / "img", root / "reg"]
-    if all(folder.is_dir() and any(map(COUNTED.fullmatch, os.listdir(folder))) for folder in inner):
-        return [Folder(path=str(inner[0])), Folder(path=str(inner[1]), regularisation=True)]
-    return [Folder(path=str(root))]
 
 
 class Album:

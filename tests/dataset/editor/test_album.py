@@ -285,3 +285,12 @@ def test_a_folder_that_is_not_there_is_told(tmp_path):
 ])
 def test_two_changes_of_one_caption_in_one(base, theirs, mine, together):
     assert merged(base, theirs, mine) == together
+
+
+def test_a_prepared_folder_is_opened_with_its_regularisation_pictures(tmp_path):
+    picture(tmp_path / "img/3_sks cat/a.png", "sks cat")
+    picture(tmp_path / "reg/1_cat/b.png")
+    album = Album(tmp_path)
+    assert [(entry.folder, entry.repeats, entry.regularisation, entry.text) for entry in album.entries] == [
+        ("img/3_sks cat", 3, False, "sks cat"), ("reg/1_cat", 1, True, "")]
+    assert put(album, "reg/1_cat/b.png", "cat").written and (tmp_path / "reg/1_cat/b.txt").read_text() == "cat\n"
