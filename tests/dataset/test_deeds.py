@@ -1,17 +1,21 @@
 """Deeds: what was moved, made, changed and marked in one go comes back to the byte, and what is a person's stays."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
 
 import pytest
 
+from dataset.bin import Bin
 from dataset.deeds import ASIDE, BIN, Deeds, shift
 from dataset.editor import marks
 from dataset.files import FileError
 from dataset.journal import JournalError
 
-HOSTILE = ["a b.png", "-rf.png", "[x].png", "'\"<img src=x>&.png", "猫 é.png", "{0}%s.png", "a\\b.png", "line\nbreak.png"]
+HOSTILE = ["a b.png", "-rf.png", "[x].png", "'\"<img src=x>&.png", "猫 é.png", "{0}%s.png", "a\\b.png",
+           "line\nbreak.png"]
 
 
 @pytest.fixture
@@ -235,3 +239,31 @@ def test_a_folder_that_isn_t_there_is_named(tmp_path):
         Deeds(tmp_path / "none").begin("x")
     with pytest.raises(JournalError, match="nothing of the name"):
         Deeds(tmp_path).undo("x")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_done_in_whatever_order_no_picture_is_ever_lost(root, seed):
+    """Random deeds, undone and done again at random, with a person in between who adds and removes files."""
+    dice = random.Random(seed)
+    pictures = {path.read_bytes() for path in root.rglob("*.png")}
+    for step in range(14):
+        there = sorted(path for path in root.rglob("*.png") if ".loratory" not in path.parts)
+        deeds, told = Deeds(root), Deeds(root).history()
+        what = dice.choice(("bin", "rename", "make", "undo", "redo", "person", "back"))
+        with contextlib.suppress(FileError):
+            if what in ("bin", "rename", "make") and there:
+                with deeds.begin(what) as deed:
+                    for file in dice.sample(there, min(2, len(there))):
+                        other = file.with_name(f"{dice.choice('abmxy')}.png")
+                        if what == "make":
+                            deed.make(other, b"made")
+                        else:
+                            deed.move(file, deed.bin_of(file) if what == "bin" else other)
+            elif what in ("undo", "redo") and told:
+                getattr(deeds, what)(dice.choice(told).id)
+            elif what == "back":
+                Bin(root).put_back([thing.id for thing in Bin(root).things()][:1])
+            elif what == "person":
+                (root / f"{dice.choice('abm')}{dice.choice(['', '1'])}.png").touch()
+        left = {path.read_bytes() for path in root.rglob("*.png")}
+        assert pictures <= left, f"lost at step {step}: {what}"
