@@ -69,7 +69,7 @@ Loratory.maskEditor = (one) => Loratory.dialog(`Mask of ${one.name}`, (close, di
       L.cropsChanged?.();
     }), "quiet");
     const toast = el("div", { class: "lor-toast lor-row tight", role: "status" }, words, back);
-    document.querySelector(".gradio-container .contain")?.append(toast);
+    (document.querySelector("dialog[open]") || document.querySelector(".gradio-container .contain")).append(toast);  // what is under a dialog can't be clicked
     setTimeout(() => toast.remove(), 12000);
   };
 
