@@ -157,8 +157,9 @@ def change(job: Job, wanted: TrainSettings) -> None:
     found = continuing.differences(was, wanted)
     if not found:
         return
-    steps = plan(wanted).total_steps
-    before = plan(wanted.model_copy(update={"run": was.run})).total_steps
+    begun = any((job.folder / "state").glob("step-*"))
+    steps = plan(wanted, begun=begun).total_steps
+    before = plan(wanted.model_copy(update={"run": was.run}), begun=begun).total_steps
     continuing.refuse(continuing.another_run(was, wanted) or continuing.shorter(before, steps), str(job.folder))
     state = job.state()
     if state == "running":

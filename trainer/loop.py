@@ -41,7 +41,7 @@ def train(folder: Path) -> None:
     """Train the job in `folder` to its end or until it is asked to end. Raises what trainer.failures explains."""
     config = toml.read(TrainSettings, folder / "config.toml")
     dataset = scan(config.dataset.folders, config.dataset.caption_extension)
-    planned = plan(config, dataset)
+    planned = plan(config, dataset, begun=bool(state.saved(folder / "state")))
     place = where_to_train(config)
     report = Report(Job(folder), config, planned, place)
     try:

@@ -84,9 +84,12 @@ class Plan:
         return asdict(self) | {"sentence": self.sentence}
 
 
-def plan(config: TrainSettings, dataset: Dataset | None = None) -> Plan:
-    """The plan of a run. `dataset` saves scanning it anew. Raises SettingsError with all that is wrong."""
+def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = False) -> Plan:
+    """The plan of a run. `dataset` saves scanning it anew; one that has `begun` needs nothing that only its start did.
+    Raises SettingsError with all that is wrong."""
     problems = wrong_paths(config)
+    if begun:
+        problems.pop("lora.weights", None)
     dataset = dataset if dataset is not None else scan(config.dataset.folders, config.dataset.caption_extension)
     if not problems and not dataset.training:
         why = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in dataset.problems[:3])

@@ -9,18 +9,22 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from gui.__main__ import main  # noqa: E402
-from trainer import command  # noqa: E402
-from trainer.config import TrainSettings  # noqa: E402
+from jobs import folder  # noqa: E402
 
 STEPS, PAUSE = sys.argv[1:3]
 
 
-def argv(config: TrainSettings) -> list[str]:
-    """As `trainer.command.argv`, but for the stand-in."""
-    fake = str(Path(__file__).with_name("fake_trainer.py"))
-    return ["python", fake, "{job}", "--steps", STEPS, "--pause", PAUSE]
+create, change = folder.create, folder.change
+
+
+def fake(kind: str, argv: list[str]) -> list[str]:
+    """The command of a job: of a training the stand-in's."""
+    if kind != "train":
+        return argv
+    return ["python", str(Path(__file__).with_name("fake_trainer.py")), "{job}", "--steps", STEPS, "--pause", PAUSE]
 
 
 if __name__ == "__main__":
-    command.argv = argv
+    folder.create = lambda kind, name, text, argv, at=None: create(kind, name, text, fake(kind, argv), at)
+    folder.change = lambda job, text, argv: change(job, text, fake(job.kind, argv))
     sys.exit(main(sys.argv[3:]))

@@ -157,7 +157,7 @@ def test_a_run_is_paused_and_told_so(page, run, monkeypatch):
 
 
 def test_a_run_is_made_longer_and_goes_on(page, run, monkeypatch):
-    monkeypatch.setattr(command, "plan", lambda config: SimpleNamespace(total_steps=10 * config.run.epochs))
+    monkeypatch.setattr(command, "plan", lambda config, begun: SimpleNamespace(total_steps=10 * config.run.epochs))
     monkeypatch.setattr(queue, "ensure_runner", lambda: None)
     monkeypatch.setattr(runs, "FRESH", -1)
     (run.folder / "process.json").write_text('{"pid": 1, "born": "long ago"}')

@@ -149,6 +149,7 @@ def test_a_new_run_that_trains_on_from_the_weights_of_another(configure, monkeyp
     assert events(second, "started")[0]["step"] == 0 and second.state() == "finished"
     seen.clear()
     own = newest(second).adapters
+    first.folder.rename(first.folder.with_name("moved away"))
     command.extend(second, 2)
     train(second.folder)
     assert equal(seen[0], own) and not equal(own, learnt), "resumed, it goes on from its own weights"
