@@ -18,7 +18,7 @@ VERBS = {  # verb -> (module that runs in .venv, what it does)
     "demo": ("toy.demo", "teach the built-in toy model a character, no download: a LoRA and before/after pictures"),
     "train": ("trainer.command", "train: CONFIG.toml [--job DIR] [--section.field VALUE ...] [--ask WISH] [--dry-run]"),
     "caption": ("captioners.command", "describe pictures: FOLDER [--captioner NAME] [--mode MODE] [--dry-run|--undo]"),
-    "prepare": ("dataset.command", "lay out training folders (--help); or check FOLDER; or import-analysis FILE"),
+    "prepare": ("dataset.command", "training folders (--help); or check, see, resize, import, export, import-analysis"),
     "test": ("pytest", "install what the tests need, then run them; further arguments go to pytest"),
     "doctor": ("setup.doctor", "check Python, packages, GPU, memory, disk and network, each with its fix: [--json]"),
 }

@@ -5,8 +5,9 @@
 Makes a tagger of 5 M random weights (448 px, 3,000 tags, of which a picture gets some thirty, as from real ones) and
 JPEGs of the size that data sets for SD 1.5 have, then in turn, round by round and on the same cores: a captioning job
 over a share of them (read, decode, prepare, compute, choose, keep, write, journal), and `session.run` of the same
-model, with onnxruntime's own settings, over arrays that are prepared already. Prints the throughput of both and their ratio (1 is as fast as the bare model), and the same of
-the processor time that they took, which other programs on the machine disturb less.
+model, with onnxruntime's own settings, over arrays that are prepared already. Prints the throughput of both and their
+ratio (1 is as fast as the bare model), and the same of the processor time that they took, which other programs on the
+machine disturb less.
 """
 
 from __future__ import annotations
