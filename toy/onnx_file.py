@@ -39,7 +39,7 @@ class Port:
 
 
 def onnx_file(nodes: Iterable[Node], weights: dict[str, np.ndarray], ports: tuple[Port, ...]) -> bytes:
-    """The file's content. `ports` are the input, then the outputs; nodes come in the order in which they are computed."""
+    """The file's content. `ports` are the input, then the outputs; nodes come in the order of computing."""
     graph = b"".join(_bytes(1, _node(node)) for node in nodes)
     graph += _bytes(2, b"graph")
     graph += b"".join(_bytes(5, _tensor(name, array)) for name, array in weights.items())
