@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -18,8 +18,8 @@ class Ui:
     label: str = ""  # default: the field's name in words
     step: float | None = None
     level: Literal["quick", "standard", "expert"] = "standard"
-    needs: str = ""  # shown only for families that have this trait
-    when: str = ""  # shown only while "other.path" is true, or "other.path=a|b" has one of these values
+    needs: str = ""  # shown only for families that have this trait; of a section, also for all that is in it
+    when: str = ""  # shown only while "other.path" is true, or "other.path=a|b" has one; ".other": in the same section
     kohya: str = ""  # its names in sd-scripts or kohya_ss, for people who search by them
     kind: Literal["", "file", "folder", "model", "text"] = ""  # "text" has several lines
 
@@ -78,17 +78,19 @@ def settings(section: type[Section], prefix: str = "") -> Iterator[Setting]:
     yield from _walk(section, None, prefix)
 
 
-def _walk(section: type[Section], instance: Section | None, prefix: str) -> Iterator[Setting]:
+def _walk(section: type[Section], instance: Section | None, prefix: str, needs: str = "") -> Iterator[Setting]:
     for name, field in section.model_fields.items():
         # A section may be used twice with other defaults, so the default is asked of the instance where there is one.
         default = default_of(field) if instance is None else getattr(instance, name)
+        ui = next((rule for rule in field.metadata if isinstance(rule, Ui)), Ui())
+        ui = replace(ui, needs=ui.needs or needs, when=f"{prefix}{ui.when[1:]}" if ui.when[:1] == "." else ui.when)
         if inner := section_type(field.annotation):
-            yield from _walk(inner, default, f"{prefix}{name}.")
+            yield from _walk(inner, default, f"{prefix}{name}.", ui.needs)
         else:
-            yield _describe(f"{prefix}{name}", field, default)
+            yield _describe(f"{prefix}{name}", field, default, ui)
 
 
-def _describe(path: str, field: FieldInfo, default: Any) -> Setting:
+def _describe(path: str, field: FieldInfo, default: Any, ui: Ui) -> Setting:
     plain, optional = without_none(field.annotation)
     bounds = {k: getattr(rule, k) for rule in field.metadata for k in ("ge", "gt", "le", "lt") if hasattr(rule, k)}
     return Setting(
@@ -102,7 +104,7 @@ def _describe(path: str, field: FieldInfo, default: Any) -> Setting:
         exclusive_minimum="gt" in bounds,
         exclusive_maximum="lt" in bounds,
         optional=optional,
-        ui=next((rule for rule in field.metadata if isinstance(rule, Ui)), Ui()),
+        ui=ui,
         item=item_section(plain),
     )
 

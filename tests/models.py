@@ -4,6 +4,7 @@ What the trainer does to a full-size model it does to these, through the same co
 """
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -12,39 +13,93 @@ def tiny_sd15(folder: Path, *, seed: int = 0, prediction_type: str = "epsilon") 
 
     64 px pictures become 32 x 32 latents with 4 channels (the VAE halves once). The same seed gives the same files.
     """
-    import torch
-    from diffusers import DDPMScheduler, StableDiffusionPipeline
+    with seeded(seed):
+        return _sd(folder, clip_tokenizer(), {}, {}, prediction_type)
 
-    folder = Path(folder)
+
+def tiny_sd2(folder: Path, *, seed: int = 0, prediction_type: str = "v_prediction") -> Path:
+    """The same for Stable Diffusion 2.x: linear projections, and a text encoder of another width."""
+    with seeded(seed):
+        unet = {"cross_attention_dim": 48, "use_linear_projection": True, "attention_head_dim": [2, 4]}
+        return _sd(folder, clip_tokenizer(pad="!"), unet, {"hidden_size": 48}, prediction_type)
+
+
+def tiny_sdxl(folder: Path, *, seed: int = 0, prediction_type: str = "epsilon") -> Path:
+    """The same for Stable Diffusion XL: two text encoders, and the sizes of pictures as a condition."""
+    from diffusers import StableDiffusionXLPipeline
+
+    with seeded(seed):
+        first, second = clip_tokenizer(), clip_tokenizer(pad="!")
+        words, pooled = 32 + 40, 24
+        unet = tiny_unet(
+            cross_attention_dim=words,
+            use_linear_projection=True,
+            attention_head_dim=[2, 4],
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=[1, 2],
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=6 * 8 + pooled,
+        )
+        StableDiffusionXLPipeline(
+            vae=_vae(scaling_factor=0.13025),
+            text_encoder=tiny_clip_text_model(first),
+            text_encoder_2=tiny_clip_text_model(second, projection=True, hidden_size=40, projection_dim=pooled),
+            tokenizer=first,
+            tokenizer_2=second,
+            unet=unet,
+            scheduler=scheduler(prediction_type),
+            add_watermarker=False,
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
+@contextmanager
+def seeded(seed: int):
+    """Whatever is drawn inside follows from the seed; outside nothing has happened."""
+    import torch
+
     state = torch.get_rng_state()
     torch.manual_seed(seed)
     try:
-        tokenizer = clip_tokenizer()
-        pipeline = StableDiffusionPipeline(
-            vae=_vae(),
-            text_encoder=tiny_clip_text_model(tokenizer),
-            tokenizer=tokenizer,
-            unet=tiny_unet(),
-            scheduler=DDPMScheduler(
-                num_train_timesteps=1000,
-                beta_start=0.00085,
-                beta_end=0.012,
-                beta_schedule="scaled_linear",
-                clip_sample=False,
-                steps_offset=1,
-                prediction_type=prediction_type,
-            ),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-        pipeline.save_pretrained(folder)
+        yield
     finally:
         torch.set_rng_state(state)
-    return folder
 
 
-def clip_tokenizer():
+def scheduler(prediction_type: str):
+    """The noise schedule of all Stable Diffusion models."""
+    from diffusers import DDPMScheduler
+
+    return DDPMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        steps_offset=1,
+        prediction_type=prediction_type,
+    )
+
+
+def _sd(folder: Path, tokenizer, unet: dict, text: dict, prediction_type: str) -> Path:
+    from diffusers import StableDiffusionPipeline
+
+    StableDiffusionPipeline(
+        vae=_vae(),
+        text_encoder=tiny_clip_text_model(tokenizer, **text),
+        tokenizer=tokenizer,
+        unet=tiny_unet(**unet),
+        scheduler=scheduler(prediction_type),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return Path(folder)
+
+
+def clip_tokenizer(pad: str = "<|endoftext|>"):
     """A CLIP tokenizer over single bytes with a handful of whole words; built from nothing, 77 tokens long."""
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPTokenizer
@@ -61,7 +116,7 @@ def clip_tokenizer():
             left += right
     tokens = [*letters, *(letter + "</w>" for letter in letters), *pieces, "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77, pad_token=pad)
 
 
 def full_size(architecture: str):
@@ -92,23 +147,24 @@ def header_of(path: Path) -> dict:
         return json.loads(file.read(size))
 
 
-def tiny_unet():
+def tiny_unet(**other):
     """The UNet of `tiny_sd15`, with random weights."""
     from diffusers import UNet2DConditionModel
 
-    return UNet2DConditionModel(
-        sample_size=32,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=32,
-        attention_head_dim=2,
-    )
+    usual = {
+        "sample_size": 32,
+        "block_out_channels": (8, 16),
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "cross_attention_dim": 32,
+        "attention_head_dim": 2,
+    }
+    return UNet2DConditionModel(**usual | other)
 
 
-def _vae():
+def _vae(scaling_factor: float = 0.18215):
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
@@ -119,27 +175,26 @@ def _vae():
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
         latent_channels=4,
-        scaling_factor=0.18215,
+        scaling_factor=scaling_factor,
     )
 
 
-def tiny_clip_text_model(tokenizer):
+def tiny_clip_text_model(tokenizer, projection: bool = False, **other):
     """The text encoder of `tiny_sd15`, with random weights, for `tokenizer`."""
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=37,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=77,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    usual = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 37,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 77,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return (CLIPTextModelWithProjection if projection else CLIPTextModel)(CLIPTextConfig(**usual | other))
 
 
 def full_sd15(folder: Path, *, seed: int = 0) -> Path:
@@ -149,21 +204,21 @@ def full_sd15(folder: Path, *, seed: int = 0) -> Path:
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from trainer.families import sd15_configs as sd15
+    from trainer.families import configs
 
     torch.manual_seed(seed)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
         plain = {
-            name: value for name, value in sd15.TEXT_ENCODER.items() if name not in ("architectures", "model_type")
+            name: value for name, value in configs.CLIP_L.items() if name not in ("architectures", "model_type")
         }
         pipeline = StableDiffusionPipeline(
-            unet=UNet2DConditionModel(**sd15.UNET),
-            vae=AutoencoderKL(**sd15.VAE),
-            tokenizer=sd15.tokenizer(),
+            unet=UNet2DConditionModel(**configs.UNET_SD1),
+            vae=AutoencoderKL(**configs.VAE_SD),
+            tokenizer=configs.tokenizer(),
             text_encoder=CLIPTextModel(CLIPTextConfig(**plain)),
-            scheduler=DDIMScheduler.from_config(sd15.SCHEDULER),
+            scheduler=DDIMScheduler.from_config(configs.SCHEDULER),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,

@@ -13,6 +13,7 @@ from dataset.buckets import Crop
 from dataset.scan import Item
 from dataset.turns import Entry, Pace
 from trainer.config import TrainSettings
+from trainer.families.base import View
 from trainer.plan import Plan
 
 
@@ -26,6 +27,12 @@ class Sample:
     caption: str
     place: int
     weight: float  # 1, the regularisation weight, or 0 for one that only fills a process's turn
+
+    @property
+    def view(self) -> View:
+        """What of the picture is seen. Mirrored, what was cut off on the right is cut off on the left."""
+        left = self.crop.resized[0] - self.crop.bucket[0] - self.crop.left if self.flip else self.crop.left
+        return View((self.item.width, self.item.height), left, self.crop.top, self.crop.bucket)
 
 
 class Batches:

@@ -169,9 +169,9 @@ def attach(
     config: TrainSettings, family: Family, parts: dict[str, nn.Module]
 ) -> tuple[dict[str, nn.Module], list[dict]]:
     """LoRA layers on what shall learn: the parts that do, and the optimiser's groups with their learning rates."""
-    denoiser, text = config.lora.denoiser, config.lora.text_encoder
+    denoiser, text = config.lora.denoiser, config.lora.text_encoders
     wanted = {"denoiser": (denoiser, family.layers[denoiser.layers], "lora.denoiser.layers")}
-    wanted |= {name: (text, family.text_layers, "lora.text_encoder.train") for name in encoders(parts)}
+    wanted |= {name: (text[name], family.text_layers, f"lora.{name}.train") for name in family.text_encoders}
     trained, groups = {}, []
     for name, (lora, layers, setting) in wanted.items():
         if not lora.train:

@@ -77,20 +77,20 @@ class TextEncoderLora(Section):
     """The part that reads the caption. Training it helps a new word take hold, and makes overtraining easier."""
 
     train: Annotated[bool, Ui("Train the text encoder", kohya="text_encoder_lr network_train_unet_only")] = False
-    """Also teach the text encoder. Captions are then encoded anew each step instead of once."""
+    """Also teach this text encoder. Captions are then encoded anew each step instead of once."""
 
-    rank: Annotated[int, Field(ge=1, le=1024), Ui(step=4, when="lora.text_encoder.train", kohya="network_dim")] = 8
-    """Size of the update to each layer of the text encoder."""
+    rank: Annotated[int, Field(ge=1, le=1024), Ui(step=4, when=".train", kohya="network_dim")] = 8
+    """Size of the update to each layer."""
 
-    alpha: Annotated[float, Field(gt=0, le=4096), Ui(when="lora.text_encoder.train", kohya="network_alpha")] = 8
+    alpha: Annotated[float, Field(gt=0, le=4096), Ui(when=".train", kohya="network_alpha")] = 8
     """The update is scaled by alpha / rank."""
 
-    learning_rate: Annotated[float, Field(gt=0, le=10), Ui(when="lora.text_encoder.train", kohya="text_encoder_lr")] = (
+    learning_rate: Annotated[float, Field(gt=0, le=10), Ui(when=".train", kohya="text_encoder_lr")] = (
         5e-5
     )
-    """Size of a step for the text encoder; usually half of the UNet's or less."""
+    """Size of a step for this text encoder; usually half of the UNet's or less."""
 
-    dropout: Annotated[Share, Ui(level="expert", when="lora.text_encoder.train", kohya="network_dropout")] = 0.0
+    dropout: Annotated[Share, Ui(level="expert", when=".train", kohya="network_dropout")] = 0.0
     """Share of the update's inputs dropped at random while training."""
 
 
@@ -103,9 +103,15 @@ class LoraSettings(Section):
 
     denoiser: DenoiserLora = DenoiserLora()
     text_encoder: TextEncoderLora = TextEncoderLora()
+    text_encoder_2: Annotated[TextEncoderLora, Ui(needs="two_text_encoders")] = TextEncoderLora()
+
+    @property
+    def text_encoders(self) -> dict[str, TextEncoderLora]:
+        """By the names that families give the parts."""
+        return {"text_encoder": self.text_encoder, "text_encoder_2": self.text_encoder_2}
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if not self.denoiser.train and not self.text_encoder.train:
+        if not self.denoiser.train and not any(text.train for text in self.text_encoders.values()):
             yield "denoiser.train", "nothing would be trained: switch on the UNet or the text encoder"
 
 
@@ -387,7 +393,8 @@ class TrainSettings(Section):
     def captions_can_be_cached(self) -> bool:
         """Captions that vary and a learning text encoder give another encoding each step."""
         varied = self.captions.shuffle or self.captions.wildcards
-        return self.memory.cache_captions and not varied and not self.lora.text_encoder.train
+        learnt = any(text.train for text in self.lora.text_encoders.values())
+        return self.memory.cache_captions and not varied and not learnt
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if not NAME.fullmatch(self.name):
@@ -397,14 +404,15 @@ class TrainSettings(Section):
         yield from self._prodigy_conflicts()
 
     def _prodigy_conflicts(self) -> Iterator[tuple[str, str]]:
-        unet, text = self.lora.denoiser, self.lora.text_encoder
-        if self.optimizer.name == "prodigy" and unet.train and text.train and unet.learning_rate != text.learning_rate:
-            same = f"set the learning rate of the UNet ({unet.learning_rate:g}) here too"
-            yield "lora.text_encoder.learning_rate", f"Prodigy finds one step size for everything: {same}"
+        unet = self.lora.denoiser
+        for name, text in self.lora.text_encoders.items():
+            differ = unet.train and text.train and unet.learning_rate != text.learning_rate
+            if self.optimizer.name == "prodigy" and differ:
+                same = f"set the learning rate of the UNet ({unet.learning_rate:g}) here too"
+                yield f"lora.{name}.learning_rate", f"Prodigy finds one step size for everything: {same}"
 
     def warnings(self) -> Iterator[tuple[str, str]]:
-        for part in ("denoiser", "text_encoder"):
-            lora = getattr(self.lora, part)
+        for part, lora in {"denoiser": self.lora.denoiser, **self.lora.text_encoders}.items():
             if self.optimizer.name == "prodigy" and lora.train and lora.learning_rate < 0.1:
                 yield f"lora.{part}.learning_rate", "Prodigy multiplies its own step size by this: leave it at 1"
         if self.schedule.name == "constant" and self.schedule.minimum:

@@ -186,7 +186,8 @@ class Run:
         weights = self.objective.weights(draws.timesteps) * torch.tensor([sample.weight for sample in samples])
         weights = weights.to(device)
         with self.precision(), only_from(device, seed, self.step, turn, self.place.process_index, "dropout"):
-            text = {name: tensor.to(device) for name, tensor in self.captions.of([s.caption for s in samples]).items()}
+            text = self.captions.of([s.caption for s in samples]) | self.family.conditions([s.view for s in samples])
+            text = {name: tensor.to(device) for name, tensor in text.items()}
             prediction = self.family.predict(noisy.to(self.dtype), timesteps, text)
         error = errors(prediction, self.objective.target(clean, noise, timesteps))
         return (weights * error).sum() / self.batches.size_of_step(self.step)

@@ -15,7 +15,7 @@ from tests import models
 from tests.models import golden_lines
 from trainer.config import DenoiserLora, PreviewSettings, TrainSettings
 from trainer.families import families
-from trainer.families.base import Drawing, Family
+from trainer.families.base import Drawing, Family, View
 from trainer.models import BaseModel, find
 
 LAYERS = get_args(DenoiserLora.model_fields["layers"].annotation)
@@ -48,6 +48,12 @@ def pictures():
     import torch
 
     return torch.rand(2, 3, PIXELS, PIXELS, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def told(family: Family, captions: list[str]) -> dict:
+    """All that the denoiser is told of pictures that came from larger files."""
+    views = [View((640 + 8 * number, 480), 3 + number, 2, (PIXELS, PIXELS)) for number in range(len(captions))]
+    return family.encode_captions(captions) | family.conditions(views)
 
 
 def how(sampler: str = "ddim", seed: int = 1) -> Drawing:
@@ -129,7 +135,7 @@ def test_a_prediction_has_the_shape_of_its_latents_and_a_gradient(loaded, pictur
     import torch
 
     noisy = loaded.family.encode_pictures(pictures)[0].requires_grad_()
-    text = loaded.family.encode_captions(["a red dog", "a cat"])
+    text = told(loaded.family, ["a red dog", "a cat"])
     timesteps = torch.tensor([0, len(loaded.family.alphas_cumprod()) - 1])
     prediction = loaded.family.predict(noisy, timesteps, text)
     assert prediction.shape == noisy.shape and prediction.isfinite().all()
@@ -182,7 +188,7 @@ def test_checkpointing_changes_no_gradient(loaded, pictures):
         if checkpointed:
             family.checkpoint_gradients()
         noisy, _ = family.encode_pictures(pictures)
-        prediction = family.predict(noisy, torch.tensor([10, 900]), family.encode_captions(["a dog", ""]))
+        prediction = family.predict(noisy, torch.tensor([10, 900]), told(family, ["a dog", ""]))
         return torch.autograd.grad(prediction.square().sum(), weights)
 
     plain, checkpointed = gradients(False), gradients(True)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from dataset import tokens
-from trainer.families.sd15_configs import tokenizer
+from trainer.families.configs import tokenizer
 
 CAPTIONS = [
     "", " ", "a", "a photo of sks dog", "1girl, solo, long hair, >_<, ^_^, <o>_<o>, hair_ornament", "don't, we'll",

@@ -7,6 +7,7 @@ devices: the loop does that, so that it is the same for every family.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -43,11 +44,22 @@ class Drawing:
     seed: int
 
 
+@dataclass(frozen=True)
+class View:
+    """What of a picture is trained. Sizes are (width, height) in pixels."""
+
+    original: tuple[int, int]  # of the file
+    left: int  # of the scaled picture, how much is cut off; of a mirrored one, in the mirror
+    top: int
+    size: tuple[int, int]  # what the denoiser gets to see
+
+
 class Family(ABC):
     """One kind of base model. A subclass in a file of this folder is found by itself."""
 
     name: ClassVar[str]  # in settings files; never changes
     label: ClassVar[str]  # on the form
+    order: ClassVar[int]  # on the form, from the top
     traits: ClassVar[frozenset[str]]  # what settings may ask for with Ui(needs=...)
     resolution: ClassVar[int]  # pixels a side it was made for
     bucket_step: ClassVar[int]  # its usual step between bucket sides
@@ -57,6 +69,8 @@ class Family(ABC):
     layers: ClassVar[dict[str, str]]  # choice of lora.denoiser.layers -> pattern of whole module names
     text_layers: ClassVar[str]  # the same for text encoders
     footprint: ClassVar[Footprint]
+    text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
+    """The parts that read captions and can learn; each has its settings under `lora`, by the same name."""
 
     @classmethod
     @abstractmethod
@@ -92,9 +106,14 @@ class Family(ABC):
     def tokenizer_id(self) -> str:
         """A text that changes when captions would be cut into tokens otherwise; encoded captions are kept under it."""
 
+    def conditions(self, views: Sequence[View]) -> dict[str, Tensor]:
+        """What the denoiser is told of each picture besides its caption. The batch is the first axis."""
+        return {}
+
     @abstractmethod
     def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
-        """Every step, with gradients: what the denoiser makes of noisy latents [B, C, h, w], in their shape."""
+        """Every step, with gradients: what the denoiser makes of noisy latents [B, C, h, w], in their shape. `text` is
+        what `encode_captions` and `conditions` have said."""
 
     @abstractmethod
     def checkpoint_gradients(self) -> None:

@@ -2,192 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.families.base import Drawing, Family, Footprint
-from trainer.lora import keys, targets
-from trainer.models import ModelError
+from trainer.families import configs
+from trainer.families.base import Footprint
+from trainer.families.unet import UNetFamily
+from trainer.lora import keys
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
     from trainer.models import BaseModel
 
 
-class Sd15(Family):
+class Sd15(UNetFamily):
     name = "sd15"
     label = "Stable Diffusion 1.x"
-    traits = frozenset({"ddpm"})
+    order = 10
     resolution = 512
-    bucket_step = 64
     base_version = "sd_v1"
     architecture = "stable-diffusion-v1"
     naming = keys.STABLE_DIFFUSION
-    layers = targets.UNET
-    text_layers = targets.CLIP
     footprint = Footprint(weights=2.1, activations=0.75, checkpointed=0.14)
+    pipeline = "StableDiffusionPipeline"
+    left_out = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    configs = configs.SD15
 
     @classmethod
     def recognises(cls, model: BaseModel) -> bool:
         if model.pipeline:
             unet = model.configs.get("unet", {})
-            return model.pipeline.startswith("StableDiffusionPipeline") and not unet.get("use_linear_projection", False)
+            return in_this_pipeline(model) and not unet.get("use_linear_projection", False)
         return (
             any(name.startswith("cond_stage_model.transformer.") for name in model.shapes)
             and model.shapes.get("model.diffusion_model.input_blocks.0.0.weight", (0, 0))[1] == 4
         )
 
-    def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
-        import torch
-        from diffusers import AutoencoderKL
 
-        self._pipe = self._read(model, dtype)
-        self.prediction_type = model.prediction_type or self._pipe.scheduler.config.prediction_type
-        if vae:
-            self._pipe.vae = AutoencoderKL.from_pretrained(vae, dtype=torch.float32)
-        parts = {"denoiser": self._pipe.unet, "vae": self._pipe.vae, "text_encoder": self._pipe.text_encoder}
-        for part in parts.values():
-            part.requires_grad_(False).eval()
-        return parts
-
-    def _read(self, model: BaseModel, dtype: torch.dtype):
-        import torch
-        from diffusers import AutoencoderKL, StableDiffusionPipeline
-
-        # No safety checker: it is 1.2 GB that training never looks at.
-        plain = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-        # The VAE is read in float32, not raised to it afterwards: what bfloat16 has rounded off would stay off.
-        if model.kind in ("folder", "hub"):
-            dtypes = {"default": dtype, "vae": torch.float32}
-            return StableDiffusionPipeline.from_pretrained(model.where, dtype=dtypes, **plain)
-        configs = str(self.single_file_configs())
-        vae = AutoencoderKL.from_single_file(model.where, config=configs, subfolder="vae", dtype=torch.float32)
-        return StableDiffusionPipeline.from_single_file(model.where, config=configs, vae=vae, dtype=dtype, **plain)
-
-    @staticmethod
-    def single_file_configs() -> Path:
-        """A folder of configs and the tokenizer that a single file leaves out, made once, with no download."""
-        from trainer.families.sd15_configs import written
-
-        return written()
-
-    @property
-    def prediction_type(self) -> str:
-        return self._prediction_type
-
-    @prediction_type.setter
-    def prediction_type(self, said: str) -> None:
-        if said not in ("epsilon", "v_prediction"):
-            raise ModelError(f"it predicts {said!r}; only epsilon and v_prediction can be trained")
-        self._prediction_type = said
-
-    def alphas_cumprod(self) -> Tensor:
-        import torch
-
-        # Not scheduler.alphas_cumprod, which is float32: at the last timesteps that costs three digits.
-        said = self._pipe.scheduler.config
-        if said.get("trained_betas") is not None:
-            betas = torch.tensor(said.trained_betas, dtype=torch.float64)
-        elif said.beta_schedule == "scaled_linear":
-            betas = (
-                torch.linspace(said.beta_start**0.5, said.beta_end**0.5, said.num_train_timesteps, dtype=torch.float64)
-                ** 2
-            )
-        elif said.beta_schedule == "linear":
-            betas = torch.linspace(said.beta_start, said.beta_end, said.num_train_timesteps, dtype=torch.float64)
-        else:
-            raise ValueError(
-                f"model.base: its noise schedule {said.beta_schedule!r} is not one of linear, scaled_linear"
-            )
-        alphas = (1 - betas).cumprod(0)
-        return without_terminal_signal(alphas) if said.get("rescale_betas_zero_snr") else alphas
-
-    def tokenizer_id(self) -> str:
-        return self._pipe.tokenizer.backend_tokenizer.to_str()
-
-    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        posterior = self._pipe.vae.encode(pixels).latent_dist
-        scale = self._pipe.vae.config.scaling_factor
-        return posterior.mean * scale, posterior.std * scale
-
-    def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
-        pipe = self._pipe
-        tokens = pipe.tokenizer(
-            captions,
-            padding="max_length",
-            max_length=pipe.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids
-        return {"words": pipe.text_encoder(tokens.to(pipe.text_encoder.device)).last_hidden_state}
-
-    def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
-        return self._pipe.unet(noisy, timesteps, text["words"]).sample
-
-    def checkpoint_gradients(self) -> None:
-        self._pipe.unet.enable_gradient_checkpointing()
-        self._pipe.text_encoder.gradient_checkpointing_enable({"use_reentrant": False})
-
-    def draw(self, text: dict[str, Tensor], negative: dict[str, Tensor], how: Drawing) -> Tensor:
-        import torch
-
-        unet = self._pipe.unet
-        pipe = type(self._pipe)(
-            vae=self._pipe.vae,
-            text_encoder=None,
-            tokenizer=None,
-            unet=unet,
-            scheduler=self._sampler(how),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-        pipe.set_progress_bar_config(disable=True)
-        factor = pipe.vae_scale_factor
-        shape = (1, unet.config.in_channels, how.height // factor, how.width // factor)
-        generator = torch.Generator().manual_seed(how.seed)
-        noise = torch.randn(shape, generator=generator).to(unet.device, unet.dtype)
-        words = {
-            "prompt_embeds": text["words"].to(unet.device, unet.dtype),
-            "negative_prompt_embeds": negative["words"].to(unet.device, unet.dtype),
-        }
-        return pipe(
-            **words,
-            height=how.height,
-            width=how.width,
-            num_inference_steps=how.steps,
-            guidance_scale=how.guidance,
-            latents=noise,
-            generator=generator,
-            output_type="latent",
-        ).images
-
-    def _sampler(self, how: Drawing):
-        import diffusers
-
-        kinds = {
-            # clip_sample, on by default, would cut latents off at 1 where the model's own scheduler does not forbid it.
-            "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
-            "euler": ("EulerDiscreteScheduler", {}),
-            "euler_a": ("EulerAncestralDiscreteScheduler", {}),
-            "dpm++_2m": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
-        }
-        name, extra = kinds[how.sampler]
-        return getattr(diffusers, name).from_config(
-            self._pipe.scheduler.config, prediction_type=self._prediction_type, **extra
-        )
-
-    def decode(self, latents: Tensor) -> Tensor:
-        vae = self._pipe.vae
-        pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
-        return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
-
-
-def without_terminal_signal(alphas: Tensor) -> Tensor:
-    """The schedule shifted and stretched so that the last timestep is pure noise (Lin et al., arXiv 2305.08891,
-    algorithm 1)."""
-    roots = alphas.sqrt()
-    roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
-    return roots**2
+def in_this_pipeline(model: BaseModel) -> bool:
+    """SD 1.x and 2.x have the same one; those of SDXL and of SD 3 begin with its name as well."""
+    return model.pipeline.startswith("StableDiffusionPipeline")

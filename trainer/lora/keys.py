@@ -10,7 +10,7 @@ other programs know only that name (transformers 5.6 dropped it from CLIPTextMod
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,10 +53,12 @@ class Part:
     """What files put between prefix and path: `text_model.` for CLIP."""
     also: tuple[str, ...] = ()
     """Other kohya-like prefixes that files in the wild use for this part; only read."""
+    original: Callable[[str], str] | None = None
+    """The path of a layer in the original implementation, by which kohya's own trainers call it."""
 
     def spellings(self, path: str) -> Iterator[str]:
         """Every way in which a file may call the layer at `path` of this part."""
-        for full in {path, self.inner + path}:
+        for full in {path, self.inner + path, self.original(path) if self.original else path}:
             yield f"{self.name}.{full}"
             yield f"{self.diffusers}.{full}"
             yield f"{self.diffusers}.base_model.model.{full}"
@@ -114,6 +116,44 @@ STABLE_DIFFUSION = Naming(
     (Part("denoiser", "lora_unet", "unet"), Part("text_encoder", "lora_te", "text_encoder", INNER, also=("lora_te1",)))
 )
 """SD 1.x and SD 2.x."""
+
+
+_RESNET = {"conv1": "in_layers.2", "conv2": "out_layers.3", "time_emb_proj": "emb_layers.1",
+           "conv_shortcut": "skip_connection"}
+_ENDS = {"conv_in": "input_blocks.0.0", "conv_out": "out.2", "time_embedding.linear_1": "time_embed.0",
+         "time_embedding.linear_2": "time_embed.2", "add_embedding.linear_1": "label_emb.0.0",
+         "add_embedding.linear_2": "label_emb.0.2"}
+_BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)\.(.+)")
+_MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")
+
+
+def sdxl_blocks(path: str) -> str:
+    """A layer of SDXL's UNet as the original implementation calls it: input_blocks, middle_block and output_blocks,
+    each resnet with its attention in one block, three blocks at every size."""
+    if path in _ENDS:
+        return _ENDS[path]
+    if found := _MIDDLE.fullmatch(path):
+        kind, place, rest = found.groups()
+        return f"middle_block.{1 if kind == 'attentions' else 2 * int(place)}.{_RESNET.get(rest, rest)}"
+    if not (found := _BLOCK.fullmatch(path)):
+        return path
+    way, block, kind, place, rest = found.groups()
+    first = 3 * int(block)
+    if kind == "downsamplers":
+        return f"input_blocks.{first + 3}.0.{rest.replace('conv', 'op')}"
+    if kind == "upsamplers":
+        return f"output_blocks.{first + 2}.2.{rest}"
+    side, number = ("input", first + int(place) + 1) if way == "down" else ("output", first + int(place))
+    return f"{side}_blocks.{number}.{'1' if kind == 'attentions' else '0'}.{_RESNET.get(rest, rest)}"
+
+
+SDXL = Naming(
+    (
+        Part("denoiser", "lora_unet", "unet", original=sdxl_blocks),
+        Part("text_encoder", "lora_te1", "text_encoder", INNER, also=("lora_te",)),
+        Part("text_encoder_2", "lora_te2", "text_encoder_2", INNER),
+    )
+)
 
 
 def canonical(path: str) -> str:

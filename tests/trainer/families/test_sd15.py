@@ -7,10 +7,14 @@ import torch
 
 from tests.models import full_size, tiny_sd15
 from tests.single_file import single_file
-from trainer.families import sd15_configs
+from trainer.families import configs
 from trainer.families.base import Drawing
 from trainer.families.sd15 import Sd15
 from trainer.models import find
+
+
+def written():
+    return configs.written("sd15", configs.SD15)
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def test_a_single_file_is_the_same_model_as_its_folder(tiny, loaded, tmp_path, m
     path = single_file(tiny, tmp_path / "model.safetensors")
     assert Sd15.recognises(find(str(path))) and find(str(path)).prediction_type is None
     # The real configs are those of the full-size model; the tiny one brings its own.
-    monkeypatch.setattr(Sd15, "single_file_configs", staticmethod(lambda: tiny))
+    monkeypatch.setattr(Sd15, "single_file_configs", classmethod(lambda cls: tiny))
     other = Sd15()
     parts = other.load(find(str(path)), torch.float32)
     for name, part in loaded[1].items():
@@ -49,8 +53,8 @@ def test_v_prediction_is_read_from_folders_and_from_marked_files(tmp_path):
 
 
 def test_the_written_configs_are_those_of_the_published_model():
-    folder = sd15_configs.written()
-    assert folder == sd15_configs.written() and json.loads((folder / "model_index.json").read_text())["unet"]
+    folder = written()
+    assert folder == written() and json.loads((folder / "model_index.json").read_text())["unet"]
     from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -73,7 +77,7 @@ def test_the_tokenizer_is_clips():
     from open_clip.tokenizer import SimpleTokenizer
     from transformers import CLIPTokenizer
 
-    ours = CLIPTokenizer.from_pretrained(sd15_configs.written() / "tokenizer")
+    ours = CLIPTokenizer.from_pretrained(written() / "tokenizer")
     theirs = SimpleTokenizer()
     for text in (
         "a photo of sks dog",

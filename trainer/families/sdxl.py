@@ -1,0 +1,73 @@
+"""Stable Diffusion XL and what descends from it (Podell et al., arXiv 2307.01952), with epsilon or v prediction.
+
+It reads each caption with two text encoders, and is told for each picture how large the file was, where it was cut and
+how large it came out: without that it would learn to draw what upscaled and cut-off pictures look like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trainer.families import configs
+from trainer.families.base import Footprint, View
+from trainer.families.unet import UNetFamily, tokens
+from trainer.lora import keys
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainer.models import BaseModel
+
+
+class Sdxl(UNetFamily):
+    name = "sdxl"
+    label = "Stable Diffusion XL"
+    order = 30
+    traits = frozenset({"ddpm", "two_text_encoders"})
+    resolution = 1024
+    base_version = "sdxl_base_v1-0"
+    architecture = "stable-diffusion-xl-v1-base"
+    naming = keys.SDXL
+    footprint = Footprint(weights=6.9, activations=3.6, checkpointed=0.75)
+    text_encoders = ("text_encoder", "text_encoder_2")
+    pipeline = "StableDiffusionXLPipeline"
+    left_out = {"feature_extractor": None, "image_encoder": None, "add_watermarker": False}
+    configs = configs.SDXL
+
+    @classmethod
+    def recognises(cls, model: BaseModel) -> bool:
+        if model.pipeline:  # the refiner has the same pipeline with another name, and only the second text encoder
+            return model.pipeline == cls.pipeline and "text_encoder" in model.configs
+        return (
+            any(name.startswith("conditioner.embedders.1.") for name in model.shapes)
+            and model.shapes.get("model.diffusion_model.input_blocks.0.0.weight", (0, 0))[1] == 4
+        )
+
+    def tokenizer_id(self) -> str:
+        return self._pipe.tokenizer.backend_tokenizer.to_str() + self._pipe.tokenizer_2.backend_tokenizer.to_str()
+
+    def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
+        import torch
+
+        pipe = self._pipe
+        first = pipe.text_encoder(tokens(pipe.tokenizer, captions, pipe.text_encoder), output_hidden_states=True)
+        second = pipe.text_encoder_2(tokens(pipe.tokenizer_2, captions, pipe.text_encoder_2), output_hidden_states=True)
+        # The last layer but one of both, without the norm that would follow the last; "pooled" is the second's alone.
+        words = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
+        return {"words": words, "pooled": second.text_embeds}
+
+    def conditions(self, views: Sequence[View]) -> dict[str, Tensor]:
+        """time_ids, float32 [B, 6]: heights before widths, as the model was trained. In bfloat16 1023 would be 1024."""
+        import torch
+
+        rows = [[*reversed(view.original), view.top, view.left, *reversed(view.size)] for view in views]
+        return {"time_ids": torch.tensor(rows, dtype=torch.float32)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
+        more = {"text_embeds": text["pooled"], "time_ids": text["time_ids"]}
+        return self._pipe.unet(noisy, timesteps, text["words"], added_cond_kwargs=more).sample
+
+    def _prompts(self, text: dict[str, Tensor], negative: dict[str, Tensor]) -> dict[str, Tensor]:
+        pooled = {"pooled_prompt_embeds": text["pooled"], "negative_pooled_prompt_embeds": negative["pooled"]}
+        return super()._prompts(text, negative) | pooled

@@ -1,0 +1,185 @@
+"""What the families with a UNet have in common: Stable Diffusion 1.x and 2.x, which differ in nothing else but sizes,
+and SDXL, which adds a second text encoder and the sizes of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from trainer.families import configs
+from trainer.families.base import Drawing, Family
+from trainer.lora import targets
+from trainer.models import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from trainer.models import BaseModel
+
+
+class UNetFamily(Family):
+    """Denoising diffusion in the latents of an AutoencoderKL by a UNet2DConditionModel, as a pipeline of diffusers."""
+
+    traits = frozenset({"ddpm"})
+    bucket_step = 64
+    layers = targets.UNET
+    text_layers = targets.CLIP
+    pipeline: ClassVar[str]  # of diffusers; also of what descends from it, such as "StableDiffusionPipelineSafe"
+    left_out: ClassVar[dict[str, Any]]  # parts that training never looks at: the safety checker alone is 1.2 GB
+    configs: ClassVar[configs.Config]  # of the published model, for single files
+
+    def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
+        import torch
+        from diffusers import AutoencoderKL
+
+        self._pipe = self._read(model, dtype)
+        self.prediction_type = model.prediction_type or self._pipe.scheduler.config.prediction_type
+        if vae:
+            self._pipe.vae = AutoencoderKL.from_pretrained(vae, dtype=torch.float32)
+        parts = {"denoiser": self._pipe.unet, "vae": self._pipe.vae}
+        parts |= {name: getattr(self._pipe, name) for name in self.text_encoders}
+        for part in parts.values():
+            part.requires_grad_(False).eval()
+        return parts
+
+    def _read(self, model: BaseModel, dtype: torch.dtype):
+        import diffusers
+        import torch
+
+        pipeline = getattr(diffusers, self.pipeline)
+        # The VAE is read in float32, not raised to it afterwards: what bfloat16 has rounded off would stay off, and
+        # SDXL's makes no numbers in float16.
+        if model.kind in ("folder", "hub"):
+            dtypes = {"default": dtype, "vae": torch.float32}
+            return pipeline.from_pretrained(model.where, dtype=dtypes, **self.left_out)
+        folder = str(self.single_file_configs())
+        vae = diffusers.AutoencoderKL.from_single_file(model.where, config=folder, subfolder="vae", dtype=torch.float32)
+        return pipeline.from_single_file(model.where, config=folder, vae=vae, dtype=dtype, **self.left_out)
+
+    @classmethod
+    def single_file_configs(cls) -> Path:
+        """A folder of configs and tokenizers that a single file leaves out, made once, with no download."""
+        return configs.written(cls.name, cls.configs)
+
+    @property
+    def prediction_type(self) -> str:
+        return self._prediction_type
+
+    @prediction_type.setter
+    def prediction_type(self, said: str) -> None:
+        if said not in ("epsilon", "v_prediction"):
+            raise ModelError(f"it predicts {said!r}; only epsilon and v_prediction can be trained")
+        self._prediction_type = said
+
+    def alphas_cumprod(self) -> Tensor:
+        import torch
+
+        # Not scheduler.alphas_cumprod, which is float32: at the last timesteps that costs three digits.
+        said = self._pipe.scheduler.config
+        if said.get("trained_betas") is not None:
+            betas = torch.tensor(said.trained_betas, dtype=torch.float64)
+        elif said.beta_schedule == "scaled_linear":
+            betas = (
+                torch.linspace(said.beta_start**0.5, said.beta_end**0.5, said.num_train_timesteps, dtype=torch.float64)
+                ** 2
+            )
+        elif said.beta_schedule == "linear":
+            betas = torch.linspace(said.beta_start, said.beta_end, said.num_train_timesteps, dtype=torch.float64)
+        else:
+            raise ValueError(
+                f"model.base: its noise schedule {said.beta_schedule!r} is not one of linear, scaled_linear"
+            )
+        alphas = (1 - betas).cumprod(0)
+        return without_terminal_signal(alphas) if said.get("rescale_betas_zero_snr") else alphas
+
+    def tokenizer_id(self) -> str:
+        return self._pipe.tokenizer.backend_tokenizer.to_str()
+
+    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        posterior = self._pipe.vae.encode(pixels).latent_dist
+        scale = self._pipe.vae.config.scaling_factor
+        return posterior.mean * scale, posterior.std * scale
+
+    def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
+        pipe = self._pipe
+        return {"words": pipe.text_encoder(tokens(pipe.tokenizer, captions, pipe.text_encoder)).last_hidden_state}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
+        return self._pipe.unet(noisy, timesteps, text["words"]).sample
+
+    def checkpoint_gradients(self) -> None:
+        self._pipe.unet.enable_gradient_checkpointing()
+        for name in self.text_encoders:
+            getattr(self._pipe, name).gradient_checkpointing_enable({"use_reentrant": False})
+
+    def draw(self, text: dict[str, Tensor], negative: dict[str, Tensor], how: Drawing) -> Tensor:
+        import torch
+
+        unet = self._pipe.unet
+        pipe = self._drawing_pipe(how)
+        pipe.set_progress_bar_config(disable=True)
+        factor = pipe.vae_scale_factor
+        shape = (1, unet.config.in_channels, how.height // factor, how.width // factor)
+        generator = torch.Generator().manual_seed(how.seed)
+        noise = torch.randn(shape, generator=generator).to(unet.device, unet.dtype)
+        return pipe(
+            **{name: tensor.to(unet.device, unet.dtype) for name, tensor in self._prompts(text, negative).items()},
+            height=how.height,
+            width=how.width,
+            num_inference_steps=how.steps,
+            guidance_scale=how.guidance,
+            latents=noise,
+            generator=generator,
+            output_type="latent",
+        ).images
+
+    def _drawing_pipe(self, how: Drawing):
+        """The pipeline with the sampler that was asked for, and without the text encoders: what they say is there."""
+        pipe = self._pipe
+        nothing = dict.fromkeys((*self.text_encoders, *(f"tokenizer{name[12:]}" for name in self.text_encoders)))
+        return type(pipe)(vae=pipe.vae, unet=pipe.unet, scheduler=self._sampler(how), **nothing, **self.left_out)
+
+    def _prompts(self, text: dict[str, Tensor], negative: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Encoded captions under the names of the pipeline's arguments."""
+        return {"prompt_embeds": text["words"], "negative_prompt_embeds": negative["words"]}
+
+    def _sampler(self, how: Drawing):
+        import diffusers
+
+        kinds = {
+            # clip_sample, on by default, would cut latents off at 1 where the model's own scheduler does not forbid it.
+            "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
+            "euler": ("EulerDiscreteScheduler", {}),
+            "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+            "dpm++_2m": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+        }
+        name, extra = kinds[how.sampler]
+        return getattr(diffusers, name).from_config(
+            self._pipe.scheduler.config, prediction_type=self._prediction_type, **extra
+        )
+
+    def decode(self, latents: Tensor) -> Tensor:
+        vae = self._pipe.vae
+        pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
+        return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
+
+
+def tokens(tokenizer, captions: list[str], encoder: nn.Module) -> Tensor:
+    """Numbers of tokens [B, 77], padded and cut, where the encoder is."""
+    cut = tokenizer(
+        captions,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    return cut.input_ids.to(encoder.device)
+
+
+def without_terminal_signal(alphas: Tensor) -> Tensor:
+    """The schedule shifted and stretched so that the last timestep is pure noise (Lin et al., arXiv 2305.08891,
+    algorithm 1)."""
+    roots = alphas.sqrt()
+    roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+    return roots**2
