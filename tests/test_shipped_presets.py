@@ -17,7 +17,8 @@ def name_of(preset: Preset) -> str:
 
 
 def test_the_promised_ones_are_there():
-    assert {"sd15/person-8gb", "sd15/person-24gb", "sd15/style", "sd15/cpu", "toy/demo"} <= set(map(name_of, FOUND))
+    assert {"sd15/person-8gb", "sd15/person-24gb", "sd15/style", "sd15/cpu", "sdxl/person-12gb",
+            "sdxl/person-24gb", "sdxl/style", "sd2/person-12gb", "toy/demo"} <= set(map(name_of, FOUND))
 
 
 @pytest.mark.parametrize("preset", FOUND, ids=name_of)

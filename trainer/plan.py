@@ -135,9 +135,12 @@ def wrong_paths(config: TrainSettings) -> dict[str, str]:
         problems["model.family"] = f"must be one of {', '.join(families())}; got {config.model.family!r}"
     else:
         try:
-            fitting(config.model.base, config.model.family, config.model.trust_pickle)
+            model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
         except ModelError as error:
             problems["model.base"] = str(error)
+        else:
+            if config.model.prediction_type == "auto":
+                problems |= families()[config.model.family].unsaid(model)
     return problems | wrong_folders(config)
 
 

@@ -77,6 +77,11 @@ class Family(ABC):
     def recognises(cls, model: BaseModel) -> bool:
         """Is this base model of this family? Judged from names, configs and tensor shapes; no weights are read."""
 
+    @classmethod
+    def unsaid(cls, model: BaseModel) -> dict[str, str]:
+        """{setting: what to choose} for what must be known of this base model and can't be told from its file."""
+        return {}
+
     @abstractmethod
     def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
         """Once, first. The parts by name, on the CPU, frozen, in `dtype`, except that the VAE stays in float32.

@@ -34,6 +34,13 @@ class Sd2(UNetFamily):
             and model.shapes.get("model.diffusion_model.input_blocks.0.0.weight", (0, 0))[1] == 4
         )
 
+    @classmethod
+    def unsaid(cls, model: BaseModel) -> dict[str, str]:
+        if model.kind != "file" or model.prediction_type:
+            return {}
+        return {"model.prediction_type": "an SD 2.x file does not say what it predicts: choose v_prediction for a model "
+                                         "that was made for 768 px, epsilon for one that was made for 512 px"}
+
     @property
     def base_version(self) -> str:
         return "sd_v2_v" if self._predicts_v else "sd_v2"

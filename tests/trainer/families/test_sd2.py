@@ -28,6 +28,13 @@ def test_the_full_size_has_the_published_numbers():
     assert sum(weight.numel() for weight in text.parameters()) == 340_387_840
 
 
+def test_a_single_file_is_asked_about(tmp_path):
+    shapes = {"cond_stage_model.model.ln_final.bias": (1024,)}
+    assert "768 px" in Sd2.unsaid(BaseModel("a", "file", shapes=shapes))["model.prediction_type"]
+    assert not Sd2.unsaid(BaseModel("a", "file", shapes=shapes | {"v_pred": ()}))
+    assert not Sd2.unsaid(find(str(tiny_sd2(tmp_path / "two"))))
+
+
 def test_single_files_are_told_from_those_of_sd1():
     unet = {"model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3)}
     text = "cond_stage_model.transformer.text_model.final_layer_norm.bias", "cond_stage_model.model.ln_final.bias"
