@@ -55,6 +55,69 @@ def tiny_sdxl(folder: Path, *, seed: int = 0, prediction_type: str = "epsilon") 
         return Path(folder)
 
 
+def tiny_sd3(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny Stable Diffusion 3: two CLIPs, T5, and a transformer with 16 latent channels."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
+
+    with seeded(seed):
+        first, second, third = clip_tokenizer(), clip_tokenizer(pad="!"), t5_tokenizer()
+        StableDiffusion3Pipeline(
+            transformer=SD3Transformer2DModel(
+                sample_size=32, patch_size=2, in_channels=16, out_channels=16, num_layers=2, attention_head_dim=8,
+                num_attention_heads=4, joint_attention_dim=64, caption_projection_dim=32, pooled_projection_dim=32 + 24,
+                pos_embed_max_size=64, dual_attention_layers=(0,), qk_norm="rms_norm",
+            ),
+            vae=_vae(1.5305, latent_channels=16, shift_factor=0.0609),
+            text_encoder=tiny_clip_text_model(first, projection=True, projection_dim=32),
+            text_encoder_2=tiny_clip_text_model(second, projection=True, hidden_size=24, projection_dim=24),
+            text_encoder_3=tiny_t5(third),
+            tokenizer=first,
+            tokenizer_2=second,
+            tokenizer_3=third,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
+def tiny_flux(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny FLUX.1 dev: guidance as a number, and a shift that grows with the picture."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+
+    with seeded(seed):
+        first, second = clip_tokenizer(), t5_tokenizer()
+        FluxPipeline(
+            transformer=FluxTransformer2DModel(
+                patch_size=1, in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16,
+                num_attention_heads=2, joint_attention_dim=64, pooled_projection_dim=32, guidance_embeds=True,
+                axes_dims_rope=(4, 6, 6),
+            ),
+            vae=_vae(0.3611, latent_channels=16, shift_factor=0.1159),
+            text_encoder=tiny_clip_text_model(first),
+            text_encoder_2=tiny_t5(second),
+            tokenizer=first,
+            tokenizer_2=second,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
+def t5_tokenizer():
+    """A T5 tokenizer over single letters and a few words; built from nothing."""
+    from transformers import T5TokenizerFast
+
+    words = ["\u2581dog", "\u2581cat", "\u2581sks", "\u2581red", "\u2581a"]
+    letters = [chr(number) for number in range(33, 127)]
+    pieces = ["<pad>", "</s>", "<unk>", "\u2581", *words, *letters]
+    return T5TokenizerFast(vocab=[(piece, -float(place)) for place, piece in enumerate(pieces)])
+
+
+def tiny_t5(tokenizer):
+    from transformers import T5Config, T5EncoderModel
+
+    return T5EncoderModel(T5Config(vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=64, num_layers=2, num_heads=4,
+                                   feed_forward_proj="gated-gelu", pad_token_id=0, eos_token_id=1))
+
+
 @contextmanager
 def seeded(seed: int):
     """Whatever is drawn inside follows from the seed; outside nothing has happened."""
@@ -164,7 +227,7 @@ def tiny_unet(**other):
     return UNet2DConditionModel(**usual | other)
 
 
-def _vae(scaling_factor: float = 0.18215):
+def _vae(scaling_factor: float = 0.18215, latent_channels: int = 4, **other):
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
@@ -174,8 +237,9 @@ def _vae(scaling_factor: float = 0.18215):
         norm_num_groups=4,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=4,
+        latent_channels=latent_channels,
         scaling_factor=scaling_factor,
+        **other,
     )
 
 

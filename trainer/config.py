@@ -212,6 +212,21 @@ class NoiseSettings(Section):
     noise_offset: Annotated[float, Field(ge=0, le=1), Ui(level="expert", needs="ddpm", kohya="noise_offset")] = 0.0
     """Adds a random overall brightness to the noise, for very dark and very bright pictures; 0.05 to 0.1 is usual."""
 
+    timesteps: Annotated[
+        Literal["logit_normal", "uniform"], Ui("Timesteps", needs="flow", kohya="timestep_sampling weighting_scheme")
+    ] = "logit_normal"
+    """How much noise the pictures get: mostly a middling share, which is where most is learnt, or any share alike."""
+
+    bias: Annotated[
+        float, Field(ge=-3, le=3), Ui("Bias to composition", step=0.1, needs="flow", kohya="logit_mean sigmoid_bias")
+    ] = 0.0
+    """Above 0: more noise, so that composition and shapes are learnt; below 0: less noise, so that details are."""
+
+    shift: Annotated[
+        float | None, Field(gt=0, le=20), Ui(level="expert", needs="flow", kohya="discrete_flow_shift training_shift")
+    ] = None
+    """How much more the noisy end is trained, as large pictures need it. Empty: the model's own; 1: none."""
+
     prior_loss_weight: Annotated[float, Field(ge=0, le=10), Ui("Regularisation weight", kohya="prior_loss_weight")] = (
         1.0
     )

@@ -28,7 +28,7 @@ from trainer.cache import Captions, Latents
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.lora import inject
-from trainer.objective import Objective, errors, only_from
+from trainer.objective import errors, objective, only_from
 from trainer.output import Output
 from trainer.plan import Plan, plan
 from trainer.preview import Preview
@@ -133,9 +133,7 @@ class Run:
 
     def __post_init__(self) -> None:
         config, family, place = self.config, self.family, self.place
-        self.objective = Objective(
-            family.alphas_cumprod(), family.prediction_type, config.noise.min_snr_gamma, config.noise.noise_offset
-        )
+        self.objective = objective(family.process(), config.noise)
         self.dtype = DTYPES[config.accelerate.mixed_precision]
         self.trained, groups = attach(config, family, self.parts)
         self.parameters = [weight for group in groups for weight in group["params"]]

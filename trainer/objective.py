@@ -8,14 +8,17 @@ first timesteps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from dataset.turns import seed_of
+from trainer.config import NoiseSettings
+from trainer.families.base import Diffusion, Flow
 
 
 def generator(*key: int | str) -> torch.Generator:
@@ -34,16 +37,33 @@ def only_from(device: torch.device, *key: int | str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of a batch, on the CPU. `posterior` and `noise`: float32 [B, C, h, w]; `timesteps`: int64
-    [B]."""
+    """The random numbers of a batch, on the CPU. `posterior` and `noise`: float32 [B, C, h, w]; `timesteps`: int64 or,
+    for a flow, float32 [B]."""
 
     posterior: Tensor
     noise: Tensor
     timesteps: Tensor
 
 
+class Objective(Protocol):
+    """What all kinds of it have in common. `timesteps` are whatever the family's process counts in."""
+
+    def draws(self, seed: int, step: int, places: list[int], shape: tuple[int, ...]) -> Draws: ...
+    def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
+    def weights(self, timesteps: Tensor) -> Tensor: ...
+
+
+def objective(process: Diffusion | Flow, noise: NoiseSettings) -> Objective:
+    """What is asked of a model with this process under these settings."""
+    if isinstance(process, Diffusion):
+        return Denoising(process.alphas_cumprod, process.prediction_type, noise.min_snr_gamma, noise.noise_offset)
+    shift = process.shift if noise.shift is None else lambda _: noise.shift
+    return Straight(shift, noise.timesteps, noise.bias)
+
+
 @dataclass(frozen=True)
-class Objective:
+class Denoising:
     """Denoising as in DDPM (Ho et al., arXiv 2006.11239), with epsilon or v prediction (Salimans & Ho, arXiv
     2202.00512).
 
@@ -101,6 +121,50 @@ class Objective:
         alphas = self.alphas_cumprod[timesteps.cpu()]  # the root is taken in float64
         shape = (-1, *[1] * (like.ndim - 1))
         return alphas.sqrt().to(like).view(shape), (1 - alphas).sqrt().to(like).view(shape)
+
+
+@dataclass(frozen=True)
+class Straight:
+    """Rectified flow (Liu et al., arXiv 2209.03003) with the timesteps of Stable Diffusion 3 (Esser et al., arXiv
+    2403.03206, section 3.1): logit-normal, then shifted towards noise for large pictures."""
+
+    shift: Callable[[tuple[int, ...]], float]
+    timesteps: str = "logit_normal"
+    bias: float = 0.0
+
+    def draws(self, seed: int, step: int, places: list[int], shape: tuple[int, ...]) -> Draws:
+        """For the samples at `places` of this step; `shape` is [C, h, w] of their latents."""
+        posterior, noise, timesteps = [], [], []
+        for place in places:
+            random = generator(seed, step, place)
+            timesteps.append(self._sigma(random, shape))
+            noise.append(torch.randn(shape, generator=random))
+            posterior.append(torch.randn(shape, generator=random))
+        return Draws(torch.stack(posterior), torch.stack(noise), torch.stack(timesteps).float())
+
+    def _sigma(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+        """float64. A positive bias means more noise. diffusers' scripts look such numbers up in a list that falls, and
+        so turn the sign of the paper's mean round; here a logit of 0 is half noise, whatever is asked for."""
+        if self.timesteps == "uniform":
+            even = torch.rand((), generator=random, dtype=torch.float64).clamp(1e-4, 1 - 1e-4)
+            logit = torch.logit(even)
+        else:
+            logit = torch.randn((), generator=random, dtype=torch.float64)
+        sigma, shift = torch.sigmoid(logit + self.bias), self.shift(shape)
+        return shift * sigma / (1 + (shift - 1) * sigma)
+
+    def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """(1 - sigma) x + sigma e."""
+        sigma = timesteps.view(-1, 1, 1, 1)
+        return (1 - sigma) * latents + sigma * noise
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """The direction of the line: e - x."""
+        return noise - latents
+
+    def weights(self, timesteps: Tensor) -> Tensor:
+        """All the same: how often a timestep comes is what weighs it."""
+        return torch.ones_like(timesteps)
 
 
 def errors(prediction: Tensor, target: Tensor) -> Tensor:

@@ -199,9 +199,9 @@ def memory(config: TrainSettings) -> float | None:
     """Rough GB of one step at 16 bit: frozen weights, activations by pixels, adapters with their optimiser state."""
     family = families()[config.model.family]
     model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
-    if model.configs.get("unet", {}).get("cross_attention_dim", 768) < 768:
-        return None  # a small model of this shape, such as the toy world's: the family's figures say nothing about it
-    shape = family.footprint
+    shape = family.footprint_of(model)
+    if shape is None:
+        return None
     wide = 2 if config.accelerate.mixed_precision == "no" else 1
     pixels = config.dataset.resolution**2 / family.resolution**2 * config.run.batch_size
     activations = shape.checkpointed if config.memory.gradient_checkpointing else shape.activations

@@ -15,7 +15,7 @@ from tests import models
 from tests.models import golden_lines
 from trainer.config import DenoiserLora, PreviewSettings, TrainSettings
 from trainer.families import families
-from trainer.families.base import Drawing, Family, View
+from trainer.families.base import Drawing, Family, Flow, View
 from trainer.models import BaseModel, find
 
 LAYERS = get_args(DenoiserLora.model_fields["layers"].annotation)
@@ -92,13 +92,28 @@ def test_its_parts_come_frozen_on_the_cpu_in_the_format_asked_for(loaded):
         assert {weight.dtype for weight in weights} == {torch.float32 if name == "vae" else torch.bfloat16}
 
 
-def test_its_noise_schedule_falls_from_nearly_one_in_float64(loaded):
+def test_its_process_is_what_its_traits_say(loaded):
     import torch
 
-    alphas = loaded.family.alphas_cumprod()
+    process = loaded.family.process()
+    if isinstance(process, Flow):
+        assert "flow" in loaded.family.traits and loaded.family.prediction_type == "flow"
+        assert 1 <= process.shift((16, 32, 32)) <= process.shift((16, 128, 128)) < 10
+        return
+    assert "ddpm" in loaded.family.traits and process.prediction_type in ("epsilon", "v_prediction")
+    alphas = process.alphas_cumprod
     assert alphas.dtype == torch.float64 and alphas.ndim == 1
     assert 1 > alphas[0] > 0.99 and alphas[-1] >= 0 and (alphas.diff() < 0).all()
-    assert loaded.family.prediction_type in ("epsilon", "v_prediction")
+
+
+def some_timesteps(family: Family):
+    """Of the beginning and of the end, as the family's process counts."""
+    import torch
+
+    process = family.process()
+    if isinstance(process, Flow):
+        return torch.tensor([0.01, 0.99])
+    return torch.tensor([0, len(process.alphas_cumprod) - 1])
 
 
 def test_pictures_become_latents_each_by_itself(loaded, pictures):
@@ -136,7 +151,7 @@ def test_a_prediction_has_the_shape_of_its_latents_and_a_gradient(loaded, pictur
 
     noisy = loaded.family.encode_pictures(pictures)[0].requires_grad_()
     text = told(loaded.family, ["a red dog", "a cat"])
-    timesteps = torch.tensor([0, len(loaded.family.alphas_cumprod()) - 1])
+    timesteps = some_timesteps(loaded.family)
     prediction = loaded.family.predict(noisy, timesteps, text)
     assert prediction.shape == noisy.shape and prediction.isfinite().all()
     alone = loaded.family.predict(noisy[1:], timesteps[1:], {name: tensor[1:] for name, tensor in text.items()})
@@ -166,7 +181,7 @@ def test_its_lora_has_the_names_in_the_golden_list(loaded):
 
     family, parts = type(loaded.family)(), {}
     for name, part in family.load(loaded.model, torch.float32).items():
-        if name != "vae":
+        if name in ("denoiser", *family.text_encoders):
             pattern = family.layers["all"] if name == "denoiser" else family.text_layers
             inject.inject(part, inject.AdapterSpec(name, pattern, 4, 4.0, 0.0, "lora"), seed=0)
             parts[name] = part
@@ -188,7 +203,7 @@ def test_checkpointing_changes_no_gradient(loaded, pictures):
         if checkpointed:
             family.checkpoint_gradients()
         noisy, _ = family.encode_pictures(pictures)
-        prediction = family.predict(noisy, torch.tensor([10, 900]), told(family, ["a dog", ""]))
+        prediction = family.predict(noisy, some_timesteps(family), told(family, ["a dog", ""]))
         return torch.autograd.grad(prediction.square().sum(), weights)
 
     plain, checkpointed = gradients(False), gradients(True)

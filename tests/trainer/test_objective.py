@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from dataset.turns import seed_of
-from trainer.objective import Draws, Objective, errors
+from trainer.config import NoiseSettings
+from trainer.families.base import Diffusion, Flow
+from trainer.objective import Denoising, Draws, Straight, errors, objective
 
 
 def schedule() -> torch.Tensor:
@@ -22,7 +24,7 @@ def zero_terminal() -> torch.Tensor:
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_noised_and_target_follow_the_closed_form_at_every_timestep(prediction):
-    objective = Objective(schedule(), prediction)
+    objective = Denoising(schedule(), prediction)
     random = torch.Generator().manual_seed(0)
     latents, noise = torch.randn(1000, 4, 3, 3, generator=random), torch.randn(1000, 4, 3, 3, generator=random)
     timesteps = torch.arange(1000)
@@ -41,18 +43,18 @@ def test_min_snr_weights(gamma):
     snr = schedule() / (1 - schedule())
     wanted = {"epsilon": snr.clamp(max=gamma) / snr, "v_prediction": snr.clamp(max=gamma) / (snr + 1)}
     for prediction, weights in wanted.items():
-        got = Objective(schedule(), prediction, min_snr_gamma=gamma).weights(torch.arange(1000))
+        got = Denoising(schedule(), prediction, min_snr_gamma=gamma).weights(torch.arange(1000))
         assert torch.allclose(got.double(), weights, rtol=1e-6)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_min_snr_is_finite_where_there_is_no_signal(prediction):
-    weights = Objective(zero_terminal(), prediction, min_snr_gamma=5.0).weights(torch.tensor([998, 999]))
+    weights = Denoising(zero_terminal(), prediction, min_snr_gamma=5.0).weights(torch.tensor([998, 999]))
     assert weights.isfinite().all() and (weights >= 0).all() and (weights <= 1).all()
 
 
 def test_without_min_snr_every_timestep_counts_the_same():
-    assert Objective(schedule(), "epsilon").weights(torch.arange(1000)).unique().tolist() == [1.0]
+    assert Denoising(schedule(), "epsilon").weights(torch.arange(1000)).unique().tolist() == [1.0]
 
 
 def same(one: Draws, other: Draws) -> bool:
@@ -60,7 +62,7 @@ def same(one: Draws, other: Draws) -> bool:
 
 
 def test_draws_follow_from_seed_step_and_place_alone():
-    objective = Objective(schedule(), "epsilon")
+    objective = Denoising(schedule(), "epsilon")
     together = objective.draws(1, 7, [0, 1, 2], (4, 2, 2))
     torch.manual_seed(99)
     apart = [objective.draws(1, 7, [place], (4, 2, 2)) for place in range(3)]
@@ -72,12 +74,12 @@ def test_draws_follow_from_seed_step_and_place_alone():
 
 def test_drawing_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
-    Objective(schedule(), "epsilon", noise_offset=0.1).draws(1, 2, [0], (4, 2, 2))
+    Denoising(schedule(), "epsilon", noise_offset=0.1).draws(1, 2, [0], (4, 2, 2))
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_timesteps_are_uniform():
-    objective = Objective(schedule(), "epsilon")
+    objective = Denoising(schedule(), "epsilon")
     drawn = torch.cat([objective.draws(3, step, list(range(50)), (1, 1, 1)).timesteps for step in range(80)])
     counts = torch.bincount(drawn // 100, minlength=10)
     assert drawn.min() >= 0 and drawn.max() < 1000
@@ -85,8 +87,8 @@ def test_timesteps_are_uniform():
 
 
 def test_noise_offset_shifts_whole_channels():
-    plain = Objective(schedule(), "epsilon").draws(1, 2, [0], (4, 8, 8)).noise
-    shift = (Objective(schedule(), "epsilon", noise_offset=0.5).draws(1, 2, [0], (4, 8, 8)).noise - plain)[0]
+    plain = Denoising(schedule(), "epsilon").draws(1, 2, [0], (4, 8, 8)).noise
+    shift = (Denoising(schedule(), "epsilon", noise_offset=0.5).draws(1, 2, [0], (4, 8, 8)).noise - plain)[0]
     assert torch.allclose(shift, shift[:, :1, :1].expand_as(shift), atol=1e-6)
     assert (shift[:, 0, 0].abs() > 0.01).all()
 
@@ -100,3 +102,63 @@ def test_errors_are_means_per_sample_in_float32():
 
 def test_seeds_differ_for_keys_that_look_alike():
     assert len({seed_of(1, 23), seed_of(12, 3), seed_of(1, 2, 3), seed_of("1", "23", "")}) == 4
+
+
+# --- flows ------------------------------------------------------------------------------------------------------------
+
+
+def sigmas(**options) -> torch.Tensor:
+    flow = Straight(**{"shift": lambda _: 1.0} | options)
+    return torch.cat([flow.draws(5, step, list(range(50)), (1, 1, 1)).timesteps for step in range(60)]).double()
+
+
+def test_a_flow_goes_straight_from_picture_to_noise():
+    flow = Straight(lambda _: 1.0)
+    random = torch.Generator().manual_seed(0)
+    latents, noise = torch.randn(5, 4, 3, 3, generator=random), torch.randn(5, 4, 3, 3, generator=random)
+    times = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    s = times.double().view(-1, 1, 1, 1)
+    noisy = flow.noised(latents, noise, times)
+    assert (noisy - ((1 - s) * latents.double() + s * noise.double())).abs().max() < 1e-6
+    assert torch.equal(noisy[0], latents[0]) and torch.equal(noisy[4], noise[4])
+    # Following the target backwards from anywhere ends at the picture.
+    assert (noisy - times.view(-1, 1, 1, 1) * flow.target(latents, noise, times) - latents).abs().max() < 1e-6
+    assert flow.weights(times).tolist() == [1.0] * 5
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0, -0.5])
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_sigmas_are_logit_normal_then_shifted(bias, shift):
+    drawn = sigmas(bias=bias, shift=lambda _: shift)
+    logits = torch.logit(drawn / (shift - (shift - 1) * drawn)) - bias  # all of it undone
+    assert abs(logits.mean()) < 0.06 and abs(logits.std() - 1) < 0.05
+    assert 0 < drawn.min() and drawn.max() < 1
+
+
+def test_a_positive_bias_means_more_noise():
+    """P29: a mean whose sign is turned round would train details where composition was asked for."""
+    less, plain, more = (sigmas(bias=bias).mean() for bias in (-1.0, 0.0, 1.0))
+    assert less < 0.35 < plain < 0.6 < more
+
+
+def test_uniform_sigmas_are_uniform():
+    counts = torch.histc(sigmas(timesteps="uniform").float(), 10, 0, 1)
+    assert ((counts - 300).abs() < 85).all(), counts
+
+
+def test_a_flow_follows_from_seed_step_and_place_alone():
+    flow = Straight(lambda _: 2.0)
+    together = flow.draws(1, 7, [0, 1, 2], (4, 2, 2))
+    torch.manual_seed(99)
+    apart = [flow.draws(1, 7, [place], (4, 2, 2)) for place in range(3)]
+    joined = [torch.cat([getattr(d, name) for d in apart]) for name in ("posterior", "noise", "timesteps")]
+    assert same(together, Draws(*joined))
+
+
+def test_the_objective_follows_the_process():
+    noise = NoiseSettings(min_snr_gamma=5.0, bias=0.5)
+    made = objective(Diffusion(schedule(), "v_prediction"), noise)
+    assert isinstance(made, Denoising) and (made.prediction_type, made.min_snr_gamma) == ("v_prediction", 5.0)
+    found = objective(Flow(lambda _: 3.0), noise)
+    assert (found.bias, found.shift((1, 1, 1))) == (0.5, 3.0)
+    assert objective(Flow(lambda _: 3.0), NoiseSettings(shift=1.5)).shift((1, 1, 1)) == 1.5

@@ -7,7 +7,7 @@ devices: the loop does that, so that it is the same for every family.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -45,6 +45,23 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Diffusion:
+    """The model was made with DDPM's noise (Ho et al., arXiv 2006.11239). Its timesteps are numbers, int64."""
+
+    alphas_cumprod: Tensor  # float64 [timesteps]
+    prediction_type: str  # "epsilon" or "v_prediction"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The model goes on straight lines from noise to pictures (rectified flow, Liu et al., arXiv 2209.03003). Its
+    timesteps are sigmas, float32 in 0..1, the share of noise. `shift` gives for latents of a shape [C, h, w] how much
+    the model's own sampling prefers the noisy end: sigma' = shift sigma / (1 + (shift - 1) sigma); 1 is not at all."""
+
+    shift: Callable[[tuple[int, ...]], float]
+
+
+@dataclass(frozen=True)
 class View:
     """What of a picture is trained. Sizes are (width, height) in pixels."""
 
@@ -78,6 +95,11 @@ class Family(ABC):
         """Is this base model of this family? Judged from names, configs and tensor shapes; no weights are read."""
 
     @classmethod
+    def footprint_of(cls, model: BaseModel) -> Footprint | None:
+        """The memory of this very model; None for one of other sizes than the published ones."""
+        return cls.footprint
+
+    @classmethod
     def unsaid(cls, model: BaseModel) -> dict[str, str]:
         """{setting: what to choose} for what must be known of this base model and can't be told from its file."""
         return {}
@@ -90,13 +112,14 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def alphas_cumprod(self) -> Tensor:
-        """float64 [timesteps]: the noise schedule the model was made with (DDPM families)."""
+    def process(self) -> Diffusion | Flow:
+        """How noise gets into pictures, and what the denoiser is to say of it, as the loaded model has it."""
 
     @property
     @abstractmethod
     def prediction_type(self) -> str:
-        """ "epsilon" or "v_prediction", as the loaded model says. May be set, where a single file cannot say it."""
+        """ "epsilon", "v_prediction" or "flow", as the loaded model says. The first two may be set, where a single
+        file cannot say it."""
 
     @abstractmethod
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,7 @@ class Sd2(UNetFamily):
     def unsaid(cls, model: BaseModel) -> dict[str, str]:
         if model.kind != "file" or model.prediction_type:
             return {}
-        return {"model.prediction_type": "an SD 2.x file does not say what it predicts: choose v_prediction for a model "
+        return {"model.prediction_type": "an SD 2.x file does not say what it predicts: choose v_prediction for one "
                                          "that was made for 768 px, epsilon for one that was made for 512 px"}
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trainer.families import configs
-from trainer.families.base import Drawing, Family
+from trainer.families.base import Diffusion, Drawing, Family, Footprint
 from trainer.lora import targets
 from trainer.models import ModelError
 
@@ -58,6 +58,11 @@ class UNetFamily(Family):
         return pipeline.from_single_file(model.where, config=folder, vae=vae, dtype=dtype, **self.left_out)
 
     @classmethod
+    def footprint_of(cls, model: BaseModel) -> Footprint | None:
+        usual = cls.configs["unet"]["cross_attention_dim"]
+        return cls.footprint if model.configs.get("unet", {}).get("cross_attention_dim", usual) == usual else None
+
+    @classmethod
     def single_file_configs(cls) -> Path:
         """A folder of configs and tokenizers that a single file leaves out, made once, with no download."""
         return configs.written(cls.name, cls.configs)
@@ -72,7 +77,11 @@ class UNetFamily(Family):
             raise ModelError(f"it predicts {said!r}; only epsilon and v_prediction can be trained")
         self._prediction_type = said
 
+    def process(self) -> Diffusion:
+        return Diffusion(self.alphas_cumprod(), self.prediction_type)
+
     def alphas_cumprod(self) -> Tensor:
+        """The noise schedule, float64 [timesteps]."""
         import torch
 
         # Not scheduler.alphas_cumprod, which is float32: at the last timesteps that costs three digits.
@@ -137,7 +146,8 @@ class UNetFamily(Family):
     def _drawing_pipe(self, how: Drawing):
         """The pipeline with the sampler that was asked for, and without the text encoders: what they say is there."""
         pipe = self._pipe
-        nothing = dict.fromkeys((*self.text_encoders, *(f"tokenizer{name[12:]}" for name in self.text_encoders)))
+        read = [name.replace("text_encoder", "tokenizer") for name in self.text_encoders]
+        nothing = dict.fromkeys([*self.text_encoders, *read])
         return type(pipe)(vae=pipe.vae, unet=pipe.unet, scheduler=self._sampler(how), **nothing, **self.left_out)
 
     def _prompts(self, text: dict[str, Tensor], negative: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -166,19 +166,20 @@ def verify(path: Path, state: Mapping[str, Tensor], alphas: Mapping[str, float],
     """
     file = load(path)
     named, unmatched = group(file.tensors, naming.index(alphas))
-    if unmatched or named.keys() != alphas.keys() or len(file.tensors) != 3 * len(alphas):
+    if unmatched or named.keys() != alphas.keys() or len(file.tensors) != (3 if naming.alphas else 2) * len(alphas):
         raise LoraError(f"{file.path.name} holds {len(named)} layers and {len(unmatched)} foreign keys; expected "
                         f"{len(alphas)} layers")
     max_error, zero = 0.0, []
     for name, keys in named.items():
         for role, letter in (("down", "A"), ("up", "B")):
-            written, wanted = file.tensors[keys[role]], state[f"{name}.lora_{letter}.weight"].cpu()
+            written = file.tensors[keys[role]]
+            wanted = _as_written(state, alphas, name, letter, naming)
             if not torch.equal(written, wanted.to(written.dtype)) or not torch.isfinite(written).all():
                 raise LoraError(f"{file.path.name}: {keys[role]} is not what was trained")
             max_error = max(max_error, (written.float() - wanted.float()).abs().max().item())
-        alpha = file.tensors[keys["alpha"]].item()
-        if abs(alpha - alphas[name]) > 1e-6 * abs(alphas[name]):
-            raise LoraError(f"{file.path.name}: {keys['alpha']} is {alpha}, expected {alphas[name]}")
+        if naming.alphas and abs(file.tensors[keys["alpha"]].item() - alphas[name]) > 1e-6 * abs(alphas[name]):
+            raise LoraError(f"{file.path.name}: {keys['alpha']} is {file.tensors[keys['alpha']].item()}, expected "
+                            f"{alphas[name]}")
         if not file.tensors[keys["up"]].any() or not file.tensors[keys["down"]].any():
             zero.append(name)
     if trained and len(zero) == len(named):
@@ -192,14 +193,24 @@ def _named(state: Mapping[str, Tensor], alphas: Mapping[str, float], naming: Nam
     for name, alpha in alphas.items():
         keys = naming.keys(name)
         for role, letter in (("down", "A"), ("up", "B")):
-            weight = state[f"{name}.lora_{letter}.weight"].detach()
-            tensors[keys[role]] = weight.to("cpu", dtype).contiguous()
+            weight = _as_written(state, alphas, name, letter, naming)
+            tensors[keys[role]] = weight.to(dtype).contiguous()
             if not torch.isfinite(tensors[keys[role]]).all():
                 why = f"does not fit into {dtype}: save in bf16 or float32" if torch.isfinite(weight).all() else (
                     "holds NaN or infinity: the run diverged; lower the learning rate")
                 raise LoraError(f"nothing was saved: {name} {why}")
-        tensors[keys["alpha"]] = torch.tensor(float(alpha))
+        if naming.alphas:
+            tensors[keys["alpha"]] = torch.tensor(float(alpha))
     return tensors
+
+
+def _as_written(state: Mapping[str, Tensor], alphas: Mapping[str, float], name: str, letter: str,
+                naming: Naming) -> Tensor:
+    """A weight on the CPU; where the file has no alphas, "up" as strong as alpha would make it."""
+    weight = state[f"{name}.lora_{letter}.weight"].detach().cpu()
+    if naming.alphas or letter == "A":
+        return weight
+    return weight * (alphas[name] / weight.shape[1])
 
 
 def _write(path: Path, content: bytes) -> None:

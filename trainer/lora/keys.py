@@ -73,7 +73,10 @@ class Naming:
 
     parts: tuple[Part, ...]
     style: Literal["kohya", "diffusers"] = "kohya"
-    """Transformer families are written as `transformer.<path>.lora_A.weight` with `.alpha`, as ComfyUI takes them."""
+    """Transformer families are written as `transformer.<path>.lora_A.weight`, as ComfyUI takes them."""
+    alphas: bool = True
+    """Whether a file holds alphas. Else the weights of "up" are scaled by alpha / rank: the same update at the alpha
+    that every reader takes where none is given, the rank."""
 
     def part(self, name: str) -> Part:
         """The part that we call `name`; KeyError without one."""
@@ -91,10 +94,11 @@ class Naming:
         return f"{part.diffusers}.{part.inner}{path}"
 
     def keys(self, name: str) -> dict[str, str]:
-        """The three keys of a layer in a file: {"down": ..., "up": ..., "alpha": ...}."""
+        """The keys of a layer in a file: {"down": ..., "up": ...} and, if it holds alphas, "alpha"."""
         stem = self.stem(name)
         down, up = ("lora_down", "lora_up") if self.style == "kohya" else ("lora_A", "lora_B")
-        return {"down": f"{stem}.{down}.weight", "up": f"{stem}.{up}.weight", "alpha": f"{stem}.alpha"}
+        found = {"down": f"{stem}.{down}.weight", "up": f"{stem}.{up}.weight"}
+        return found | {"alpha": f"{stem}.alpha"} if self.alphas else found
 
     def index(self, layers: Iterable[str]) -> dict[str, str]:
         """{every spelling in every dialect: our name} over `layers`, which are our names.
@@ -153,6 +157,23 @@ SDXL = Naming(
         Part("text_encoder", "lora_te1", "text_encoder", INNER, also=("lora_te",)),
         Part("text_encoder_2", "lora_te2", "text_encoder_2", INNER),
     )
+)
+
+SD3 = Naming(
+    (
+        Part("denoiser", "lora_transformer", "transformer", also=("lora_unet", "lycoris")),
+        Part("text_encoder", "lora_te1", "text_encoder", INNER),
+        Part("text_encoder_2", "lora_te2", "text_encoder_2", INNER),
+    ),
+    style="diffusers",
+    alphas=False,  # diffusers 0.42 refuses an SD 3 file with a key that has no "lora" in its name
+)
+FLUX = Naming(
+    (
+        Part("denoiser", "lora_transformer", "transformer", also=("lycoris",)),
+        Part("text_encoder", "lora_te1", "text_encoder", INNER),
+    ),
+    style="diffusers",
 )
 
 

@@ -1,0 +1,73 @@
+"""Stable Diffusion 3 Medium, 3.5 Medium and 3.5 Large (Esser et al., arXiv 2403.03206).
+
+Three text encoders read each caption: two CLIPs, which can learn, and T5, which never does. A folder without T5 works:
+the model was trained with each of the three left out now and then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainer.families.base import Flow, Footprint
+from trainer.families.flow import FlowFamily, tokens
+from trainer.lora import keys, targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainer.models import BaseModel
+
+LONGEST = 256  # tokens of T5, as the pipeline takes them; the CLIPs see 77
+
+
+class Sd3(FlowFamily):
+    name = "sd3"
+    label = "Stable Diffusion 3 and 3.5"
+    order = 40
+    traits = frozenset({"flow", "two_text_encoders"})
+    resolution = 1024
+    bucket_step = 64
+    base_version = "sd3"
+    architecture = "stable-diffusion-3"
+    naming = keys.SD3
+    layers = targets.SD3
+    footprint = Footprint(weights=16.6, activations=11.0, checkpointed=1.6)
+    text_encoders = ("text_encoder", "text_encoder_2")
+    readers = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    pipeline = "StableDiffusion3Pipeline"
+    left_out = {"image_encoder": None, "feature_extractor": None}
+
+    @classmethod
+    def footprint_of(cls, model: BaseModel) -> Footprint | None:
+        known = {24: Footprint(weights=4.9, activations=5.0, checkpointed=0.9), 38: cls.footprint}
+        return known.get(model.configs.get("transformer", {}).get("num_layers", 38))
+
+    def process(self) -> Flow:
+        shift = float(self._pipe.scheduler.config.shift)
+        return Flow(lambda _: shift)
+
+    def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
+        import torch
+
+        pipe, words, pooled = self._pipe, [], []
+        for encoder, tokenizer in ((pipe.text_encoder, pipe.tokenizer), (pipe.text_encoder_2, pipe.tokenizer_2)):
+            said = encoder(tokens(tokenizer, captions, tokenizer.model_max_length, encoder), output_hidden_states=True)
+            words.append(said.hidden_states[-2])
+            pooled.append(said.text_embeds)
+        clip, width = torch.cat(words, dim=-1), pipe.transformer.config.joint_attention_dim
+        if pipe.text_encoder_3 is None:
+            long = clip.new_zeros(len(captions), LONGEST, width)
+        else:
+            with torch.no_grad():
+                long = pipe.text_encoder_3(tokens(pipe.tokenizer_3, captions, LONGEST, pipe.text_encoder_3))[0]
+        # One after the other: the CLIPs side by side, filled up with zeros to T5's width, then T5.
+        clip = torch.nn.functional.pad(clip, (0, width - clip.shape[-1]))
+        return {"words": torch.cat([clip, long.to(clip.dtype)], dim=-2), "pooled": torch.cat(pooled, dim=-1)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
+        return self._pipe.transformer(
+            hidden_states=noisy,
+            timestep=1000 * timesteps,
+            encoder_hidden_states=text["words"],
+            pooled_projections=text["pooled"],
+        ).sample
