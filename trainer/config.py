@@ -311,9 +311,9 @@ class PreviewSettings(Section):
     guidance: Annotated[float, Field(ge=1, le=30), Ui("Guidance scale", kohya="sample_prompts --l")] = 7.0
     """How closely a sample follows its prompt (classifier-free guidance). 1: none."""
 
-    sampler: Annotated[Literal["ddim", "euler", "euler_a", "dpm++_2m"], Ui(level="expert", kohya="sample_sampler")] = (
-        "ddim"
-    )
+    sampler: Annotated[
+        Literal["ddim", "euler", "euler_a", "dpm++_2m"], Ui(level="expert", needs="ddpm", kohya="sample_sampler")
+    ] = "ddim"
     """The method that draws samples."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32), Ui(level="expert", kohya="sample_prompts --d")] = 1

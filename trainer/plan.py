@@ -17,6 +17,7 @@ from pathlib import Path
 from dataset.scan import Dataset, Item, scan
 from dataset.turns import Entry, lay_out
 from settings.errors import SettingsError, warnings
+from settings.section import at, settings
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.models import HUB_NAME, ModelError, fitting, located
@@ -123,7 +124,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         saves=moments(config.save.every_steps, config.save.every_epochs, per_epoch, total - 1),
         samples=sample_steps(config, per_epoch, total),
         memory_gb=memory(config),
-        warnings=warnings(config) | notes(dataset),
+        warnings=warnings(config) | without_effect(config) | notes(dataset),
     )
 
 
@@ -159,6 +160,16 @@ def wrong_folders(config: TrainSettings) -> dict[str, str]:
         if getattr(config.save, name) and not (there.is_dir() and os.access(there, os.W_OK)):
             problems[f"save.{name}"] = f"{there} can't be written to: choose another folder"
     return problems
+
+
+def without_effect(config: TrainSettings) -> dict[str, str]:
+    """Settings that were changed and that the family knows nothing of; the form hides them, a file may have them."""
+    family = families()[config.model.family]
+    return {
+        setting.path: f"has no effect with {family.label}"
+        for setting in settings(TrainSettings)
+        if setting.ui.needs and setting.ui.needs not in family.traits and at(config, setting.path) != setting.default
+    }
 
 
 def notes(dataset: Dataset) -> dict[str, str]:
