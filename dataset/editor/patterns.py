@@ -60,10 +60,12 @@ class Pattern:
 
     def _lines(self, texts: list[str]) -> list[bool]:
         """Of most patterns the texts are searched as the lines of one long text, which is several times quicker."""
-        alike, whole = _across_lines(self.text), "\n".join(texts)
+        alike, whole, ignore_case = _across_lines(self.text), "\n".join(texts), self.ignore_case
         if not texts or alike is None or whole.count("\n") != len(texts) - 1:
             return list(map(self.found, texts))
-        once_each = _compiled(f"(?:{alike})[^\\n]*\\n?", self.ignore_case, True)
+        if ignore_case and whole.isascii() and (lower := _across_lines(self.text, True)):
+            alike, whole, ignore_case = lower, whole.lower(), False  # the same, several times quicker
+        once_each = _compiled(f"(?:{alike})[^\\n]*\\n?", ignore_case, True)
         starts = [0, *accumulate(len(text) + 1 for text in texts)]
         found, number = [False] * len(texts), 0
         try:
@@ -109,15 +111,21 @@ def check_replacement(pattern: str, by: str) -> None:
 
 
 @lru_cache(maxsize=256)
-def _across_lines(text: str) -> str | None:
-    """A pattern that finds in many lines what `text` finds in each of them, or None."""
+def _across_lines(text: str, lower: bool = False) -> str | None:
+    """A pattern that finds in many lines what `text` finds in each of them, or None. `lower`: one that finds in lower
+    case what `text` finds whatever the case, where all is ASCII."""
+    if lower and not text.isascii():
+        return None
     parts, at = [], 0
     while at < len(text):
         match = PLAIN.match(text, at)
         if match is None:
             return None
+        if lower and match["set"] and match["set"] != match["set"].lower():
+            return None  # a range such as A-z is another one in lower case
         inverted = match["set"] is not None and match["set"].startswith("^")
-        parts.append(rf"[^\n{match['set'][1:]}]" if inverted else WITHOUT_BREAKS.get(match[0], match[0]))
+        part = rf"[^\n{match['set'][1:]}]" if inverted else WITHOUT_BREAKS.get(match[0], match[0])
+        parts.append(part.lower() if lower and len(part) == 1 else part)
         at = match.end()
     return "".join(parts)
 
