@@ -13,7 +13,8 @@ from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit, draw_pictur
 
 expect.set_options(timeout=PATIENCE)
 FORMS = {"Captions": "captions", "LoRA training": "train"}
-ROOMS = ["Dataset", "Captions", "LoRA training", "Runs", "Settings"]
+ROOMS = ["Dataset", "Captions", "Tag editor", "LoRA training", "Runs", "Settings"]
+PAGES = ["Doctor", "Resize & crop", "Import & export", "Training folders"]  # of the Dataset room
 
 CONTRAST = """() => {
   const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
@@ -72,10 +73,17 @@ def filled(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Server:
 
 
 def look_at(visit: Visit, room: str) -> None:
+    if room in PAGES:
+        visit.open("Dataset")
     visit.open(room)
     marks = {
         "Dataset": "#dataset-path",
+        "Doctor": "#doctor button",
+        "Resize & crop": "#resizing button",
+        "Import & export": "#upload button",
+        "Training folders": "#prepare-trigger input:enabled",
         "Captions": ".lor-tile input:enabled",
+        "Tag editor": "#tags button",
         "LoRA training": "#train-name input",
         "Runs": ".lor-run h2",
         "Settings": ".lor-keys",
@@ -99,7 +107,7 @@ def test_strangers_words_stay_words(visit: Visit, filled: Server) -> None:
 def test_no_room_scrolls_sideways(chromium, filled: Server, width: int) -> None:
     visit = Visit(chromium, filled.url, viewport={"width": width, "height": 800})
     visit.expected.append("404")
-    for room in ROOMS:
+    for room in [*ROOMS, *PAGES]:
         look_at(visit, room)
         if room in FORMS:
             visit.page.locator(f"#{FORMS[room]}-guide").get_by_label("Expert").check()
@@ -114,7 +122,7 @@ def test_no_room_scrolls_sideways(chromium, filled: Server, width: int) -> None:
 def test_all_text_can_be_read(chromium, filled: Server, scheme: str) -> None:
     visit = Visit(chromium, filled.url, color_scheme=scheme)
     visit.expected.append("404")
-    for room in ROOMS:
+    for room in [*ROOMS, *PAGES]:
         look_at(visit, room)
         if room in FORMS:
             visit.page.locator(f"#{FORMS[room]}-guide").get_by_label("Expert").check()
@@ -257,13 +265,13 @@ def test_keys(visit: Visit) -> None:
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    for key, room in zip("54321", reversed(ROOMS)):
+    for key, room in zip("654321", reversed(ROOMS)):
         page.locator("body").press(key)
         expect(page.get_by_role("tab", name=room, exact=True)).to_have_attribute("aria-selected", "true")
     page.locator("#dataset-path").press("2")  # while typing, a key is a letter
     expect(page.get_by_role("tab", name="Dataset", exact=True)).to_have_attribute("aria-selected", "true")
     page.locator("#dataset-path").blur()
-    page.locator("body").press("3")
+    page.locator("body").press("4")
     expect(page.locator("#train-name input")).to_be_visible()
     page.locator("body").press("/")
     expect(page.locator("#train-search")).to_be_focused()
@@ -271,7 +279,7 @@ def test_keys(visit: Visit) -> None:
 
 def test_all_that_can_be_used_has_a_name(visit: Visit, filled: Server) -> None:
     visit.expected.append("404")
-    for room in ROOMS:
+    for room in [*ROOMS, *PAGES]:
         look_at(visit, room)
         nameless = visit.page.evaluate(
             """() => [...document.querySelectorAll("button, input, select, textarea, a[href], canvas, [role=log]")]

@@ -17,7 +17,7 @@ from dataset.seen import Showing
 from dataset.seen_command import main
 from dataset.settings import Folder
 from toy.tokens import build_tokenizer
-from trainer.families.sd15_configs import tokenizer
+from trainer.families.configs import tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = "sks dog on a blue background, naive cafe, " + "wonderfully strange words, 12 " * 20

@@ -195,6 +195,7 @@ def test_the_command_means_the_same(pictures):
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--captioner", action="append", default=[])
     parser.add_argument("--mode")
+    parser.add_argument("--config")
     parser.add_argument("--dry-run", action="store_true")
     flags.add_flags(parser, CaptionConfig)
     options, given = flags.parse(parser, CaptionConfig, words)
