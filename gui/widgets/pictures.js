@@ -21,7 +21,7 @@ Loratory.pictures = (root, { about, trigger }) => {
     el("p", { class: "lor-help" }, "Trains from here; nothing is copied. Empty repeats: the number that a folder's name begins with, else 1."),
     el("div", { class: "lor-row" }, el("label", { class: "lor-row tight", for: "dataset-repeats" }, "Repeats", repeats),
       L.button("Use for training", () => trigger("choose", { folder: data.path, repeats: repeats.value ? Number(repeats.value) : null }), "primary")),
-    el("p", { class: "lor-help last" }, "Or lay out copies in kohya's folders: ", el("a", { href: "#", onclick: (event) => { event.preventDefault(); L.openPage("layout"); } }, "Training folders"), "."));
+    el("p", { class: "lor-help last" }, "Or lay out copies in kohya's folders: ", el("button", { type: "button", class: "lor-link", onclick: () => L.openPage("layout") }, "Training folders"), "."));
 
   L.put(root,
     el("div", { class: "lor-card" },

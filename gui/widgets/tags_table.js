@@ -33,7 +33,7 @@ Loratory.tagTable = (desk) => {
     const sought = search.value.trim().toLowerCase().replaceAll("_", " ");
     shown = rows.filter((row) => (!sought || row[0].toLowerCase().replaceAll("_", " ").includes(sought)) && (!single.checked || row[1] === 1)).sort(order[sort.value] || order.most);
     const once = rows.filter((row) => row[1] === 1).length;
-    note.textContent = `${L.counted(shown.length, "tag")}${shown.length < rows.length ? ` of ${rows.length.toLocaleString("en")}` : ""}${once ? `, ${once.toLocaleString("en")} only once` : ""}`;
+    note.textContent = `${L.counted(shown.length, "tag")}${shown.length < rows.length ? ` of ${rows.length.toLocaleString("en")}` : ""}${once ? `, ${once.toLocaleString("en")} only once` : ""}${rows.length ? "" : ". Captions that are sentences are not split."}`;
     here = Math.min(here, Math.max(0, shown.length - 1));
     view.clear();
   };
