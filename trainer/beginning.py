@@ -57,7 +57,7 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
     if config.accelerate.mixed_precision == "bf16" and (advice := better_than_bf16(report.device)):
         report.warning(f"this {report.device.type.upper()} only emulates bf16: {advice}")
     parts = family.load(model, DTYPES[config.accelerate.mixed_precision], config.model.vae)
-    if config.model.prediction_type != "auto":
+    if config.model.prediction_type != "auto" and "ddpm" in family.traits:
         family.prediction_type = config.model.prediction_type
     report.phase("load model", 1, 1)
     return family, parts

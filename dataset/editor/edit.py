@@ -6,6 +6,7 @@ A sentence is never split at its commas: edits of tags leave it alone, where the
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,8 +48,9 @@ class Edit(Section):
     label: ClassVar[str]  # for people, in lists of edits and of what was done
     group: ClassVar[Literal["add", "take", "replace", "order", "tidy"]]
 
+    @abstractmethod
     def apply(self, caption: Caption) -> str:
-        raise NotImplementedError
+        """The caption's text afterwards."""
 
     def look(self, captions: Iterable[Caption]) -> None:
         """Shown all captions that it will change, before the first: for edits that go by what is common in them."""

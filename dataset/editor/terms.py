@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
@@ -68,13 +69,14 @@ class Facts(Protocol):
 Mask = np.ndarray  # bool, one for each entry
 
 
-class Node:
+class Node(ABC):
     """A part of the tree. Equal nodes mean the same; `str` of one is read as the same again."""
 
     strength = 4  # how tightly it binds: OR 1, XOR 2, AND 3, terms 4
 
+    @abstractmethod
     def mask(self, facts: Facts) -> Mask:
-        raise NotImplementedError
+        """Which entries it lets through."""
 
     def inside(self, strength: int) -> str:
         return str(self) if self.strength >= strength else f"({self})"
