@@ -12,11 +12,22 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a crash, a lost power or a full disk leaves the old one."""
+def home() -> Path:
+    """The workspace, for all that the program writes of its own accord: LORATORY_HOME, else `workspace` beside us."""
+    root = Path(os.environ.get("LORATORY_HOME") or REPOSITORY / "workspace").expanduser().absolute()
+    for name in ("jobs", "presets", "drafts", "cache"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    return root
+
+
+def replace(path: Path, text: str, private: bool = False) -> None:
+    """Write a file whole or not at all: a crash, a lost power or a full disk leaves the old one. `private`: nobody but
+    its owner can ever read it, also while it is written."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
+    mode = 0o600 if private else 0o666
     try:
-        with aside.open("w", encoding="utf-8", newline="\n") as file:
+        with open(aside, "w", encoding="utf-8", newline="\n",
+                  opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

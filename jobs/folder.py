@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import time
@@ -13,18 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.events import FINAL, last_event
-from jobs.files import REPOSITORY, read_json, replace
+from jobs.files import home, read_json, replace
 from jobs.process import JobError, has_process, is_running
 
 State = Literal["queued", "running", "finished", "failed", "stopped", "paused", "interrupted"]
-
-
-def home() -> Path:
-    """The workspace, for all that the program writes of its own accord: LORATORY_HOME, else `workspace` beside us."""
-    root = Path(os.environ.get("LORATORY_HOME") or REPOSITORY / "workspace").expanduser().absolute()
-    for name in ("jobs", "presets", "drafts", "cache"):
-        (root / name).mkdir(parents=True, exist_ok=True)
-    return root
 
 
 @dataclass(frozen=True)

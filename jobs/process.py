@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from jobs import secrets
 from jobs.events import FINAL, EventWriter, last_event
-from jobs.files import REPOSITORY, read_json, replace
+from jobs.files import REPOSITORY, home, read_json, replace
 from jobs.lock import locked
 
 if TYPE_CHECKING:
     from jobs.folder import Job
 
+OF_THE_WINDOW = ("GRADIO_", "LORATORY_TOKEN")  # beginnings of variables that are no job's business
 MARK = "LORATORY_JOB"  # in the environment of all processes of a job: its folder
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied)  # ended meanwhile, or of another user: not ours
 
@@ -58,12 +60,12 @@ def claim(folder: Path) -> None:
     os.environ[MARK] = _mark(folder)  # for those that we start
 
 
-def detached(argv: list[str], output: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def detached(argv: list[str], output: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
     """A process with a session of its own, no input, and its output appended to a file: nothing ties it to us."""
     with output.open("ab") as log:
         options: dict[str, Any] = {
             "cwd": REPOSITORY,
-            "env": environment,
+            "env": variables,
             "stdin": subprocess.DEVNULL,
             "stdout": log,
             "stderr": subprocess.STDOUT,
@@ -80,8 +82,14 @@ def detached(argv: list[str], output: Path, environment: dict[str, str]) -> subp
 
 
 def job_environment() -> dict[str, str]:
-    """Ours, without what Gradio left there, and so that `-m trainer` is found and its output is seen at once."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
+    """What a job's process is started with. It gets the secrets that were saved here, and in no other way."""
+    return environment() | secrets.saved(home())
+
+
+def environment() -> dict[str, str]:
+    """Ours, without what belongs to the window (Gradio's, the password), and so that `-m trainer` is found and its
+    output is seen at once."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(OF_THE_WINDOW)}
     path = os.pathsep.join(filter(None, (str(REPOSITORY), ours.get("PYTHONPATH"))))
     return ours | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
 

@@ -16,7 +16,7 @@ from jobs.events import FINAL, EventWriter, read_events
 from jobs.files import read_json, replace
 from jobs.folder import Job, home, jobs, something_left
 from jobs.lock import locked
-from jobs.process import JobError, detached, is_running, job_environment, kill, spawn, was_killed
+from jobs.process import JobError, detached, environment, is_running, kill, spawn, was_killed
 from jobs.requests import ignored, take
 from jobs.verdict import verdict
 
@@ -67,8 +67,9 @@ def ensure_runner() -> None:
     with locked(root / "queue.lock") as free:
         pass
     if free:
-        environment = job_environment() | {"LORATORY_HOME": str(root)}
-        detached([sys.executable, "-m", "jobs.queue", str(root)], root / "queue.log", environment)
+        # Without the secrets: one that is removed while it lives must not go on to the jobs that it starts.
+        variables = environment() | {"LORATORY_HOME": str(root)}
+        detached([sys.executable, "-m", "jobs.queue", str(root)], root / "queue.log", variables)
 
 
 def run(root: Path) -> None:
