@@ -6,7 +6,6 @@ A file names layers as its family's table says (keys.py) and holds for each: dow
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,30 +13,15 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from trainer.lora import declared
+from trainer.lora.adapter import Adapter, fitted
 from trainer.lora.inject import ADAPTER, layers, learnable
-from trainer.lora.keys import LoraError, Naming, dialect, group, split
-from trainer.lora.merge import Adapter
+from trainer.lora.keys import LoraError, Naming, group
+from trainer.lora.reading import LoraFile, load, updates
 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float32": torch.float32}
 _PARTIAL = ".lora-partial-"
-_LONGEST_HEADER = 100_000_000  # bytes; the safetensors library's own limit
-_PEFT_WEIGHTS, _PEFT_CONFIG, _DIFFUSERS_WEIGHTS = (
-    "adapter_model.safetensors", "adapter_config.json", "pytorch_lora_weights.safetensors")
-
-
-@dataclass(frozen=True)
-class LoraFile:
-    """What stands in a file, under the file's own names."""
-
-    path: Path
-    tensors: dict[str, Tensor]
-    metadata: dict[str, str]
-    dialect: str
-    """"kohya", "diffusers" or "peft"; for messages."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ def save(path: Path, state: Mapping[str, Tensor], alphas: Mapping[str, float], *
     draft = safetensors.torch.save(tensors, {key: value for key, value in metadata.items() if key.startswith("ss_")})
     hashes = {"sshs_model_hash": model_hash(draft), "sshs_legacy_hash": legacy_hash(draft)}
     del draft
-    _write(Path(path), safetensors.torch.save(tensors, {**metadata, **hashes}))
+    write(Path(path), safetensors.torch.save(tensors, {**metadata, **hashes}))
 
 
 def model_hash(content: bytes) -> str:
@@ -109,29 +93,15 @@ def sweep(folder: Path) -> list[Path]:
     return orphans
 
 
-def load(path: Path) -> LoraFile:
-    """Read a .safetensors file, a PEFT adapter folder (or one over `unet/`, `text_encoder/`), or a diffusers folder.
-
-    Nothing is converted yet, but an alpha that is stated beside the tensors is added to them. LoraError when the file
-    is missing, broken, a pickle, or no LoRA.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return _load_folder(path)
-    tensors, metadata = _read(path)
-    _add_alphas(tensors, declared.from_header(metadata, _shapes(tensors)))
-    return LoraFile(path, tensors, metadata, dialect(tensors))
-
-
 def match(file: LoraFile, parts: Mapping[str, nn.Module], naming: Naming) -> Match:
     """Find the layer of `parts` for every key; LoraError when none fits, or one fits by name and not by shape."""
     modules = learnable(parts)
-    named, unmatched = group(file.tensors, naming.index(modules))
-    if not named:
+    found, unmatched = updates(file, naming, modules)
+    if not found:
         raise LoraError(f"{file.path.name}: none of its {len(file.tensors)} keys ({file.dialect} names, such as "
                         f"{next(iter(file.tensors))}) fits this model; it was made for another kind of model")
-    adapters = {name: _adapter(file, name, keys, modules[name].weight.shape) for name, keys in named.items()}
-    return Match(adapters, unmatched)
+    return Match({name: fitted(adapter, modules[name].weight.shape, f"{file.path.name}: {name}")
+                  for name, adapter in found.items()}, unmatched)
 
 
 def apply(parts: Mapping[str, nn.Module], file: LoraFile, naming: Naming) -> Applied:
@@ -213,7 +183,8 @@ def _as_written(state: Mapping[str, Tensor], alphas: Mapping[str, float], name: 
     return weight * (alphas[name] / weight.shape[1])
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Aside, flushed, then renamed."""
     # The name is short and always the same for a path: it fits beside a 255-byte name, and a killed try is overwritten.
     partial = path.with_name(_PARTIAL + hashlib.sha256(path.name.encode()).hexdigest()[:12])
     try:
@@ -231,103 +202,3 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        keys, metadata = _header(path)
-        if not any(split(key)[1] in ("down", "up", "foreign") for key in keys):
-            raise LoraError(f"{path.name} is no LoRA: none of its {len(keys)} tensors is an update of a layer")
-        return safetensors.torch.load(path.read_bytes()), metadata
-    except SafetensorError as error:
-        raise LoraError(f"{path.name} is damaged or cut short: {error}") from error
-    except OSError as error:
-        raise LoraError(f"{path} can't be read: {error.strerror or error}") from error
-
-
-def _header(path: Path) -> tuple[list[str], dict[str, str]]:
-    """(names of the tensors, metadata), without the data: a checkpoint given by mistake may be many gigabytes."""
-    with open(path, "rb") as file:
-        start = file.read(8)
-        size = int.from_bytes(start, "little")
-        if len(start) < 8 or size > min(_LONGEST_HEADER, path.stat().st_size - 8):
-            if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
-                raise LoraError(f"{path.name} is a pickle, which can carry programs; only .safetensors files are read")
-            raise LoraError(f"{path.name} is not a complete safetensors file; download or save it again")
-        content = file.read(size)
-    try:
-        values = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise LoraError(f"{path.name} is not a safetensors file: its header can't be read") from error
-    if not isinstance(values, dict):
-        raise LoraError(f"{path.name} is not a safetensors file: its header is no table of tensors")
-    metadata = values.pop("__metadata__", {})
-    if not isinstance(metadata, dict):
-        raise LoraError(f"{path.name} is not a safetensors file: its metadata is no table")
-    return list(values), {str(key): str(value) for key, value in metadata.items()}
-
-
-def _load_folder(folder: Path) -> LoraFile:
-    if (folder / _DIFFUSERS_WEIGHTS).is_file():
-        return load(folder / _DIFFUSERS_WEIGHTS)
-    found = [folder] if (folder / _PEFT_WEIGHTS).is_file() else sorted(
-        child for child in folder.iterdir() if (child / _PEFT_WEIGHTS).is_file())
-    if not found:
-        raise LoraError(f"{folder} holds no {_PEFT_WEIGHTS} and no {_DIFFUSERS_WEIGHTS}, in itself or one level down")
-    tensors: dict[str, Tensor] = {}
-    for child in found:
-        own, _ = _read(child / _PEFT_WEIGHTS)
-        try:
-            text = (child / _PEFT_CONFIG).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LoraError(f"{child / _PEFT_CONFIG} can't be read, so the LoRA's strength is not known") from error
-        config = declared.parse(text, str(child / _PEFT_CONFIG))
-        _add_alphas(own, declared.from_config(config, _shapes(own)))
-        prefix = "" if child == folder else f"{child.name}."
-        tensors |= {prefix + key: tensor for key, tensor in own.items()}
-    return LoraFile(folder, tensors, {}, "peft")
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items() if tensor.ndim}
-
-
-def _add_alphas(tensors: dict[str, Tensor], alphas: Mapping[str, float]) -> None:
-    for stem, alpha in alphas.items():
-        tensors.setdefault(f"{stem}.alpha", torch.tensor(alpha))
-
-
-def _adapter(file: LoraFile, name: str, keys: Mapping[str, str], weight: torch.Size) -> Adapter:
-    """The update of one layer, checked against the shape of the layer's weight."""
-    where = f"{file.path.name}: {name}"
-    if "foreign" in keys:
-        raise LoraError(f"{where} is not a plain LoRA ({keys['foreign']}); this kind of adapter can't be read here")
-    if "down" not in keys or "up" not in keys:
-        raise LoraError(f"{where} is not whole: it has only {', '.join(sorted(keys.values()))}")
-    down, up = file.tensors[keys["down"]], file.tensors[keys["up"]]
-    if down.ndim not in (2, 4) or up.ndim not in (2, 4) or down.shape[0] != up.shape[1] or down.shape[0] == 0:
-        raise LoraError(f"{where} has shapes {tuple(up.shape)} and {tuple(down.shape)}, which do not multiply")
-    made_for = (up.shape[0], down.shape[1], *(down.shape[2:] or (1, 1)))
-    if made_for != (*weight, *(1, 1))[:4]:
-        raise LoraError(f"{where} was made for a layer of shape {made_for}; this model's is {tuple(weight)}: the LoRA "
-                        "belongs to another model")
-    if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
-        raise LoraError(f"{where} holds NaN or infinity: the file is spoilt")
-    alpha = _alpha(file.tensors.get(keys.get("alpha", "")), down.shape[0], where)
-    return Adapter(_fit(down, weight), _fit(up, weight), alpha)
-
-
-def _alpha(tensor: Tensor | None, rank: int, where: str) -> float:
-    """Missing or zero means alpha = rank, as all readers take it."""
-    if tensor is None:
-        return float(rank)
-    if tensor.numel() != 1 or not torch.isfinite(tensor.float()).all():
-        raise LoraError(f"{where} has an alpha that is no number")
-    return float(tensor) or float(rank)
-
-
-def _fit(tensor: Tensor, weight: torch.Size) -> Tensor:
-    """Give a matrix the two extra axes of a 1x1 convolution, or take them away: files and models differ in them."""
-    if len(weight) == 2:
-        return tensor.flatten(1)
-    return tensor if tensor.ndim == 4 else tensor[:, :, None, None]

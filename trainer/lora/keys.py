@@ -10,9 +10,11 @@ other programs know only that name (transformers 5.6 dropped it from CLIPTextMod
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from trainer.lora import blueprints, native
 
 INNER = "text_model."
 
@@ -52,19 +54,30 @@ class Part:
     inner: str = ""
     """What files put between prefix and path: `text_model.` for CLIP."""
     also: tuple[str, ...] = ()
-    """Other kohya-like prefixes that files in the wild use for this part; only read."""
-    original: Callable[[str], str] | None = None
-    """The path of a layer in the original implementation, by which kohya's own trainers call it."""
+    """Other prefixes that files in the wild use for this part; only read."""
+    original: native.Original = lambda path: None
+    """What the original implementation calls a layer, by which kohya's own trainers and OneTrainer name it."""
+    blueprint: tuple[str, ...] = ()
+    """Every layer that such a part may have (blueprints.py); with none, only dotted names are read without a model."""
 
     def spellings(self, path: str) -> Iterator[str]:
         """Every way in which a file may call the layer at `path` of this part."""
-        for full in {path, self.inner + path, self.original(path) if self.original else path}:
-            yield f"{self.name}.{full}"
-            yield f"{self.diffusers}.{full}"
-            yield f"{self.diffusers}.base_model.model.{full}"
-            yield f"base_model.model.{full}"
-            for prefix in (self.kohya, *self.also):
-                yield f"{prefix}_{full}".replace(".", "_")
+        for full in {path, self.inner + path}:
+            yield from self._prefixed(full)
+        if piece := self.original(path):
+            yield from self._prefixed(piece.name if piece.alone else f"{piece.name}.{piece.number}")
+
+    def fused(self, path: str) -> Iterator[str]:
+        """Every way in which a file may call the original layer of which the one at `path` is only a piece."""
+        if (piece := self.original(path)) and not piece.alone:
+            yield from self._prefixed(piece.name)
+
+    def _prefixed(self, full: str) -> Iterator[str]:
+        for prefix in (self.name, self.diffusers, f"{self.diffusers}.base_model.model", "base_model.model"):
+            yield f"{prefix}.{full}"
+        for prefix in (self.kohya, *self.also):
+            yield f"{prefix}.{full}"
+            yield f"{prefix}_{full}".replace(".", "_")
 
 
 @dataclass(frozen=True)
@@ -115,63 +128,59 @@ class Naming:
                     shared.add(spelling)
         return {spelling: name for spelling, name in found.items() if spelling not in shared}
 
+    def fused(self, layers: Iterable[str]) -> dict[str, list[str]]:
+        """{every spelling of an original layer: our layers that it is made of, from the top} over `layers`."""
+        found: dict[str, list[str]] = {}
+        for name in layers:
+            prefix, path = name.split(".", 1)
+            for spelling in self.part(prefix).fused(path):
+                found.setdefault(spelling, []).append(name)
+        return found
+
+    def piece(self, name: str) -> native.Piece | None:
+        """Where the layer that we call `name` is in the original."""
+        prefix, path = name.split(".", 1)
+        return self.part(prefix).original(path)
+
+    def layers(self) -> list[str]:
+        """Our names of all layers that a model of the family may have."""
+        return [f"{part.name}.{path}" for part in self.parts for path in blueprints.expanded(part.blueprint)]
+
+
+
+def _clip(name: str, kohya: str, *also: str) -> Part:
+    return Part(name, kohya, name, INNER, also, blueprint=blueprints.CLIP)
+
 
 STABLE_DIFFUSION = Naming(
-    (Part("denoiser", "lora_unet", "unet"), Part("text_encoder", "lora_te", "text_encoder", INNER, also=("lora_te1",)))
+    (
+        Part("denoiser", "lora_unet", "unet", original=native.sd_blocks, blueprint=blueprints.UNET),
+        _clip("text_encoder", "lora_te", "lora_te1", "clip_l"),
+    )
 )
 """SD 1.x and SD 2.x."""
-
-
-_RESNET = {"conv1": "in_layers.2", "conv2": "out_layers.3", "time_emb_proj": "emb_layers.1",
-           "conv_shortcut": "skip_connection"}
-_ENDS = {"conv_in": "input_blocks.0.0", "conv_out": "out.2", "time_embedding.linear_1": "time_embed.0",
-         "time_embedding.linear_2": "time_embed.2", "add_embedding.linear_1": "label_emb.0.0",
-         "add_embedding.linear_2": "label_emb.0.2"}
-_BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)\.(.+)")
-_MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")
-
-
-def sdxl_blocks(path: str) -> str:
-    """A layer of SDXL's UNet as the original implementation calls it: input_blocks, middle_block and output_blocks,
-    each resnet with its attention in one block, three blocks at every size."""
-    if path in _ENDS:
-        return _ENDS[path]
-    if found := _MIDDLE.fullmatch(path):
-        kind, place, rest = found.groups()
-        return f"middle_block.{1 if kind == 'attentions' else 2 * int(place)}.{_RESNET.get(rest, rest)}"
-    if not (found := _BLOCK.fullmatch(path)):
-        return path
-    way, block, kind, place, rest = found.groups()
-    first = 3 * int(block)
-    if kind == "downsamplers":
-        return f"input_blocks.{first + 3}.0.{rest.replace('conv', 'op')}"
-    if kind == "upsamplers":
-        return f"output_blocks.{first + 2}.2.{rest}"
-    side, number = ("input", first + int(place) + 1) if way == "down" else ("output", first + int(place))
-    return f"{side}_blocks.{number}.{'1' if kind == 'attentions' else '0'}.{_RESNET.get(rest, rest)}"
-
-
 SDXL = Naming(
     (
-        Part("denoiser", "lora_unet", "unet", original=sdxl_blocks),
-        Part("text_encoder", "lora_te1", "text_encoder", INNER, also=("lora_te",)),
-        Part("text_encoder_2", "lora_te2", "text_encoder_2", INNER),
+        Part("denoiser", "lora_unet", "unet", original=native.sdxl_blocks, blueprint=blueprints.UNET_DEEP),
+        _clip("text_encoder", "lora_te1", "lora_te", "clip_l"),
+        _clip("text_encoder_2", "lora_te2", "clip_g"),
     )
 )
 
+_TRANSFORMER = ("lora_unet", "lycoris", "diffusion_model", "model.diffusion_model")
 SD3 = Naming(
     (
-        Part("denoiser", "lora_transformer", "transformer", also=("lora_unet", "lycoris")),
-        Part("text_encoder", "lora_te1", "text_encoder", INNER),
-        Part("text_encoder_2", "lora_te2", "text_encoder_2", INNER),
+        Part("denoiser", "lora_transformer", "transformer", "", _TRANSFORMER, native.sd3, blueprints.SD3),
+        _clip("text_encoder", "lora_te1", "clip_l"),
+        _clip("text_encoder_2", "lora_te2", "clip_g"),
     ),
     style="diffusers",
     alphas=False,  # diffusers 0.42 refuses an SD 3 file with a key that has no "lora" in its name
 )
 FLUX = Naming(
     (
-        Part("denoiser", "lora_transformer", "transformer", also=("lycoris",)),
-        Part("text_encoder", "lora_te1", "text_encoder", INNER),
+        Part("denoiser", "lora_transformer", "transformer", "", _TRANSFORMER, native.flux, blueprints.FLUX),
+        _clip("text_encoder", "lora_te1", "clip_l"),
     ),
     style="diffusers",
 )

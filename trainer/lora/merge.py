@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from trainer.lora.adapter import Adapter
 from trainer.lora.inject import learnable
 from trainer.lora.keys import LoraError
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """The update of one layer."""
-
-    down: Tensor
-    """[rank, in] or, for a convolution, [rank, in, height, width]."""
-    up: Tensor
-    """[out, rank] or [out, rank, 1, 1]."""
-    alpha: float
-
-    @property
-    def rank(self) -> int:
-        return self.down.shape[0]
-
-    def delta(self) -> Tensor:
-        """What the layer's weight gains: up @ down * alpha / rank, float32, [out, in] or [out, in, height, width]."""
-        product = self.up.float().flatten(1) @ self.down.float().flatten(1)
-        return product.reshape(self.up.shape[0], *self.down.shape[1:]) * (self.alpha / self.rank)
 
 
 def merge(parts: Mapping[str, nn.Module], adapters: Mapping[str, Adapter], strength: float = 1.0) -> None:

@@ -8,7 +8,7 @@ from tests.models import golden_lines, tiny_sdxl
 from trainer.families import configs
 from trainer.families.base import Drawing, View
 from trainer.families.sdxl import Sdxl
-from trainer.lora import file, inject, keys, merge
+from trainer.lora import file, inject, keys, merge, native
 from trainer.models import BaseModel, find
 
 CAPTIONS = ["a red dog", ""]
@@ -150,7 +150,7 @@ def test_the_full_size_has_the_published_numbers_and_kohyas_names():
 
 def test_the_names_of_the_original_are_each_of_one_layer():
     layers = [name.removeprefix("denoiser.") for name in inject.learnable({"denoiser": full_size()["denoiser"]})]
-    originals = [keys.sdxl_blocks(path) for path in layers]
+    originals = [native.sdxl_blocks(path).name for path in layers]
     assert len(set(originals)) == len(layers)
     assert not [name for name in originals if name.startswith(("down_blocks", "up_blocks", "mid_block"))]
 
