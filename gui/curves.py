@@ -16,8 +16,8 @@ class Curve:
 
     def __init__(self, smooth: bool = False):
         self._steps = array("q")
-        self._values = array("d")
-        self._means = array("d") if smooth else None
+        self._values = array("f")  # seven digits are enough for a curve, and there may be many
+        self._means = array("f") if smooth else None
         self._sum = self._weight = 0.0
 
     def __len__(self) -> int:

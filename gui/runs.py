@@ -1,21 +1,28 @@
-"""What the Runs tab knows of each run: each event in its folder is read once, and polls are answered from memory."""
+"""What the Runs tab knows of each run: each event in its folder is read once, and polls are answered from memory.
+
+Of runs that nobody looks at only the last words are known, of those that were looked at only the latest are kept whole:
+a workspace may have hundreds, each of tens of thousands of steps.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gui.curves import Curve
-from jobs.events import read_events
-from jobs.folder import Job, jobs
+from jobs.events import last_event, read_events
+from jobs.folder import Job
 from jobs.process import JobError
 
 FRESH = 0.4  # seconds for which an answer is good enough: several browsers may ask at once
+WHOLE = 24  # runs that are kept in memory, about a megabyte each
 ENDINGS = ("finished", "stopped", "paused", "failed")
+AGAIN = ("resumed", "changed")  # what is said of a job between two processes that work on it
 STRIP = 6  # captions that a page shows while they come
 COUNTS = ("written", "same", "kept", "failed")  # what became of a captioning job's pictures
 
@@ -31,6 +38,8 @@ class Run:
         self._begin()
 
     def _begin(self) -> None:
+        self.seconds = 0.0  # that processes worked on it, all together
+        self._moment: float | None = None  # of the last event, while one works
         self.started: dict[str, Any] = {}
         self.phase: dict[str, Any] = {}
         self.last: dict[str, Any] = {}  # the last step
@@ -49,10 +58,18 @@ class Run:
                 if offset < self._offset:
                     self._begin()
                 for event in events:
+                    self._clock(event)
                     self._take(event)
                 self._offset = offset
                 self._read_at = now
         return self
+
+    def _clock(self, event: dict[str, Any]) -> None:
+        """Counts the time between two events of one process; what lies between two processes does not count."""
+        moment = number(event.get("time"))
+        if self._moment is not None and event["kind"] not in AGAIN and moment > self._moment:
+            self.seconds += moment - self._moment
+        self._moment = None if event["kind"] in (*AGAIN, *ENDINGS) or math.isnan(moment) else moment
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = event["kind"]
@@ -156,83 +173,131 @@ class CaptionRun(Run):
 KINDS: dict[str, type[Run]] = {"captions": CaptionRun}  # by the job's kind; any other is a training's
 
 
+@dataclass
+class Glance:
+    """What a list says of a job, true until one of its files changes."""
+
+    touched: tuple[Any, ...]
+    asked: float = -math.inf
+    state: str = ""
+    last: dict[str, Any] = field(default_factory=dict)  # the last event
+    step: dict[str, Any] = field(default_factory=dict)  # the last one of a step, or of progress
+
+
 class Runs:
     """All runs of a workspace."""
 
     def __init__(self, home: Path):
         self._home = home
-        self._runs: dict[str, Run] = {}
+        self._whole: OrderedDict[str, Run] = OrderedDict()  # what was looked at last comes last
         self._list: list[Job] = []
         self._listed_at = -math.inf
-        self._states: dict[str, tuple[float, str]] = {}
+        self._glances: dict[str, Glance] = {}
         self._lock = threading.Lock()
 
     def jobs(self) -> list[Job]:
         """Newest first."""
         with self._lock:
             if time.monotonic() - self._listed_at > FRESH:
-                known = {job.id: job for job in self._list}  # keeps what was read of each folder
-                self._list = [known.get(job.id, job) for job in jobs(self._home)]
+                self._look()
                 self._listed_at = time.monotonic()
             return self._list
+
+    def _look(self) -> None:
+        """As `jobs.folder.jobs`, but what is known of a folder is not read again; of one that went it is dropped."""
+        known = {job.id: job for job in self._list}
+        found = []
+        for folder in (self._home / "jobs").iterdir():
+            job = known.get(folder.name) or Job(folder)
+            try:
+                found.append((job.created, job.id, job))
+            except JobError:
+                continue
+        self._list = [job for *_, job in sorted(found, key=lambda entry: entry[:2], reverse=True)]
+        for gone in known.keys() - {job.id for job in self._list}:
+            self._whole.pop(gone, None)
+            self._glances.pop(gone, None)
 
     def find(self, run: str) -> Run | None:
         """A run by its id. An id that is not listed does not exist, whatever it may spell as a path."""
         job = next((job for job in self.jobs() if job.id == run), None)
-        if job is None:
-            return None
+        return self._of(job) if job else None
+
+    def _of(self, job: Job) -> Run:
         with self._lock:
-            return self._runs.setdefault(job.id, KINDS.get(job.kind, Run)(job))
+            run = self._whole.pop(job.id, None) or KINDS.get(job.kind, Run)(job)
+            self._whole[job.id] = run
+            while len(self._whole) > WHOLE:
+                self._whole.popitem(last=False)
+            return run
 
     def changed(self) -> None:
         """Look again at once: a job was just made or asked for something."""
         with self._lock:
             self._listed_at = -math.inf
-            self._states.clear()
+            for glance in list(self._glances.values()):
+                glance.asked = -math.inf
 
     def state(self, job: Job) -> str:
         """The job's state, at most a moment old."""
-        asked, state = self._states.get(job.id, (-math.inf, ""))
-        if time.monotonic() - asked > FRESH:
-            state = job.state()
-            self._states[job.id] = (time.monotonic(), state)
-        return state
+        return self.glance(job).state
 
-    def overview(self) -> list[dict[str, Any]]:
-        """One line for each run, newest first."""
-        return [self._line(job) for job in self.jobs()]
+    def glance(self, job: Job) -> Glance:
+        """What is true of a job that does not run stays so until its files change. Whether a process still lives is not
+        to be seen from files, so a running one is asked about again."""
+        touched = tuple(stamp(path) for path in (job.events_path, job.folder / "process.json"))
+        known = self._glances.get(job.id)
+        if known is None or known.touched != touched or (
+            known.state == "running" and time.monotonic() - known.asked > FRESH
+        ):
+            known = Glance(touched, time.monotonic(), job.state())
+            try:
+                known.last = last_event(job.events_path) or {}
+                known.step = last_event(job.events_path, is_step) or {} if known.last else {}
+            except OSError:  # removed in this moment
+                pass
+            self._glances[job.id] = known
+        return known
 
-    def _line(self, job: Job) -> dict[str, Any]:
-        state = self.state(job)
+    def overview(self, live: bool = False) -> list[dict[str, Any]]:
+        """One line for each run, newest first; `live`: only those that run or wait."""
+        return [self.line(job) for job in self.jobs() if not live or self.state(job) in ("running", "queued")]
+
+    def line(self, job: Job) -> dict[str, Any]:
+        glance = self.glance(job)
         line = {
             "id": job.id,
             "kind": job.kind,
             "name": job.name,
             "created": job.created,
-            "state": state,
+            "state": glance.state,
             "step": 0,
             "total": 0,
         }
-        if state == "running" or job.id in self._runs:  # the others' events are read when someone looks at them
-            run = self.find(job.id)
-            if run:
-                run.refresh()
-                line |= {
-                    "step": run.step,
-                    "total": run.total,
-                    "eta": run.last.get("eta"),
-                    "phase": run.phase.get("name", ""),
-                }
-        elif last := last_word(job):
-            line["step"] = last.get("steps") or last.get("step") or sum(int(last.get(name) or 0) for name in COUNTS)
-        return line
+        if glance.state == "running":  # the others' events are read when someone looks at them
+            run = self._of(job).refresh()
+            return line | {
+                "step": run.step,
+                "total": run.total,
+                "eta": run.last.get("eta"),
+                "phase": run.phase.get("name", ""),
+            }
+        last, step = glance.last, glance.step
+        done = last.get("steps") or last.get("step") or step.get("step")
+        return line | {"step": done or sum(int(last.get(name) or 0) for name in COUNTS)}
 
 
-def last_word(job: Job) -> dict[str, Any] | None:
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Another one whenever a file was written or replaced."""
     try:
-        return job.last_event
-    except (OSError, JobError):  # removed in this moment
+        about = path.stat()
+    except OSError:
         return None
+    return about.st_mtime_ns, about.st_size, about.st_ino
+
+
+def is_step(event: dict[str, Any]) -> bool:
+    return event["kind"] in ("step", "progress")
 
 
 def number(value: Any) -> float:

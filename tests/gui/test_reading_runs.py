@@ -96,3 +96,51 @@ def test_a_poll_of_a_long_run_is_quick(home):
         run.refresh()
         run.loss.thinned(400)
     assert (time.process_time() - began) / 5 < 0.05  # about 2 ms on a quiet machine
+
+
+def test_the_time_between_two_processes_does_not_count(home):
+    job, _ = make()
+    times = [(100, "started"), (110, "step"), (120, "paused"), (500, "resumed"), (600, "started"), (605, "step")]
+    times += [(900, "resumed"), (901, "started"), (903, "finished")]  # killed after the step at 605
+    with job.events_path.open("w") as file:
+        file.writelines(f'{{"time": {at}, "kind": "{kind}", "step": 1}}\n' for at, kind in times)
+    assert Runs(home).find(job.id).refresh().seconds == 20 + 5 + 2
+
+
+def test_of_many_runs_that_were_looked_at_only_the_latest_are_kept(home, monkeypatch):
+    monkeypatch.setattr(module, "WHOLE", 3)
+    runs = Runs(home)
+    ids = [make(f"run {number}")[0].id for number in range(5)]
+    first = runs.find(ids[0])
+    for id in ids[1:3]:
+        runs.find(id)
+    assert runs.find(ids[0]) is first
+    for id in ids[3:]:
+        runs.find(id)
+    assert runs.find(ids[0]) is first and runs.find(ids[1]) is not None
+
+
+def test_a_job_that_does_not_run_is_not_read_again_until_its_files_change(home, monkeypatch):
+    job, events = make()
+    step(events, 7)
+    events.write("finished", lora="x", seconds=3)
+    runs = Runs(home)
+    assert (runs.overview()[0]["state"], runs.overview()[0]["step"]) == ("finished", 7)
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.Job, "state", lambda _: pytest.fail("it was read again"))
+        assert runs.overview()[0]["state"] == "finished"
+    events.write("resumed")
+    assert runs.overview()[0]["state"] == "queued"
+    assert [line["id"] for line in runs.overview(live=True)] == [job.id]
+
+
+def test_two_hundred_runs_are_listed_quickly(home):
+    for number in range(200):
+        _, events = make(f"run {number}")
+        events.write("finished", steps=number)
+    runs = Runs(home)
+    assert len(runs.overview()) == 200
+    began = time.process_time()
+    for _ in range(5):
+        runs.overview()
+    assert (time.process_time() - began) / 5 < 0.1  # about 8 ms on a quiet machine
