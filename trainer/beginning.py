@@ -16,7 +16,7 @@ from settings.errors import SettingsError
 from trainer import continuing, state
 from trainer.batches import Batches
 from trainer.cache import Captions, Latents, Store, both_ways
-from trainer.config import TrainSettings
+from trainer.config import DenoiserLora, TextEncoderLora, TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
 from trainer.lora import file, inject
@@ -181,7 +181,16 @@ def attach(
         trained[name] = parts[name].train()
         if config.accelerate.mixed_precision != "no":
             inject.trust_autocast(parts[name])
-        groups.append({"params": weights, "lr": lora.learning_rate, "name": name})
+        groups += of_rates(name, weights, lora)
     if config.memory.gradient_checkpointing:
         family.checkpoint_gradients()
     return trained, groups
+
+
+def of_rates(name: str, weights: list[nn.Parameter], lora: DenoiserLora | TextEncoderLora) -> list[dict]:
+    """The optimiser's groups of a part: with LoRA+ (Hayou et al., arXiv 2402.12354) B learns faster than A."""
+    rate, ratio = lora.learning_rate, lora.plus_ratio
+    if not ratio:
+        return [{"params": weights, "lr": rate, "name": name}]
+    downs, ups = weights[0::2], weights[1::2]
+    return [{"params": downs, "lr": rate, "name": name}, {"params": ups, "lr": rate * ratio, "name": f"{name} B"}]

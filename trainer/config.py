@@ -72,6 +72,19 @@ class DenoiserLora(Section):
     dropout: Annotated[Share, Ui(level="expert", when="lora.denoiser.train", kohya="network_dropout")] = 0.0
     """Share of the update's inputs dropped at random while training. Slows memorising on very small sets."""
 
+    plus_ratio: Annotated[
+        float | None,
+        Field(ge=1, le=100),
+        Ui(
+            "LoRA+ ratio",
+            level="expert",
+            when="lora.denoiser.train",
+            kohya="network_args loraplus_lr_ratio loraplus_unet_lr_ratio",
+        ),
+    ] = None
+    """The second matrix of each update learns this many times faster (LoRA+): 4 to 16 learns sooner with the same
+    rate. Empty: both alike."""
+
 
 class TextEncoderLora(Section):
     """The part that reads the caption. Training it helps a new word take hold, and makes overtraining easier."""
@@ -92,6 +105,19 @@ class TextEncoderLora(Section):
 
     dropout: Annotated[Share, Ui(level="expert", when=".train", kohya="network_dropout")] = 0.0
     """Share of the update's inputs dropped at random while training."""
+
+    plus_ratio: Annotated[
+        float | None,
+        Field(ge=1, le=100),
+        Ui(
+            "LoRA+ ratio",
+            level="expert",
+            when=".train",
+            kohya="network_args loraplus_lr_ratio loraplus_text_encoder_lr_ratio",
+        ),
+    ] = None
+    """The second matrix of each update learns this many times faster (LoRA+): 4 to 16 learns sooner with the same
+    rate. Empty: both alike."""
 
 
 class LoraSettings(Section):
@@ -134,14 +160,30 @@ class RunSettings(Section):
     """Order of pictures, noise and timesteps all follow from this number, so that a run can be repeated."""
 
 
+ADAMS = "adamw|adamw8bit|paged_adamw8bit|prodigy|dadapt_adam|schedulefree_adamw|ademamix"
+
+
 class OptimizerSettings(Section):
     """How a gradient becomes a step."""
 
     name: Annotated[
-        Literal["adamw", "adamw8bit", "adafactor", "prodigy", "lion"], Ui("Optimizer", kohya="optimizer_type")
+        Literal[
+            "adamw",
+            "adamw8bit",
+            "paged_adamw8bit",
+            "adafactor",
+            "prodigy",
+            "dadapt_adam",
+            "lion",
+            "schedulefree_adamw",
+            "came",
+            "ademamix",
+            "sgd",
+        ],
+        Ui("Optimizer", kohya="optimizer_type"),
     ] = "adamw"
-    """AdamW suits nearly everything. Prodigy finds its own step size (learning rate 1). Lion wants a 3-10 times lower
-    rate."""
+    """AdamW suits nearly everything. Prodigy and D-Adaptation find their own step size (learning rate 1). Lion wants a
+    3-10 times lower rate. Schedule-free needs no schedule: leave the rate constant."""
 
     weight_decay: Annotated[float, Field(ge=0, le=10), Ui(level="expert", kohya="optimizer_args weight_decay")] = 0.01
     """Pull of the weights towards zero, each step, times the learning rate."""
@@ -149,29 +191,118 @@ class OptimizerSettings(Section):
     beta1: Annotated[
         float,
         Field(ge=0, lt=1),
-        Ui("Beta 1", level="expert", when="optimizer.name=adamw|adamw8bit|prodigy|lion", kohya="optimizer_args betas"),
+        Ui("Beta 1", level="expert", when=f"optimizer.name={ADAMS}|lion|came", kohya="optimizer_args betas"),
     ] = 0.9
     """How long the average direction remembers."""
 
     beta2: Annotated[
         float,
         Field(ge=0, lt=1),
-        Ui("Beta 2", level="expert", when="optimizer.name=adamw|adamw8bit|prodigy|lion", kohya="optimizer_args betas"),
+        Ui("Beta 2", level="expert", when=f"optimizer.name={ADAMS}|lion|came", kohya="optimizer_args betas"),
     ] = 0.999
     """How long the average size of the gradient remembers. Lion is usually run with 0.99."""
 
+    beta3: Annotated[
+        float,
+        Field(ge=0, lt=1),
+        Ui("Beta 3", level="expert", when="optimizer.name=came|ademamix", kohya="optimizer_args betas"),
+    ] = 0.9999
+    """How long CAME remembers how far off it was, or AdEMAMix its slow average direction."""
+
+    eps: Annotated[
+        float,
+        Field(gt=0, le=1),
+        Ui("Epsilon", level="expert", when=f"optimizer.name={ADAMS}", kohya="optimizer_args eps"),
+    ] = 1e-8
+    """Keeps the division by the size of the gradient finite. Larger: weights with tiny gradients move less."""
+
+    momentum: Annotated[
+        float, Field(ge=0, lt=1), Ui(level="expert", when="optimizer.name=sgd", kohya="optimizer_args momentum")
+    ] = 0.9
+    """How much of the last step goes into the next."""
+
+    nesterov: Annotated[bool, Ui(level="expert", when="optimizer.name=sgd", kohya="optimizer_args nesterov")] = False
+    """Look ahead along the momentum before stepping. Needs a momentum."""
+
+    clip_threshold: Annotated[
+        float,
+        Field(gt=0, le=100),
+        Ui(level="expert", when="optimizer.name=adafactor|came", kohya="optimizer_args clip_threshold"),
+    ] = 1.0
+    """Steps larger than this, as the root of their mean square before the learning rate, are shortened to it."""
+
+    d0: Annotated[
+        float,
+        Field(gt=0, le=1),
+        Ui("First step size", level="expert", when="optimizer.name=prodigy|dadapt_adam", kohya="optimizer_args d0"),
+    ] = 1e-6
+    """Where the search for the step size begins. It only ever grows."""
+
+    d_coef: Annotated[
+        float,
+        Field(gt=0, le=100),
+        Ui("Step size factor", level="expert", when="optimizer.name=prodigy", kohya="optimizer_args d_coef"),
+    ] = 1.0
+    """Multiplies the step size that Prodigy finds. 0.5 to 2 is usual."""
+
+    growth_rate: Annotated[
+        float | None,
+        Field(gt=1, le=100),
+        Ui(
+            "Step size growth",
+            level="expert",
+            when="optimizer.name=prodigy|dadapt_adam",
+            kohya="optimizer_args growth_rate",
+        ),
+    ] = None
+    """At most this many times larger from one step to the next; 1.02 makes a gentle start. Empty: no limit."""
+
+    slow_weight: Annotated[
+        float,
+        Field(ge=0, le=100),
+        Ui("Weight of the slow average", level="expert", when="optimizer.name=ademamix", kohya="optimizer_args alpha"),
+    ] = 5.0
+    """How much AdEMAMix adds of the direction that it remembers for long (alpha in arXiv 2409.03137)."""
+
     max_grad_norm: Annotated[float, Field(ge=0), Ui("Clip gradients at", level="expert", kohya="max_grad_norm")] = 1.0
     """A gradient longer than this is shortened to it, over all trained weights together. 0: never."""
+
+    ema_decay: Annotated[float | None, Field(gt=0, lt=1), Ui("EMA decay", level="expert")] = None
+    """Also keep a moving average of the weights, saved as NAME-ema beside each LoRA file: smoother, good where the last
+    steps wobble. 0.99 for a few hundred steps, 0.999 for thousands. Empty: none."""
+
+    @property
+    def finds_its_rate(self) -> bool:
+        """The learning rate only multiplies a step size that the optimiser estimates, one for all weights."""
+        return self.name in ("prodigy", "dadapt_adam")
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.name == "schedulefree_adamw" and self.beta1 == 0:
+            yield "beta1", "must be more than 0 for the schedule-free optimiser, which averages by it"
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        if self.name == "sgd" and self.nesterov and not self.momentum:
+            yield "nesterov", "has no effect without momentum"
 
 
 class ScheduleSettings(Section):
     """How the learning rate changes over the run."""
 
     name: Annotated[
-        Literal["constant", "linear", "cosine", "cosine_restarts", "polynomial"], Ui("Schedule", kohya="lr_scheduler")
+        Literal[
+            "constant",
+            "linear",
+            "cosine",
+            "cosine_restarts",
+            "polynomial",
+            "inverse_sqrt",
+            "warmup_stable_decay",
+            "rex",
+        ],
+        Ui("Schedule", kohya="lr_scheduler"),
     ] = "cosine"
-    """Constant keeps the rate; linear, cosine and polynomial lower it towards the end; restarts jump back up in
-    between."""
+    """Constant keeps the rate; linear, cosine, polynomial and REX lower it towards the end, REX last; restarts jump
+    back up in between; warm-up-stable-decay keeps it and falls at the end; the inverse root falls early."""
 
     warmup: Annotated[float, Field(ge=0, le=1), Ui("Warm-up", kohya="lr_warmup lr_warmup_steps")] = 0.0
     """Share of all steps over which the rate rises from zero: 0.1 is a tenth."""
@@ -188,12 +319,19 @@ class ScheduleSettings(Section):
     ] = 1.0
     """Shape of the polynomial fall: 1 is a straight line, 2 falls faster at first."""
 
+    decay: Annotated[
+        float,
+        Field(gt=0, le=1),
+        Ui("Decay", level="expert", when="schedule.name=warmup_stable_decay", kohya="lr_decay_steps"),
+    ] = 0.2
+    """Share of the steps after the warm-up over which the rate falls."""
+
     minimum: Annotated[
         float,
         Field(ge=0, lt=1),
         Ui(
             level="expert",
-            when="schedule.name=linear|cosine|cosine_restarts|polynomial",
+            when="schedule.name=linear|cosine|cosine_restarts|polynomial|inverse_sqrt|warmup_stable_decay|rex",
             kohya="lr_scheduler_min_lr_ratio",
         ),
     ] = 0.0
@@ -416,19 +554,26 @@ class TrainSettings(Section):
             yield "name", "use letters, digits, - _ and dots, starting with a letter or digit, at most 64"
         if not self.model.base:
             yield "model.base", "choose a base model: a .safetensors file, a diffusers folder or a hub name"
-        yield from self._prodigy_conflicts()
+        yield from self._one_rate()
 
-    def _prodigy_conflicts(self) -> Iterator[tuple[str, str]]:
+    def _one_rate(self) -> Iterator[tuple[str, str]]:
         unet = self.lora.denoiser
+        for part, lora in {"denoiser": unet, **self.lora.text_encoders}.items():
+            if self.optimizer.finds_its_rate and lora.train and (lora.plus_ratio or 1) != 1:
+                said = f"{self.optimizer.name} finds one step size for everything: leave it empty"
+                yield f"lora.{part}.plus_ratio", said
         for name, text in self.lora.text_encoders.items():
             differ = unet.train and text.train and unet.learning_rate != text.learning_rate
-            if self.optimizer.name == "prodigy" and differ:
+            if self.optimizer.finds_its_rate and differ:
                 same = f"set the learning rate of the UNet ({unet.learning_rate:g}) here too"
-                yield f"lora.{name}.learning_rate", f"Prodigy finds one step size for everything: {same}"
+                yield f"lora.{name}.learning_rate", f"{self.optimizer.name} finds one step size for everything: {same}"
 
     def warnings(self) -> Iterator[tuple[str, str]]:
         for part, lora in {"denoiser": self.lora.denoiser, **self.lora.text_encoders}.items():
-            if self.optimizer.name == "prodigy" and lora.train and lora.learning_rate < 0.1:
-                yield f"lora.{part}.learning_rate", "Prodigy multiplies its own step size by this: leave it at 1"
+            if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
+                said = f"{self.optimizer.name} multiplies its own step size by this: leave it at 1"
+                yield f"lora.{part}.learning_rate", said
+        if self.optimizer.name == "schedulefree_adamw" and self.schedule.name != "constant":
+            yield "schedule.name", "the schedule-free optimiser needs none, and learns less with one: choose constant"
         if self.schedule.name == "constant" and self.schedule.minimum:
             yield "schedule.minimum", "has no effect with a constant rate"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainer.optim import STATE
 from trainer.state import KEPT
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SPARE = 64_000_000  # bytes left to the log, the events and whatever else writes meanwhile
-OPTIMIZERS = {"adamw": 2, "adamw8bit": 2, "adafactor": 1, "prodigy": 4, "lion": 1}  # memory for each weight, in weights
 
 
 def require(folder: Path, size: int) -> None:
@@ -36,8 +36,8 @@ def require(folder: Path, size: int) -> None:
 
 def before_the_start(folder: Path, config: TrainSettings, plan: Plan, weights: int, report: Report) -> None:
     """Refuse a run whose states can't be kept; warn if not all its checkpoints can. `weights`: of the adapters."""
-    states = (KEPT + 1) * 4 * weights * (1 + OPTIMIZERS[config.optimizer.name])
-    one = weights * (4 if config.save.precision == "float32" else 2)
+    states = (KEPT + 1) * 4 * weights * (1 + bool(config.optimizer.ema_decay) + STATE[config.optimizer.name])
+    one = weights * (4 if config.save.precision == "float32" else 2) * (1 + bool(config.optimizer.ema_decay))
     require(folder, states + one)
     count = min(len(plan.saves), config.save.keep_last or len(plan.saves))
     free = shutil.disk_usage(folder).free

@@ -8,7 +8,7 @@ bit for bit what it would have learnt: every random number follows from the seed
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,13 +26,15 @@ from trainer.batches import Batches, Sample
 from trainer.beginning import DTYPES, attach, earlier, encode, load_family, start_from, where_to_train
 from trainer.cache import Captions, Latents
 from trainer.config import TrainSettings
+from trainer.ema import Average
 from trainer.families.base import Family
 from trainer.lora import inject
 from trainer.objective import errors, objective, only_from
-from trainer.output import Output
+from trainer.output import Learnt, Output
 from trainer.plan import Plan, plan
 from trainer.preview import Preview
 from trainer.report import Report, Stopped
+from trainer.schedule import schedule
 
 GIVE_UP = 20  # steps in a row without a finite loss and gradient
 
@@ -82,7 +84,7 @@ def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Repo
     """Step by step to the end: "", or until there is a wish to "stop" or to "pause"."""
     main, saved = run.place.is_main_process, time.monotonic()
     if main and preview.is_due(run.plan.samples, run.step, folder / "samples"):
-        report.samples(run.step, preview.draw(run.step, folder / "samples"))
+        report.samples(run.step, run.samples(preview, folder / "samples"))
     while run.step < run.plan.total_steps:
         wishes = shared_wishes(folder, run.place)
         if wish := requests.ending(wishes):
@@ -96,11 +98,11 @@ def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Repo
             with disk.full_is_a_warning(report):
                 run.save_state(folder / "state", report.recent)
                 if checkpoint:
-                    report.checkpoint(run.step, output.checkpoint(run.adapters, run.alphas, run.step))
+                    report.checkpoint(run.step, output.checkpoint(run.learnt, run.step))
             saved = time.monotonic()
         # After the state is safe: drawing takes long, and what is not drawn now a resumed run draws.
         if run.step in run.plan.samples or "sample" in wishes:
-            report.samples(run.step, preview.draw(run.step, folder / "samples"))
+            report.samples(run.step, run.samples(preview, folder / "samples"))
     return ""
 
 
@@ -113,7 +115,7 @@ def last_words(run: Run, folder: Path, output: Output, report: Report, wish: str
             run.save_state(folder / "state", report.recent)
     if wish == "pause":
         return report.paused(run.step)
-    lora = output.final(run.adapters, run.alphas, run.step, finished=not wish)
+    lora = output.final(run.learnt, run.step, finished=not wish)
     report.ended(wish, run.step, lora) if wish else report.finished(lora, run.step)
 
 
@@ -137,8 +139,12 @@ class Run:
         self.dtype = DTYPES[config.accelerate.mixed_precision]
         self.trained, groups = attach(config, family, self.parts)
         self.parameters = [weight for group in groups for weight in group["params"]]
+        names = {id(weight): name for name, weight in inject.named_weights(self.trained)}
+        self.names = [names[id(weight)] for weight in self.parameters]  # as the optimiser numbers them
         self.optimizer = optim.optimizer(config.optimizer, groups)
-        self.rate = optim.schedule(config.schedule, self.plan.total_steps)
+        self.rate = schedule(config.schedule, self.plan.total_steps)
+        decay = config.optimizer.ema_decay
+        self.average = Average(decay, self.adapters) if decay else None
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=self.dtype == torch.float16)
         self.step = self.skipped = self.skipped_in_a_row = 0
 
@@ -147,8 +153,16 @@ class Run:
         return inject.state(self.trained)
 
     @property
-    def alphas(self) -> dict[str, float]:
-        return inject.alphas(self.trained)
+    def learnt(self) -> Learnt:
+        """Copies, as they are to be saved: a schedule-free optimiser answers with other weights than it trains."""
+        with optim.as_used(self.optimizer):
+            adapters = {name: weight.clone() for name, weight in self.adapters.items()}
+        return Learnt(adapters, inject.alphas(self.trained), self.average.weights if self.average else {})
+
+    def samples(self, preview: Preview, folder: Path) -> Iterator[tuple[int, str, int, Path]]:
+        """As Preview.draw, with the weights as they would be saved."""
+        with optim.as_used(self.optimizer):
+            yield from preview.draw(self.step, folder)
 
     def one_step(self) -> dict[str, float]:
         """Forward and backward over the step's batches, clip, update. Returns what a report says of it."""
@@ -199,6 +213,8 @@ class Run:
         loss, norm = loss.item(), nn.utils.clip_grad_norm_(self.parameters, limit).item()
         if is_number(loss) and is_number(norm):
             self.scaler.step(self.optimizer)
+            if self.average:
+                self.average.follow(self.adapters, self.step + 1 - self.skipped)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return loss, norm
@@ -238,15 +254,18 @@ class Run:
             "pictures": self.batches.seen,
             "losses": losses,
         }
-        optimizer = state.named(self.optimizer.state_dict(), list(adapters))
-        now = state.State(adapters, optimizer, self.scaler.state_dict(), position, toml.dumps(self.config))
+        optimizer = state.named(self.optimizer.state_dict(), self.names)
+        average = self.average.weights if self.average else {}
+        now = state.State(adapters, optimizer, self.scaler.state_dict(), position, toml.dumps(self.config), average)
         disk.require(folder.parent, now.size)
         state.save(folder, now)
 
     def restore(self, saved: state.State) -> None:
         """Be where the run was when `saved` was written."""
         inject.load_state(self.trained, saved.adapters)
-        self.optimizer.load_state_dict(state.numbered(saved.optimizer, list(self.adapters)))
+        optim.restore(self.optimizer, state.numbered(saved.optimizer, self.names))
+        if self.average:
+            self.average.restore(saved.average)
         self.scaler.load_state_dict(saved.scaler)
         self.step, self.skipped = saved.position["step"], saved.position["skipped"]
         self.skipped_in_a_row = saved.position.get("skipped_in_a_row", 0)

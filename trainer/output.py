@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -16,6 +17,16 @@ from trainer.families.base import Family
 from trainer.lora import file
 from trainer.lora.metadata import metadata
 from trainer.plan import Plan
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a run has learnt so far: weights by name, the factor of each update times its rank, and the moving average
+    of the weights if one is kept."""
+
+    adapters: dict[str, Tensor]
+    alphas: dict[str, float]
+    average: dict[str, Tensor]
 
 
 class Output:
@@ -30,30 +41,41 @@ class Output:
         file.sweep(self._folder)
         file.sweep(self._folder / "checkpoints")
 
-    def checkpoint(self, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> Path:
+    def checkpoint(self, learnt: Learnt, step: int) -> Path:
         """checkpoints/NAME-000002.safetensors at the end of an epoch, NAME-step00000150.safetensors in between, as
         kohya names them."""
         epoch, rest = divmod(step, self._plan.steps_per_epoch)
         mark = f"step{step:08d}" if rest else f"{epoch:06d}"
         path = self._folder / "checkpoints" / f"{self._config.name}-{mark}.safetensors"
         path.parent.mkdir(exist_ok=True)
-        self._write(path, adapters, alphas, step)
+        self._write(path, learnt, step)
         self._rotate(path)
         return path
 
-    def final(self, adapters: dict[str, Tensor], alphas: dict[str, float], step: int, finished: bool) -> Path:
+    def final(self, learnt: Learnt, step: int, finished: bool) -> Path:
         """NAME.safetensors in the job's folder, and a copy in the output folder if one is set; returns the last of
         the two.
 
         A run that was stopped leaves a checkpoint instead.
         """
         if not finished:
-            return self.checkpoint(adapters, alphas, step)
+            return self.checkpoint(learnt, step)
         path = self._folder / f"{self._config.name}.safetensors"
-        self._write(path, adapters, alphas, step)
-        return copied(path, Path(self._config.save.folder).expanduser()) if self._config.save.folder else path
+        written = self._write(path, learnt, step)
+        if self._config.save.folder:
+            return [copied(one, Path(self._config.save.folder).expanduser()) for one in written][-1]
+        return path
 
-    def _write(self, path: Path, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> None:
+    def _write(self, path: Path, learnt: Learnt, step: int) -> list[Path]:
+        """The LoRA, after its moving average if there is one: the newest file is the one that was trained."""
+        written = []
+        for adapters, to in ((learnt.average, averaged(path)), (learnt.adapters, path)):
+            if adapters:
+                self._write_one(to, adapters, learnt.alphas, step)
+                written.append(to)
+        return written
+
+    def _write_one(self, path: Path, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> None:
         notes = metadata(self._config, self._family, self._plan, self._dataset, step=step, began=self._began)
         dtype = file.PRECISIONS[self._config.save.precision]
         file.save(path, adapters, alphas, naming=self._family.naming, metadata=notes, dtype=dtype)
@@ -65,12 +87,21 @@ class Output:
         """Remove the oldest checkpoints of this run, now that the newest is safely on disk."""
         if not self._config.save.keep_last:
             return
-        ours = sorted(
-            newest.parent.glob(f"{self._config.name}-*.safetensors"), key=lambda path: path.stat().st_mtime_ns
-        )
+        ours = [path for path in newest.parent.glob(f"{self._config.name}-*.safetensors") if not is_average(path)]
+        ours.sort(key=lambda path: path.stat().st_mtime_ns)
         for old in ours[: -self._config.save.keep_last]:
             if old != newest:
                 old.unlink()
+                averaged(old).unlink(missing_ok=True)
+
+
+def averaged(path: Path) -> Path:
+    """Where the moving average of a LoRA file lies."""
+    return path.with_name(f"{path.stem}-ema{path.suffix}")
+
+
+def is_average(path: Path) -> bool:
+    return path.stem.endswith("-ema") and path.with_name(path.stem.removesuffix("-ema") + path.suffix).exists()
 
 
 def copied(path: Path, folder: Path) -> Path:

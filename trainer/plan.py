@@ -21,7 +21,7 @@ from settings.section import at, settings
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.models import HUB_NAME, ModelError, fitting, located
-from trainer.optim import warmup_steps
+from trainer.schedule import warmup_steps
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +24,27 @@ from torch import Tensor
 MANIFEST = "manifest.json"
 PARTS = ("adapters.safetensors", "optimizer.pt", "position.json")  # without these it is no state
 CONFIG = "config.toml"  # since the settings are kept, too
+AVERAGE = "average.safetensors"  # of runs that keep one
 KEPT = 2  # the one before stays, in case the disk damages the newest
 
 
 @dataclass
 class State:
     """`adapters`: float32 by name. `optimizer`: its state_dict with names for numbers (`named`). `scaler`: its
-    state_dict. `position`: plain values such as the step. `config`: the settings as TOML, "" if they are not known."""
+    state_dict. `position`: plain values such as the step. `config`: the settings as TOML, "" if they are not known.
+    `average`: the moving average of the adapters, empty where none is kept."""
 
     adapters: dict[str, Tensor]
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     position: dict[str, Any]
     config: str = ""
+    average: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Bytes on disk, nearly."""
-        return sum(tensor.nbytes for tensor in tensors([self.adapters, self.optimizer])) + 1_000_000
+        return sum(tensor.nbytes for tensor in tensors([self.adapters, self.average, self.optimizer])) + 1_000_000
 
 
 def save(folder: Path, state: State) -> Path:
@@ -68,10 +71,9 @@ def save(folder: Path, state: State) -> Path:
 
 def write(aside: Path, state: State) -> None:
     """Everything, down to the disk itself, and the manifest last."""
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in state.adapters.items()},
-        aside / "adapters.safetensors",
-    )
+    save_file(on_cpu(state.adapters), aside / "adapters.safetensors")
+    if state.average:
+        save_file(on_cpu(state.average), aside / AVERAGE)
     torch.save({"optimizer": state.optimizer, "scaler": state.scaler}, aside / "optimizer.pt")
     (aside / "position.json").write_text(json.dumps(state.position), encoding="utf-8")
     (aside / CONFIG).write_text(state.config, encoding="utf-8", newline="\n")
@@ -110,6 +112,7 @@ def load(folder: Path, say: Callable[[str], None]) -> State | None:
             rest["scaler"],
             json.loads((path / "position.json").read_text(encoding="utf-8")),
             (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).exists() else "",
+            load_file(path / AVERAGE) if (path / AVERAGE).exists() else {},
         )
     if saved(folder):
         say("no saved state is whole: the run begins again at its first step")
@@ -158,6 +161,10 @@ def _renamed(optimizer: dict[str, Any], new: dict) -> dict[str, Any]:
     slots = {new.get(key, key): slot for key, slot in optimizer["state"].items()}
     groups = [group | {"params": [new.get(key, key) for key in group["params"]]} for group in optimizer["param_groups"]]
     return optimizer | {"state": slots, "param_groups": groups}
+
+
+def on_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
 
 
 def tensors(tree: Any) -> Iterable[Tensor]:

@@ -1,18 +1,35 @@
-"""Optimisers go on bit for bit after a resume; schedules equal their closed forms and the ones that others use."""
+"""Optimisers go on bit for bit after a resume, learn, and take each of their settings."""
 
 import io
-import math
-import subprocess
-import sys
+from typing import get_args
 
 import pytest
 import torch
 
-from settings.errors import SettingsError
+from settings.errors import SettingsError, check
+from settings.section import settings
 from trainer import optim
-from trainer.config import OptimizerSettings, ScheduleSettings
+from trainer.config import ADAMS, DenoiserLora, OptimizerSettings, ScheduleSettings, TrainSettings
+from trainer.schedule import schedule
 
-NAMES = ["adamw", "adamw8bit", "adafactor", "prodigy", "lion"]
+NAMES = get_args(OptimizerSettings.model_fields["name"].annotation)
+FINDING = ("prodigy", "dadapt_adam")  # their own step size
+USED_BY = {
+    "weight_decay": NAMES,
+    "beta1": [*ADAMS.split("|"), "lion", "came"],
+    "beta2": [*ADAMS.split("|"), "lion", "came"],
+    "beta3": ["came", "ademamix"],
+    "eps": ADAMS.split("|"),
+    "momentum": ["sgd"],
+    "nesterov": ["sgd"],
+    "clip_threshold": ["adafactor", "came"],
+    "d0": FINDING,
+    "d_coef": ["prodigy"],
+    "growth_rate": FINDING,
+    "slow_weight": ["ademamix"],
+}
+OTHER = {"weight_decay": 1.0, "beta1": 0.5, "beta2": 0.9, "beta3": 0.9, "eps": 0.5, "momentum": 0.1, "nesterov": True,
+         "clip_threshold": 0.01, "d0": 1e-3, "d_coef": 0.1, "growth_rate": 1.01, "slow_weight": 50.0}
 
 
 def weights(seed=0, sizes=((96, 64), (64, 3, 3, 3), (7,))):
@@ -38,7 +55,7 @@ def train(optimizer, params, steps, multiplier=lambda step: 1.0):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_goes_on_bit_for_bit_after_a_resume(name):
-    curve = optim.schedule(ScheduleSettings(warmup=0.3), 12)
+    curve = schedule(ScheduleSettings(warmup=0.3), 12)
     straight = weights()
     train(build(name, straight), straight, range(12), curve)
 
@@ -56,9 +73,9 @@ def test_goes_on_bit_for_bit_after_a_resume(name):
     assert not torch.equal(straight[0], weights()[0])
 
 
-@pytest.mark.parametrize("name, rate", [("adamw", 0.01), ("adamw8bit", 0.01), ("adafactor", 0.01), ("prodigy", 1.0),
-                                        ("lion", 0.005)])
-def test_learns(name, rate):
+@pytest.mark.parametrize("name", NAMES)
+def test_learns(name):
+    rate = {"prodigy": 1.0, "dadapt_adam": 1.0, "lion": 0.005, "sgd": 0.005}.get(name, 0.01)
     params = weights()
     before = sum(weight.square().sum() for weight in params)
     train(build(name, params, (rate, rate)), params, range(150))
@@ -68,7 +85,7 @@ def test_learns(name, rate):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_group_has_its_own_rate(name):
     params = weights()
-    if name == "prodigy":
+    if name in FINDING:
         with pytest.raises(SettingsError) as caught:
             build(name, params, (1.0, 0.5))
         assert "lora.text_encoder.learning_rate" in caught.value.problems
@@ -100,16 +117,56 @@ def test_prodigy_reports_the_rate_that_it_found():
     assert found["denoiser"] > 1e-5  # it began at 1e-6
 
 
-@pytest.mark.parametrize("name", ["adamw", "adamw8bit", "prodigy", "lion"])
-@pytest.mark.parametrize("option, other", [("beta1", 0.5), ("beta2", 0.9), ("weight_decay", 1.0)])
-def test_options_reach_the_optimiser(name, option, other):
-    results = []
-    for options in ({}, {option: other}):
-        params = weights()
-        rate = 1.0 if name == "prodigy" else 1e-2
-        train(build(name, params, (rate, rate), **options), params, range(30))
-        results.append(params[0].detach())
-    assert not torch.equal(*results)
+def trained(name, **options):
+    params = weights()
+    rate = 1.0 if name in FINDING else 1e-2
+    train(build(name, params, (rate, rate), **options), params, range(30))
+    return params[0].detach()
+
+
+@pytest.mark.parametrize("name, option", [(name, option) for option, users in USED_BY.items() for name in users])
+def test_options_reach_the_optimiser(name, option):
+    assert not torch.equal(trained(name), trained(name, **{option: OTHER[option]}))
+
+
+@pytest.mark.parametrize("option", USED_BY)
+def test_a_setting_is_shown_for_the_optimisers_that_use_it(option):
+    when = next(one.ui.when for one in settings(TrainSettings) if one.path == f"optimizer.{option}")
+    assert set(when.removeprefix("optimizer.name=").split("|") if when else NAMES) == set(USED_BY[option])
+
+
+def test_every_optimiser_has_its_size():
+    assert set(optim.STATE) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keeps_no_more_than_is_reckoned_with(name):
+    params = [torch.nn.Parameter(torch.randn(64, 96))]
+    optimizer = optim.optimizer(OptimizerSettings(name=name), [{"name": "denoiser", "params": params, "lr": 1e-3}])
+    train(optimizer, params, range(2))
+    kept = sum(value.nbytes for value in optimizer.state[params[0]].values() if isinstance(value, torch.Tensor))
+    assert kept <= optim.STATE[name] * params[0].nbytes * 1.1
+
+
+def test_schedule_free_answers_with_the_average_and_trains_on_untouched():
+    params, calm = weights(), weights()
+    optimizer, other = build("schedulefree_adamw", params), build("schedulefree_adamw", calm)
+    for step in range(6):
+        train(optimizer, params, [step])
+        train(other, calm, [step])
+        with optim.as_used(optimizer):
+            # x = (y - (1 - beta1) z) / beta1: Defazio et al., equation 1 solved for the average.
+            z, y = optimizer.state[params[0]]["z"], calm[0].detach()
+            assert torch.allclose(params[0].detach(), (y - 0.1 * z) / 0.9, atol=1e-6)
+        assert all(torch.equal(one, two) for one, two in zip(params, calm))
+    assert not torch.equal(optimizer.state[params[0]]["z"], params[0])
+
+
+def test_others_are_used_as_they_are():
+    params = weights()
+    before = params[0].detach().clone()
+    with optim.as_used(build("adamw", params)):
+        assert torch.equal(params[0], before)
 
 
 def test_adamw_is_fused_and_equals_its_closed_form():
@@ -140,73 +197,24 @@ def test_8_bit_keeps_its_state_in_8_bits():
     assert optimizer.state[params[0]]["state1"].dtype == torch.uint8
 
 
-THEIRS = {"linear": "linear", "cosine": "cosine", "cosine_restarts": "cosine_with_restarts", "polynomial": "polynomial"}
+def test_lora_plus_lets_the_second_matrix_learn_faster():
+    """Hayou et al., arXiv 2402.12354: the rate of B is that of A times the ratio."""
+    from trainer.beginning import of_rates
+
+    down, up = torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(3, 2))
+    groups = of_rates("denoiser", [down, up], DenoiserLora(learning_rate=1e-4, plus_ratio=16))
+    assert [(group["name"], group["lr"]) for group in groups] == [("denoiser", 1e-4), ("denoiser B", 16e-4)]
+    assert groups[0]["params"] == [down] and groups[1]["params"] == [up]
+    assert len(of_rates("denoiser", [down, up], DenoiserLora())) == 1
 
 
-@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.33])
-@pytest.mark.parametrize("name", THEIRS)
-def test_schedules_equal_those_of_diffusers(name, warmup):
-    from diffusers.optimization import get_scheduler
-
-    total, settings = 61, ScheduleSettings(name=name, warmup=warmup, cycles=3, power=2.0, minimum=1e-7)
-    ours = optim.schedule(settings, total)
-    reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    theirs = get_scheduler(THEIRS[name], reference, num_warmup_steps=optim.warmup_steps(settings, total),
-                           num_training_steps=total, num_cycles=3, power=2.0)
-    for step in range(total + 1):  # beyond the end diffusers' cosine rises again; ours stays
-        assert ours(step) == pytest.approx(reference.param_groups[0]["lr"], abs=2e-7)
-        reference.step()
-        theirs.step()
+def test_what_finds_its_own_rate_has_one_for_all(checked):
+    for name in FINDING:
+        with pytest.raises(SettingsError) as caught:
+            checked(optimizer={"name": name}, lora={"denoiser": {"plus_ratio": 4}})
+        assert "lora.denoiser.plus_ratio" in caught.value.problems
 
 
-def test_constant_equals_that_of_diffusers():
-    from diffusers.optimization import get_scheduler
-
-    ours = optim.schedule(ScheduleSettings(name="constant", warmup=0.2, minimum=0.5), 20)
-    reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    theirs = get_scheduler("constant_with_warmup", reference, num_warmup_steps=4)
-    for step in range(25):
-        assert ours(step) == pytest.approx(reference.param_groups[0]["lr"])
-        reference.step()
-        theirs.step()
-
-
-def test_cosine_with_a_minimum_equals_that_of_transformers():
-    from transformers.optimization import get_scheduler
-
-    settings = ScheduleSettings(name="cosine", warmup=0.1, minimum=0.2)
-    ours = optim.schedule(settings, 50)
-    reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    theirs = get_scheduler("cosine_with_min_lr", reference, num_warmup_steps=5, num_training_steps=50,
-                           scheduler_specific_kwargs={"min_lr_rate": 0.2})
-    for step in range(51):
-        assert ours(step) == pytest.approx(reference.param_groups[0]["lr"])
-        reference.step()
-        theirs.step()
-
-
-@pytest.mark.parametrize("name, expected", [
-    ("constant", lambda p: 1.0),
-    ("linear", lambda p: 0.1 + 0.9 * (1 - p)),
-    ("cosine", lambda p: 0.1 + 0.9 * (1 + math.cos(math.pi * p)) / 2),
-    ("cosine_restarts", lambda p: 0.1 + (0.9 * (1 + math.cos(math.pi * (2 * p % 1))) / 2 if p < 1 else 0)),
-    ("polynomial", lambda p: 0.1 + 0.9 * (1 - p) ** 3),
-])
-def test_schedules_equal_their_closed_forms(name, expected):
-    curve = optim.schedule(ScheduleSettings(name=name, warmup=0.25, cycles=2, power=3.0, minimum=0.1), 40)
-    assert [curve(step) for step in range(10)] == pytest.approx([step / 10 for step in range(10)])
-    for step in range(10, 45):
-        assert curve(step) == pytest.approx(expected(min(1.0, (step - 10) / 30)))
-
-
-@pytest.mark.parametrize("name", ["constant", *THEIRS])
-@pytest.mark.parametrize("total, warmup", [(1, 0.0), (1, 1.0), (2, 1.0), (3, 0.9)])
-def test_the_shortest_runs_have_rates_between_0_and_1(name, total, warmup):
-    curve = optim.schedule(ScheduleSettings(name=name, warmup=warmup), total)
-    assert all(0.0 <= curve(step) <= 1.0 for step in range(total + 2))
-
-
-def test_the_curve_needs_no_torch():
-    code = ("import sys; from trainer import optim; from trainer.config import ScheduleSettings\n"
-            "optim.schedule(ScheduleSettings(), 10)(3); sys.exit('torch' in sys.modules)")
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+@pytest.fixture
+def checked():
+    return lambda **values: check(TrainSettings, values)

@@ -90,7 +90,7 @@ def learnable(parts: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
 
 def state(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """{"denoiser.<path>.lora_A.weight": tensor} over all parts: the live weights, not copies."""
-    return {key: weight.detach() for key, weight in _named_weights(parts)}
+    return {key: weight.detach() for key, weight in named_weights(parts)}
 
 
 def alphas(parts: Mapping[str, nn.Module]) -> dict[str, float]:
@@ -101,7 +101,7 @@ def alphas(parts: Mapping[str, nn.Module]) -> dict[str, float]:
 
 def load_state(parts: Mapping[str, nn.Module], saved: Mapping[str, Tensor]) -> None:
     """Copy `saved` (as state() gives it) into the adapters; LoraError when names or shapes differ in any way."""
-    weights = dict(_named_weights(parts))
+    weights = dict(named_weights(parts))
     missing, extra = sorted(weights.keys() - saved.keys()), sorted(saved.keys() - weights.keys())
     if missing or extra:
         example = (missing or extra)[0]
@@ -126,7 +126,8 @@ def trust_autocast(module: nn.Module) -> None:
         layer.cast_input_dtype_enabled = False
 
 
-def _named_weights(parts: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:
+def named_weights(parts: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:
+    """Every weight that learns, with the name that state() gives it."""
     for part, module in parts.items():
         for path, layer in layers(module).items():
             for letter, weight in _weights(layer).items():

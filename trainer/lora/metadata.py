@@ -30,6 +30,12 @@ OPTIMIZERS = {
     "adafactor": "transformers.optimization.Adafactor",
     "prodigy": "pytorch_optimizer.optimizer.prodigy.Prodigy",
     "lion": "pytorch_optimizer.optimizer.lion.Lion",
+    "paged_adamw8bit": "bitsandbytes.optim.adamw.PagedAdamW8bit",
+    "dadapt_adam": "pytorch_optimizer.optimizer.dadapt.DAdaptAdam",
+    "schedulefree_adamw": "pytorch_optimizer.optimizer.schedulefree.ScheduleFreeAdamW",
+    "came": "pytorch_optimizer.optimizer.came.CAME",
+    "ademamix": "pytorch_optimizer.optimizer.ademamix.AdEMAMix",
+    "sgd": "torch.optim.sgd.SGD",
 }
 """The class behind each choice of `optimizer.name`."""
 
@@ -98,7 +104,7 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
 
 def _training(config: TrainSettings) -> dict[str, Any]:
     options = f"weight_decay={config.optimizer.weight_decay}"
-    if config.optimizer.name != "adafactor":
+    if config.optimizer.name not in ("adafactor", "sgd"):
         options += f",betas=({config.optimizer.beta1}, {config.optimizer.beta2})"
     return {
         "ss_optimizer": f"{OPTIMIZERS[config.optimizer.name]}({options})",
