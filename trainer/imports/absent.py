@@ -1,0 +1,123 @@
+"""Arguments of sd-scripts and fields of kohya_ss that have no counterpart here: what is "off" for each, and why there
+is none. A setting that comes to name one in its `Ui(kohya=...)` is taken before this is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+SECRETS = {"wandb_api_key", "huggingface_token"}
+
+# How fields of other families begin in the window's files.
+OTHER_FAMILIES = ("flux1_", "sd3_", "sdxl_", "anima_", "lumina_", "hunyuan_", "hunyuan_image_", "chroma_", "leco_")
+
+ATTENTION = "PyTorch's own attention is always used"
+WORKERS = "pictures are read ahead without being asked"
+SEPARATE = "read from the base model's own folder"
+UPLOAD = "nothing is uploaded by a run"
+TRACKERS = "losses and samples are always kept in the run's folder, for the Runs room and for TensorBoard"
+BLOCKS = "layers are chosen by kind, not by block"
+TWO = "only LoRA itself and LoCon are imported, not this variant of it"
+WHOLE = "describes the run that is over; there is nothing to set"
+SWAP = "blocks are not swapped one by one"
+CAPTION = "write it into the captions themselves (Captions room)"
+PRECISE = "the LoRA learns in float32: 16 bits would swallow small steps"
+ANSWERS = "checked by content each time"
+FULL = "a LoRA is trained, not the whole model"
+WEIGHTS = "the loss is not weighted in this way"
+NOISE = "noise is not changed in this way"
+
+# why -> {name: its value where it does nothing, beside empty, false and zero}
+_REASONS: dict[str, dict[str, Any]] = {
+    ATTENTION: {"xformers": "none", "sdpa": None, "mem_eff_attn": None, "attn_mode": "torch", "split_attn": None,
+                "use_flash_attn": None, "use_sage_attn": None},
+    WORKERS: {"max_data_loader_n_workers": None, "persistent_data_loader_workers": None, "vae_batch_size": 1,
+              "text_encoder_batch_size": 1, "sd3_text_encoder_batch_size": 1},
+    ANSWERS: {"skip_cache_check": None, "cache_text_encoder_outputs_to_disk": None, "cache_info": None},
+    SEPARATE: {"clip_l": None, "clip_g": None, "t5xxl": None, "ae": None, "gemma2": None, "qwen3": None, "byt5": None,
+               "text_encoder": None, "llm_adapter_path": None, "t5_tokenizer_path": None, "tokenizer_cache_dir": None},
+    UPLOAD: dict.fromkeys(
+        ("huggingface_repo_id", "huggingface_token", "huggingface_repo_type", "huggingface_repo_visibility",
+         "huggingface_path_in_repo", "save_state_to_huggingface", "resume_from_huggingface", "async_upload")),
+    TRACKERS: dict.fromkeys(
+        ("log_with", "log_tracker_name", "log_tracker_config", "log_config", "log_prefix", "wandb_api_key",
+         "wandb_run_name", "console_log_level", "console_log_file", "console_log_simple", "show_timesteps")),
+    BLOCKS: dict.fromkeys(
+        ("down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_lr_zero_threshold", "block_dims", "block_alphas",
+         "conv_block_dims", "conv_block_alphas", "network_reg_dims", "network_reg_lrs", "split_qkv", "split_mode",
+         "img_attn_dim", "img_mlp_dim", "img_mod_dim", "txt_attn_dim", "txt_mlp_dim", "txt_mod_dim", "single_dim",
+         "single_mod_dim", "in_dims", "enable_all_linear"))
+    | {"train_blocks": "all", "train_double_block_indices": "all", "train_single_block_indices": "all"},
+    TWO: dict.fromkeys(
+        ("bypass_mode", "dora_wd", "use_cp", "use_tucker", "use_scalar", "rank_dropout_scale", "constrain", "rescaled",
+         "train_norm", "decompose_both", "ggpo_sigma", "ggpo_beta", "train_on_input"))
+    | {"factor": -1, "unit": 1, "algo": "locon", "LyCORIS_preset": "full"},
+    SWAP: dict.fromkeys(("blocks_to_swap", "double_blocks_to_swap", "single_blocks_to_swap", "mem_eff_save",
+                         "cpu_offload_checkpointing", "unsloth_offload_checkpointing", "vae_chunk_size",
+                         "vae_disable_cache", "text_encoder_cpu", "lowram", "lowvram", "highvram",
+                         "disable_mmap_load_safetensors")),
+    CAPTION: {"caption_prefix": None, "caption_suffix": None, "keep_tokens_separator": None,
+              "secondary_separator": None, "weighted_captions": None, "token_warmup_min": 1, "token_warmup_step": None,
+              "caption_tag_dropout_rate": None, "caption_dropout_every_n_epochs": None, "no_token_padding": None,
+              "max_token_length": 75},
+    PRECISE: {"full_fp16": None, "full_bf16": None},
+    "the base model is read in 16 or 32 bits": {
+        "fp8_base": None, "fp8_base_unet": None, "fp8_scaled": None, "fp8_vl": None},
+    FULL: {"fused_backward_pass": None,
+           "fused_optimizer_groups": None, "blockwise_fused_optimizers": None, "stop_text_encoder_training": None,
+           "stop_text_encoder_training_pct": None, "train_t5xxl": None, "t5xxl_lr": None, "train_text_encoder": None,
+           "no_text_encoder_training": None, "t5xxl_device": None, "t5xxl_dtype": "bf16", "save_clip": None,
+           "save_t5xxl": None, "train_inpainting": None},
+    WEIGHTS: {"loss_type": "l2", "huber_schedule": "snr", "huber_c": 0.1, "huber_scale": 1, "masked_loss": None,
+              "debiased_estimation_loss": None, "debiased_estimation": None, "v_pred_like_loss": None,
+              "scale_v_pred_loss_like_noise_pred": None, "scale_weight_norms": None, "alpha_mask": None,
+              "conditioning_data_dir": None},
+    NOISE: {"adaptive_noise_scale": None, "multires_noise_iterations": None, "multires_noise_discount": 0.3,
+            "ip_noise_gamma": None, "ip_noise_gamma_random_strength": None, "noise_offset_random_strength": None,
+            "zero_terminal_snr": None, "min_timestep": 0, "max_timestep": 1000, "sigmoid_scale": 1, "logit_std": 1,
+            "mode_scale": 1.29, "guidance_scale": 1, "model_prediction_type": "raw"},
+    "the model reads captions as it was trained to": {
+        "clip_skip": 1, "t5xxl_max_token_length": None, "apply_t5_attn_mask": None, "apply_lg_attn_mask": None,
+        "system_prompt": None, "clip_l_dropout_rate": None, "clip_g_dropout_rate": None, "t5_dropout_rate": None,
+        "pos_emb_random_crop_rate": None, "enable_scaled_pos_embed": None},
+    "the VAE always works in float32": {"no_half_vae": None},
+    "dropout is of the inputs only": {"rank_dropout": None, "module_dropout": None},
+    "a state of another program cannot be gone on with; start from its LoRA file instead (Start from)": {
+        "resume": None, "initial_epoch": None, "initial_step": None, "skip_until_initial_step": None},
+    "states are kept as many as checkpoints": {"save_state_on_train_end": None, "save_last_n_epochs_state": None,
+                                               "save_last_n_steps_state": None, "save_n_epoch_ratio": None},
+    "pictures are only mirrored": {"color_aug": None, "random_crop": None, "face_crop_aug_range": None,
+                                   "resize_interpolation": None},
+    "the rank is said here, and must be that of the file": {"dim_from_weights": None},
+    "merge it into the base model first": {"base_weights": None, "base_weights_multiplier": 1},
+    "no pictures are set aside": {"validation_split": None, "validation_seed": None, "validate_every_n_steps": None,
+                                  "validate_every_n_epochs": None, "max_validation_steps": None},
+    "set by the schedule's own settings": {"lr_scheduler_timescale": None, "lr_scheduler_type": None,
+                                           "lr_scheduler_args": None, "lr_decay_steps": None},
+    "one machine is used, and PyTorch compiles nothing": {
+        "num_machines": 1, "multi_gpu": None, "main_process_port": None, "dynamo_backend": "no",
+        "dynamo_mode": "default", "dynamo_use_fullgraph": None, "dynamo_use_dynamic": None,
+        "extra_accelerate_launch_args": None, "torch_compile": None, "ddp_timeout": None, "deepspeed": None,
+        "ddp_gradient_as_bucket_view": None, "ddp_static_graph": None},
+    "a model is known by its file": {
+        "v2": None, "sdxl": None, "sd3_checkbox": None, "flux1_checkbox": None, "model_list": "custom",
+        "model_type": "flux", "flux1_model_type": "flux"},
+    "not a part of a LoRA run here": {"in_json": None, "dataset_repeats": 1, "dataset_class": None,
+                                      "debug_dataset": None,
+                                     "dataset_config": None, "train_inpainting_mask": None, "network_multiplier": 1,
+                                     "custom_attributes": None, "metadata_file": None, "config_file": None,
+                                     "output_config": None, "additional_parameters": None},
+    "these entries are not written": {
+        "metadata_usage_hint": None, "metadata_thumbnail": None, "metadata_merged_from": None,
+        "metadata_is_negative_embedding": None, "metadata_preprocessor": None},
+}
+
+
+def _rows() -> Iterator[tuple[str, tuple[Any, str]]]:
+    for why, names in _REASONS.items():
+        for name, off in names.items():
+            yield name, (off, why)
+
+
+ABSENT: dict[str, tuple[Any, str]] = dict(_rows())
+"""name -> (its value where it does nothing, why it has no counterpart)."""

@@ -1,0 +1,70 @@
+"""The data set file of sd-scripts (`--dataset_config`): `[general]`, then `[[datasets]]`, then their
+`[[datasets.subsets]]`, each laid over the one above. The pictures of a run have one set of settings here, so what
+differs between subsets is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainer.imports.report import ImportProblem, Report
+from trainer.imports.rules import translated
+from trainer.imports.values import shown
+
+OWN = {"image_dir", "num_repeats", "class_tokens", "is_reg"}  # of a subset, which is a folder here
+NAMES = {"batch_size": "train_batch_size"}
+SILENT = {"enable_bucket": False, "resolution": 512, "caption_extension": ".caption"}
+BUCKETS = {"bucket_no_upscale": False, "min_bucket_reso": 256, "max_bucket_reso": 1024}
+
+
+def read(found: dict[str, Any]) -> Report:
+    """A report on a file's values. Raises ImportProblem."""
+    given = arguments(found)
+    return translated("sd-scripts data set", given, SILENT | (BUCKETS if given.get("enable_bucket") else {}))
+
+
+def arguments(found: dict[str, Any]) -> dict[str, Any]:
+    """sd-scripts' arguments for the same: the first subset's, with a row for each folder; `... of subset 2` is where
+    a later one differs. Raises ImportProblem."""
+    rows, given = [], dict(table(found.get("general", {}), "general"))
+    subsets = list(all_subsets(found))
+    if not subsets:
+        raise ImportProblem("this data set file has no [[datasets.subsets]] with pictures")
+    for place, subset in enumerate(subsets, start=1):
+        if row := folder(subset):
+            rows += [row] if row["path"] not in [other["path"] for other in rows] else []
+        for name, value in subset.items():
+            if name in OWN or (place > 1 and given.get(name, value) == value):
+                continue
+            given[name if place == 1 else f"{name} of subset {place}"] = value
+    return {NAMES.get(name, name): value for name, value in given.items()} | {"folders": rows}
+
+
+def all_subsets(found: dict[str, Any]):
+    """Every subset with all that it inherits. The same folder may come twice, at two resolutions."""
+    general = table(found.get("general", {}), "general")
+    for dataset in tables(found.get("datasets", []), "datasets"):
+        inherited = general | {name: value for name, value in dataset.items() if name != "subsets"}
+        for subset in tables(dataset.get("subsets", []), "datasets.subsets"):
+            yield inherited | subset
+
+
+def folder(subset: dict[str, Any]) -> dict[str, Any] | None:
+    """A row of `dataset.folders`. Repeats are always said: a number in the folder's name means nothing there."""
+    path = str(subset.get("image_dir") or "")
+    repeats = subset.get("num_repeats", 1)
+    if not path:
+        return None
+    return {"path": path, "repeats": repeats, "regularisation": subset.get("is_reg", False),
+            "class_words": str(subset.get("class_tokens") or "")}
+
+
+def table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ImportProblem(f"[{where}] must be a table; got {shown(value)}")
+    return value
+
+
+def tables(value: Any, where: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise ImportProblem(f"write [[{where}]] with two brackets; got {shown(value)}")
+    return [table(item, where) for item in value]

@@ -1,0 +1,97 @@
+"""Rules for the pictures: folders, a resolution that has two sides there, and the noise that flow models learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from trainer.imports.translation import Translation
+from trainer.imports.values import number, numbers, shown
+
+SAME = "the same in other words"
+
+
+def folders(t: Translation) -> None:
+    """The two folders of a run; those of a data set file come as rows that are ready."""
+    rows = t.take("folders") or []
+    for name, regularisation in (("train_data_dir", False), ("reg_data_dir", True)):
+        if path := t.text(name):
+            rows.append({"path": path, "regularisation": regularisation})
+            t.put(name, "dataset.folders", rows, "a row of regularisation pictures" if regularisation else "a row")
+    if rows and "dataset.folders" not in t.values:
+        t.put("folders", "dataset.folders", rows, "a row for each subset; their repeats count, not the folders' names")
+
+
+def resolution(t: Translation) -> None:
+    """Ours is the side of a square of the same area."""
+    said = t.look("resolution")
+    sides = numbers(t.take("resolution"))
+    if not sides:
+        return
+    step = int(number(t.look("bucket_reso_steps")) or 64)
+    side = math.sqrt(sides[0] * sides[-1])
+    whole = max(step, round(side / step) * step) if side % step else side
+    note = "" if len(set(sides)) == 1 and whole == side else f"the square of about the area of {shown(said)}"
+    t.put("resolution", "dataset.resolution", int(whole), note)
+
+
+def buckets(t: Translation) -> None:
+    if (kept := t.take("bucket_no_upscale")) is not None:
+        t.put("bucket_no_upscale", "dataset.upscale", not kept, "the other way round")
+
+
+def caches(t: Translation) -> None:
+    """Here they change no result: a latent is kept with its spread, and found by the picture's content."""
+    for name in ("cache_latents", "cache_latents_to_disk", "cache_text_encoder_outputs"):
+        if t.look(name) is False:
+            t.take(name)
+            t.off(name, "here they are kept where that changes nothing")
+    if t.look("cache_latents_to_disk") is True:
+        t.take("cache_latents_to_disk")
+        t.put("cache_latents_to_disk", "memory.cache_latents", True, "which are always on disk here")
+
+
+def offset(t: Translation) -> None:
+    """The form keeps the numbers of both kinds, and uses those of one."""
+    kind = t.text("noise_offset_type").lower()
+    if kind.startswith("multi"):
+        t.take("noise_offset")
+        t.off("noise_offset", "the other kind of noise offset was chosen")
+        t.leave("noise_offset_type", "noise is not changed in this way")
+    elif kind:
+        for name in ("multires_noise_iterations", "multires_noise_discount"):
+            t.take(name)
+        t.off("noise_offset_type", "noise_offset says how much")
+
+
+def timesteps(t: Translation) -> None:
+    """How much noise pictures get. Their mean of the normal is of the time left, so its sign is the other way round."""
+    names = ("timestep_sampling", "weighting_scheme", "logit_mean", "discrete_flow_shift", "training_shift")
+    if "flow" not in t.family.traits:
+        return
+    sampling, scheme, mean, flux_shift, sd3_shift = (t.take(name) for name in names)
+    by_scheme = sampling in (None, "sigma")
+    source = "weighting_scheme" if by_scheme else "timestep_sampling"
+    normal = scheme == "logit_normal" if by_scheme else sampling != "uniform"
+    if (said := scheme if by_scheme else sampling) is not None:
+        exact = said in ("logit_normal", "uniform", "none", "sigmoid", "shift", "flux_shift")
+        ours = "logit_normal" if normal else "uniform"
+        t.put(source, "noise.timesteps", ours, "" if said == ours else SAME if exact else "the nearest choice")
+    if mean and by_scheme and normal:
+        t.put("logit_mean", "noise.bias", -number(mean), "the other way round: above 0 is more noise here")
+    shift(t, sampling, number(flux_shift), number(sd3_shift))
+
+
+def shift(t: Translation, sampling: Any, flux: float | None, sd3: float | None) -> None:
+    if sampling in ("sigmoid", "uniform"):
+        t.put("timestep_sampling", "noise.shift", 1.0, "this kind has no shift")
+    elif sampling in ("flux_shift", "nextdit_shift"):
+        t.put("timestep_sampling", "noise.shift", None, "the model's own, which grows with the picture")
+    elif flux:
+        t.put("discrete_flow_shift", "noise.shift", flux)
+    elif sd3:
+        t.put("training_shift", "noise.shift", sd3)
+
+
+RULES: list[Callable[[Translation], Any]] = [folders, resolution, buckets, caches, offset, timesteps]
