@@ -24,6 +24,7 @@ from captioners.weights import ROOT, fetch, located
 from dataset.journal import Journal, JournalError
 from dataset.problem import counted
 from jobs import folder
+from jobs.devices import NONE, ONE
 from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
@@ -38,7 +39,8 @@ def create(config: Captioning, at: Path | None = None) -> Job:
     config = with_absolute_paths(config)
     if wrong := dict(problems(config)):
         raise SettingsError(wrong)
-    return folder.create("captions", config.name, toml.dumps(config), ARGV, at)
+    needs = NONE if config.run.device == "cpu" else ONE
+    return folder.create("captions", config.name, toml.dumps(config), ARGV, at, needs)
 
 
 def problems(config: Captioning) -> Iterator[tuple[str, str]]:

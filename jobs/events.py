@@ -10,8 +10,11 @@ import math
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from jobs.redaction import redaction
 
 FINAL = ("finished", "failed", "stopped", "paused")  # a job's last word
 FIRST_LOOK = 64 * 1024  # bytes of a log that a newly opened window shows
@@ -24,11 +27,13 @@ class EventWriter:
 
     def __init__(self, path: Path):
         self._path = path
+        self._redact = redaction(os.environ)
         self._torn = _torn(path)  # by a crash in mid-line: what comes now must not be glued to it
 
     def write(self, kind: str, **values: Any) -> None:
-        """One event: its time (seconds since 1970), its kind, and what else there is to say; NaN is written as text."""
-        event = {"time": round(time.time(), 3), "kind": kind} | plain(values)
+        """One event: its time (seconds since 1970), its kind, and what else there is to say; NaN is written as text,
+        and secrets are blotted out."""
+        event = {"time": round(time.time(), 3), "kind": kind} | plain(values, self._redact)
         line = b"\n" * self._torn + json.dumps(event, allow_nan=False).encode() + b"\n"
         self._torn = True  # until all of it is there
         # Unbuffered and in append mode, a line is one system call: readers see all of it or nothing.
@@ -38,19 +43,20 @@ class EventWriter:
         self._torn = False
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON has it. NaN is not JSON, and a loss that became NaN is the event nobody may miss."""
+def plain(value: Any, text: Callable[[str], str] = str) -> Any:
+    """A value as JSON has it, its texts as `text` makes them. NaN is not JSON, and a loss that became NaN is the event
+    nobody may miss."""
     if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {str(name): plain(item, text) for name, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if isinstance(value, bool | int | str | None):
+        return [plain(item, text) for item in value]
+    if isinstance(value, bool | int | None):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if hasattr(value, "item"):  # a number from numpy or torch, which are not imported here
-        return plain(value.item())
-    return str(value)
+        return plain(value.item(), text)
+    return text(str(value))
 
 
 def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -66,8 +72,8 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]
     return [event for line in whole.split(b"\n") if (event := _event(line))], offset + len(whole) + len(newline)
 
 
-def last_event(path: Path) -> dict[str, Any] | None:
-    """The last event, found from the end of the file."""
+def last_event(path: Path, wanted: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any] | None:
+    """The last event (that is `wanted`), found from the end of the file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -78,7 +84,7 @@ def last_event(path: Path) -> dict[str, Any] | None:
                 lines = file.read(size - start).split(b"\n")
                 # The first piece may be the end of a longer line, and the last one is not finished yet.
                 for line in reversed(lines[0 if start == 0 else 1 : -1]):
-                    if event := _event(line):
+                    if (event := _event(line)) and wanted(event):
                         return event
                 if start == 0:
                     return None

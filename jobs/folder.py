@@ -6,14 +6,15 @@ import json
 import re
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from jobs.devices import ONE, Needs
 from jobs.events import FINAL, last_event
 from jobs.files import home, read_json, replace
-from jobs.process import JobError, has_process, is_running
+from jobs.process import JobError, has_process, is_running, is_watched
 
 State = Literal["queued", "running", "finished", "failed", "stopped", "paused", "interrupted"]
 
@@ -56,6 +57,11 @@ class Job:
         return [sys.executable, *words[1:]] if words[0] == "python" else words
 
     @property
+    def needs(self) -> Needs:
+        """What it computes on."""
+        return Needs(**self._info.get("needs", {}))
+
+    @property
     def config_path(self) -> Path:
         return self.folder / "config.toml"
 
@@ -77,7 +83,8 @@ class Job:
 
     @property
     def last_event(self) -> dict[str, Any] | None:
-        return last_event(self.events_path)
+        """Its last word. A warning is none: somebody else may have added it."""
+        return last_event(self.events_path, lambda event: event["kind"] != "warning")
 
     def state(self) -> State:
         """What is true now. The process is looked at before the events, since its last word comes before its end."""
@@ -89,7 +96,11 @@ class Job:
             return last["kind"]
         if not started:
             return "queued"
-        return "running" if is_running(self.folder) else "interrupted"
+        # What it left behind may go on; and where nothing lives, somebody may be about to say how it ended.
+        if is_running(self.folder) or is_watched(self.folder):
+            return "running"
+        last = self.last_event  # said meanwhile
+        return last["kind"] if last and last["kind"] in FINAL else "interrupted"
 
 
 def something_left(job: Job) -> bool:
@@ -97,7 +108,9 @@ def something_left(job: Job) -> bool:
     return job.state() != "finished" or bool((job.last_event or {}).get("failed"))
 
 
-def create(kind: str, name: str, config_text: str, argv: list[str], at: Path | None = None) -> Job:
+def create(
+    kind: str, name: str, config_text: str, argv: list[str], at: Path | None = None, needs: Needs = ONE
+) -> Job:
     """A new folder with a job in it, under home() or, if given, `at` (which must be new or empty).
 
     In `argv`, "{job}" stands for the folder, and "python" in front for this Python. Nothing is started."""
@@ -109,16 +122,16 @@ def create(kind: str, name: str, config_text: str, argv: list[str], at: Path | N
     job.samples.mkdir()
     job.checkpoints.mkdir()
     replace(job.config_path, config_text)
-    info = {"kind": kind, "name": name, "created": time.time(), "argv": argv}
+    info = {"kind": kind, "name": name, "created": time.time(), "argv": argv, "needs": asdict(needs)}
     replace(folder / "job.json", json.dumps(info, indent=1) + "\n")  # last: a folder without it is no job yet
     return job
 
 
-def change(job: Job, config_text: str, argv: list[str]) -> None:
-    """Other settings, and the command that follows from them, for a job that goes on with them."""
+def change(job: Job, config_text: str, argv: list[str], needs: Needs = ONE) -> None:
+    """Other settings, and what follows from them, for a job that goes on with them."""
     info = read_json(job.folder / "job.json") or {}
     replace(job.config_path, config_text)
-    replace(job.folder / "job.json", json.dumps(info | {"argv": argv}, indent=1) + "\n")
+    replace(job.folder / "job.json", json.dumps(info | {"argv": argv, "needs": asdict(needs)}, indent=1) + "\n")
 
 
 def _folder(name: str) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from jobs import folder, process, requests
 from jobs.events import EventWriter
 from jobs.folder import Job
+from jobs.output import OLDER
 from jobs.verdict import verdict
 
 
@@ -44,9 +45,11 @@ def follow(job: Job, stopping: str) -> int:
         watch(job, log, stopping)
     finally:
         signal.signal(signal.SIGTERM, before)
-    if job.state() == "interrupted":
+    if job.state() == "interrupted":  # whoever watched over it was killed, and then the job
         EventWriter(job.events_path).write("failed", **verdict(1, job.log_path))
     last = job.last_event
+    if last.get("hung"):
+        print("\nIt did not answer, and was ended at once; what was saved before stays.", file=sys.stderr, flush=True)
     if last["kind"] == "failed":
         print(f"\n{last['cause']}\n{last['fix']}", file=sys.stderr, flush=True)
     return 0 if last["kind"] in ("finished", "stopped", "paused") else 1
@@ -57,12 +60,12 @@ def watch(job: Job, log: int, stopping: str) -> None:
     while True:
         try:
             running = job.state() == "running"
+            watched = process.is_watched(job.folder)
             log = echo(job, log)
-            if not running:
+            if not running and not watched:  # whoever watches over it carries over its last lines
                 return
-            if requests.ignored(job.folder):
-                print("It does not answer, and is ended at once; what was saved before stays.", flush=True)
-                process.kill(job, hung=True)
+            if running and not watched:
+                process.attend(job.folder)
             time.sleep(0.3)
         except KeyboardInterrupt:
             requests.ask(job.folder, "stop")
@@ -82,7 +85,16 @@ def echo(job: Job, offset: int) -> int:
     """Print what the log has got since, whole lines only; returns where to go on."""
     if not job.log_path.exists():
         return offset
-    with job.log_path.open("rb") as file:
+    if offset > job.log_path.stat().st_size:  # it had become too long, and was begun anew
+        shown(job.log_path.with_name(OLDER), offset)
+        offset = 0
+    return shown(job.log_path, offset)
+
+
+def shown(path: Path, offset: int) -> int:
+    if not path.exists():
+        return offset
+    with path.open("rb") as file:
         file.seek(offset)
         whole, newline, _ = file.read().rpartition(b"\n")
     if newline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,17 +20,32 @@ else:
     def _lock(file: BinaryIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+AGAIN = 0.02  # seconds between two tries
+
 
 @contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock while the block runs: True. False at once where someone else holds it. The file stays behind."""
+def locked(path: Path, patience: float = 0) -> Iterator[bool]:
+    """Hold the lock while the block runs: True. False where someone else holds it for longer than `patience` seconds.
+    The file stays behind."""
     with path.open("ab") as file:
-        yield _take(file)  # closing the file lets go
+        yield _take(file, time.monotonic() + patience)  # closing the file lets go
 
 
-def _take(file: BinaryIO) -> bool:
-    try:
-        _lock(file)
-    except (BlockingIOError, PermissionError):
+def held(path: Path) -> bool:
+    """Whether someone holds the lock. Asking takes it for a moment: whoever wants it has to have some patience."""
+    if not path.exists():
         return False
-    return True
+    with locked(path) as free:
+        return not free
+
+
+def _take(file: BinaryIO, until: float) -> bool:
+    while True:
+        try:
+            _lock(file)
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(AGAIN)
+        else:
+            return True

@@ -10,21 +10,27 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from jobs import secrets
+from jobs.devices import visible
 from jobs.events import FINAL, EventWriter, last_event
 from jobs.files import REPOSITORY, home, read_json, replace
-from jobs.lock import locked
+from jobs.lock import held, locked
+from jobs.output import RAW
 
 if TYPE_CHECKING:
     from jobs.folder import Job
 
 OF_THE_WINDOW = ("GRADIO_", "LORATORY_TOKEN")  # beginnings of variables that are no job's business
 MARK = "LORATORY_JOB"  # in the environment of all processes of a job: its folder
+LOCK = ".lock"  # held by whoever watches over the job
+BEFORE = "process.before.json"  # the process before the job was queued again
+SUPERVISOR_LOG = "supervisor.log"  # empty, unless the supervisor itself had an accident
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied)  # ended meanwhile, or of another user: not ours
 
 
@@ -32,43 +38,75 @@ class JobError(RuntimeError):
     """A job cannot be done what was asked, and why."""
 
 
-def start(job: Job) -> int:
-    """Run a job's command on its own: closing the window, or Ctrl+C there, does not reach it. Returns the pid."""
-    return spawn(job).pid
+def start(job: Job, devices: Sequence[str] = ()) -> int:
+    """Run a job's command on its own, watched over by a supervisor: closing the window, or Ctrl+C there, reaches
+    neither. `devices`: what it is to compute on, as jobs.devices names them. Returns the pid.
+
+    Raises JobError where the job is being worked on already, OSError where its program cannot be started."""
+    if is_running(job.folder, thorough=False):
+        raise JobError(f"{job.id} is running already")
+    supervisor = _supervisor(job.folder, "start", *devices)
+    with supervisor.stdout as answers:
+        answer = json.loads(answers.readline() or b"{}")
+    if "pid" in answer:
+        return answer["pid"]
+    if "errno" in answer:
+        raise OSError(answer["errno"], answer["error"], answer["filename"])
+    raise JobError(answer.get("error", f"the supervisor of {job.id} ended at once: see {job.folder / SUPERVISOR_LOG}"))
 
 
-def spawn(job: Job) -> subprocess.Popen[bytes]:
-    """As `start`, for a caller that waits for the end. Raises JobError where the job is being worked on already."""
-    with locked(job.folder / ".lock") as mine:
-        if not mine or is_running(job.folder):
-            raise JobError(f"{job.id} is running already")
-        process = detached(job.argv, job.log_path, job_environment() | {MARK: _mark(job.folder)})
-        try:
-            _remember(job.folder, process.pid)
-        except OSError:  # a full disk: nobody could ever find this process again
-            process.kill()
-            raise
+def attend(folder: Path) -> None:
+    """See that someone watches over a job that runs: its supervisor may have been killed."""
+    if not is_watched(folder):
+        _supervisor(folder, "watch").stdout.close()
+
+
+def is_watched(folder: Path) -> bool:
+    """Whether a supervisor lives: then its word about how the job ended is still to come."""
+    return held(folder / LOCK)
+
+
+def spawn(job: Job, devices: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """The process itself, for its supervisor. Raises JobError where the job is being worked on already."""
+    if is_running(job.folder):
+        raise JobError(f"{job.id} is running already")
+    environment = job_environment() | {MARK: _mark(job.folder)} | visible(devices)
+    process = detached(job.argv, job.folder / RAW, environment)
+    try:
+        _remember(job.folder, process.pid, devices)
+    except OSError:  # a full disk: nobody could ever find this process again
+        process.kill()
+        raise
     return process
 
 
 def claim(folder: Path) -> None:
     """Say that this very process works on a job: for a run in the foreground. Raises JobError where another does."""
-    with locked(folder / ".lock") as mine:
+    with locked(folder / LOCK, patience=1) as mine:
         if not mine or any(process.pid != os.getpid() for process in processes(folder)):
             raise JobError(f"{folder.name} is running already")
         _remember(folder, os.getpid())
     os.environ[MARK] = _mark(folder)  # for those that we start
 
 
-def detached(argv: list[str], output: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    """A process with a session of its own, no input, and its output appended to a file: nothing ties it to us."""
-    with output.open("ab") as log:
+def _supervisor(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in job_environment().items() if name != MARK}  # it is no part of a job
+    argv = [sys.executable, "-m", "jobs.supervisor", str(folder.absolute()), *words]
+    return detached(argv, folder / SUPERVISOR_LOG, environment, answers=True)
+
+
+def detached(
+    argv: list[str], output: Path, environment: dict[str, str], answers: bool = False
+) -> subprocess.Popen[bytes]:
+    """A process with a session of its own, no input, and its output appended to a file that only we can read: nothing
+    ties it to us. `answers`: what it says first (its stdout) is for us."""
+    with open(output, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
         options: dict[str, Any] = {
             "cwd": REPOSITORY,
-            "env": variables,
+            "env": environment,
             "stdin": subprocess.DEVNULL,
-            "stdout": log,
-            "stderr": subprocess.STDOUT,
+            "stdout": subprocess.PIPE if answers else log,
+            "stderr": log,
         }
         if sys.platform != "win32":
             return subprocess.Popen(argv, start_new_session=True, **options)
@@ -90,8 +128,8 @@ def environment() -> dict[str, str]:
     """Ours, without what belongs to the window (Gradio's, the password), and so that `-m trainer` is found and its
     output is seen at once."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(OF_THE_WINDOW)}
-    path = os.pathsep.join(filter(None, (str(REPOSITORY), ours.get("PYTHONPATH"))))
-    return ours | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    path = [str(REPOSITORY), *filter(None, ours.get("PYTHONPATH", "").split(os.pathsep))]
+    return ours | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(path)), "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
 
 
 def is_running(folder: Path, thorough: bool = True) -> bool:
@@ -139,12 +177,28 @@ def was_killed(folder: Path) -> bool:
     return bool((read_json(folder / "process.json") or {}).get("killed"))
 
 
-def _remember(folder: Path, pid: int) -> None:
+def devices_of(folder: Path) -> list[str]:
+    """What the job's process was given to compute on; nothing where it was started without a word of that."""
+    return list((read_json(folder / "process.json") or {}).get("devices", []))
+
+
+def set_aside(folder: Path) -> None:
+    """From here on the job counts as one without a process; `put_back` makes it what it was."""
+    if has_process(folder):
+        os.replace(folder / "process.json", folder / BEFORE)
+
+
+def put_back(folder: Path) -> None:
+    if (folder / BEFORE).exists() and not has_process(folder):
+        os.replace(folder / BEFORE, folder / "process.json")
+
+
+def _remember(folder: Path, pid: int, devices: Sequence[str] = ()) -> None:
     try:
         born = birth(pid)
     except GONE:
         born = "unknown"  # it has ended already
-    replace(folder / "process.json", json.dumps({"pid": pid, "born": born}))
+    replace(folder / "process.json", json.dumps({"pid": pid, "born": born, "devices": list(devices)}))
 
 
 def birth(pid: int) -> str:

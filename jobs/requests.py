@@ -54,7 +54,7 @@ def patience_ends(folder: Path) -> float | None:
     asked = [moment for wish in ENDING if (moment := _asked(folder / "requests" / wish)) is not None]
     if not asked:
         return None
-    last = last_event(folder / "events.jsonl") or {}
+    last = last_event(folder / "events.jsonl", lambda event: "it_s" in event or "img_s" in event) or {}
     speed = last.get("it_s") or last.get("img_s")
     return min(asked) + GRACE + (GRACE_STEPS / speed if isinstance(speed, int | float) and speed > 0 else 0)
 

@@ -50,7 +50,9 @@ def last_lines(log: Path, log_starts: int) -> list[str]:
     if not log.exists():
         return []
     with log.open("rb") as file:
-        file.seek(max(log_starts, file.seek(0, os.SEEK_END) - FIRST_LOOK))
+        size = file.seek(0, os.SEEK_END)
+        begun = log_starts if log_starts <= size else 0  # a log that had become too long was begun anew
+        file.seek(max(begun, size - FIRST_LOOK))
         return [line for line in map(folded, file.read().split(b"\n")) if line.strip()][-LINES:]
 
 

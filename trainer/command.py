@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jobs.follow
 from jobs import folder, requests
+from jobs.devices import NONE, Needs
 from jobs.events import EventWriter
 from jobs.folder import Job
 from jobs.process import JobError
@@ -30,7 +31,13 @@ def create(config: TrainSettings, at: Path | None = None) -> Job:
     """A job that trains this, checked and planned, ready to be queued or started. Raises SettingsError."""
     config = with_absolute_paths(config)
     plan(config)
-    return folder.create("train", config.name, toml.dumps(config), argv(config), at)
+    return folder.create("train", config.name, toml.dumps(config), argv(config), at, needs(config))
+
+
+def needs(config: TrainSettings) -> Needs:
+    """What the job computes on."""
+    run = config.accelerate
+    return NONE if run.cpu else Needs(run.processes, run.gpu_ids)
 
 
 def argv(config: TrainSettings) -> list[str]:
@@ -166,7 +173,7 @@ def change(job: Job, wanted: TrainSettings) -> None:
         raise JobError(f"{job.id} is running: pause it first (--ask pause)")
     if state == "finished" and steps == before:
         return  # its steps are done
-    folder.change(job, toml.dumps(wanted), argv(wanted))
+    folder.change(job, toml.dumps(wanted), argv(wanted), needs(wanted))
     told = {path: list(values) for path, values in found.items()}
     EventWriter(job.events_path).write("changed", settings=told, total_steps=steps)
 

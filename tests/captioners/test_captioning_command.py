@@ -237,7 +237,7 @@ def test_killed_at_random_there_are_only_old_and_new_captions_and_it_goes_on(tmp
         time.sleep(dice.random() * 0.05)
         if job.state() == "running":
             os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: job.state() == "interrupted")
+            wait_for(lambda: job.state() == "failed")
         for name in names:
             text = (folder / f"{name}.txt").read_text()
             assert text in {f"old {name}\n", f"sks, old {name}\n"}, "old or new, never half"

@@ -10,7 +10,9 @@ import psutil
 import pytest
 
 from jobs.folder import Job, create, home, jobs
-from jobs.process import kill
+from jobs.lock import locked
+from jobs.process import LOCK, kill
+from jobs.queue import pause
 
 Make = Callable[..., Job]
 Wait = Callable[[Callable[[], object]], None]
@@ -18,10 +20,20 @@ Wait = Callable[[Callable[[], object]], None]
 
 def runners() -> list[psutil.Process]:
     """The queue runners of this test's workspace."""
+    return running(["-m", "jobs.runner", str(home())])
+
+
+def supervisor(job: Job) -> psutil.Process:
+    (found,) = running(["-m", "jobs.supervisor", str(job.folder)])
+    return found
+
+
+def running(words: list[str]) -> list[psutil.Process]:
+    """The living programs whose command line goes on like this after the name of Python."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.cmdline()[1:] == ["-m", "jobs.queue", str(home())] and process.status() != psutil.STATUS_ZOMBIE:
+            if process.cmdline()[1 : len(words) + 1] == words and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -33,10 +45,17 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """A workspace whose processes end with the test."""
     monkeypatch.setenv("LORATORY_HOME", str(tmp_path / 'home of Kоt \'n "猫"'))
     yield home()
+    pause(home())  # a supervisor that sees its job end would start a runner for the next one
     for runner in runners():
         runner.kill()
     for job in jobs():
         kill(job)
+        supervisor_ends(job)
+
+
+def supervisor_ends(job: Job) -> None:
+    with locked(job.folder / LOCK, patience=10) as free:
+        assert free
 
 
 @pytest.fixture

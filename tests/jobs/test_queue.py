@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from jobs import queue, requests
+from jobs import queue, runner
 from jobs.events import read_events
 from jobs.files import REPOSITORY
 from jobs.folder import Job, create
 from jobs.lock import locked
 from jobs.process import JobError, kill, processes, start
-from jobs.queue import ensure_runner, queued, resume, run, submit, withdraw
+from jobs.queue import ensure_runner, queued, resume, submit, withdraw
 from jobs.requests import ask
-from tests.jobs.conftest import Make, Wait, runners
+from jobs.runner import run
+from tests.jobs.conftest import Make, Wait, runners, supervisor
 
 
 def finished_in(jobs: list[Job]) -> list[float]:
@@ -63,9 +64,9 @@ def test_the_runner_may_die_and_the_job_goes_on(make: Make, wait: Wait) -> None:
     submit(first)
     submit(second)
     wait(lambda: first.last_event)
-    for runner in runners():
-        runner.kill()
-        runner.wait()
+    for one in runners():
+        one.kill()
+        one.wait()
     assert first.state() == "running" and second.state() == "queued"
     ensure_runner()  # as the next window does
     wait(runners)
@@ -120,15 +121,6 @@ def test_a_job_killed_by_a_person_is_stopped_not_failed(make: Make, wait: Wait) 
     assert job.state() == "stopped"
 
 
-def test_a_job_that_does_not_answer_is_ended_after_a_grace_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "GRACE", 0)
-    job = make("deaf")
-    ask(job.folder, "pause")
-    queue.work(job)
-    assert job.state() == "stopped" and job.last_event["killed"] and job.last_event["hung"]
-    assert not processes(job.folder)
-
-
 def test_resume_queues_what_ended_too_early(make: Make, wait: Wait) -> None:
     job = make("vanish")
     submit(job)
@@ -155,6 +147,7 @@ def test_resume_of_an_interrupted_job(make: Make, wait: Wait) -> None:
     job = make()
     pid = start(job)
     wait(lambda: job.last_event)
+    supervisor(job).kill()
     os.kill(pid, signal.SIGKILL)
     wait(lambda: job.state() == "interrupted")
     resume(job)
@@ -196,21 +189,21 @@ def test_a_job_only_made_is_not_run(make: Make, workspace: Path) -> None:
 
 
 def test_a_job_submitted_while_the_runner_is_about_to_end_is_run(
-    make: Make, workspace: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, workspace: Path, wait: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late, look = make("finish"), queue._next
+    late, look = make("finish"), runner.something_to_do
 
-    def look_then_submit(root: Path) -> Job | None:
-        job = look(root)
-        if job is None and late.state() == "queued":
+    def look_then_submit(root: Path) -> bool:
+        more = look(root)
+        if not more and late.state() == "queued":
             submit(late)  # sees the lock taken, so it starts no runner
             assert not runners()
-        return job
+        return more
 
-    monkeypatch.setattr(queue, "_next", look_then_submit)
+    monkeypatch.setattr(runner, "something_to_do", look_then_submit)
     submit_without_runner(make("finish"), monkeypatch)
     run(workspace)
-    assert late.state() == "finished"
+    wait(lambda: late.state() == "finished")
 
 
 def submit_without_runner(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
