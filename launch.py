@@ -17,10 +17,11 @@ VERBS = {  # verb -> (module that runs in .venv, what it does)
     "studio": ("gui", "open the studio in the browser (also without a verb): [--host] [--port] [--no-browser]"),
     "demo": ("toy.demo", "teach the built-in toy model a character, no download: a LoRA and before/after pictures"),
     "train": ("trainer.command", "train: CONFIG.toml [--job DIR] [--section.field VALUE ...] [--ask WISH] [--dry-run]"),
-    "import-settings": ("trainer.imports.command", "settings from kohya_ss, sd-scripts or a LoRA: FILE [--out CONFIG.toml]"),
+    "import-settings": ("trainer.imports.command", "kohya_ss, sd-scripts or LoRA settings: FILE [--out CONFIG.toml]"),
     "caption": ("captioners.command", "describe pictures: FOLDER [--captioner NAME] [--mode MODE] [--dry-run|--undo]"),
     "prepare": ("dataset.command", "training folders (--help); or check, see, resize, import, export, import-analysis"),
     "report": ("gui.report", "tell a run in one HTML file: JOB [--out FILE]"),
+    "queue": ("jobs.command", "look at the queue: [list|pause|continue|add JOB|next JOB|up JOB|down JOB|remove JOB]"),
     "test": ("pytest", "install what the tests need, then run them; further arguments go to pytest"),
     "doctor": ("setup.doctor", "check Python, packages, GPU, memory, disk and network, each with its fix: [--json]"),
 }

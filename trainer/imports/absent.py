@@ -18,7 +18,6 @@ UPLOAD = "nothing is uploaded by a run"
 TRACKERS = "losses and samples are always kept in the run's folder, for the Runs room and for TensorBoard"
 BLOCKS = "layers are chosen by kind, not by block"
 TWO = "only LoRA itself and LoCon are imported, not this variant of it"
-WHOLE = "describes the run that is over; there is nothing to set"
 SWAP = "blocks are not swapped one by one"
 CAPTION = "write it into the captions themselves (Captions room)"
 PRECISE = "the LoRA learns in float32: 16 bits would swallow small steps"
@@ -107,6 +106,7 @@ _REASONS: dict[str, dict[str, Any]] = {
                                      "dataset_config": None, "train_inpainting_mask": None, "network_multiplier": 1,
                                      "custom_attributes": None, "metadata_file": None, "config_file": None,
                                      "output_config": None, "additional_parameters": None},
+    "it names folders, not where they lie: choose them": {"ss_dataset_dirs": "{}", "ss_reg_dataset_dirs": "{}"},
     "these entries are not written": {
         "metadata_usage_hint": None, "metadata_thumbnail": None, "metadata_merged_from": None,
         "metadata_is_negative_embedding": None, "metadata_preprocessor": None},

@@ -4,10 +4,12 @@ differs between subsets is told."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from trainer.imports.report import ImportProblem, Report
 from trainer.imports.rules import translated
+from trainer.imports.translation import OF_SUBSET
 from trainer.imports.values import shown
 
 OWN = {"image_dir", "num_repeats", "class_tokens", "is_reg"}  # of a subset, which is a folder here
@@ -25,21 +27,26 @@ def read(found: dict[str, Any]) -> Report:
 def arguments(found: dict[str, Any]) -> dict[str, Any]:
     """sd-scripts' arguments for the same: the first subset's, with a row for each folder; `... of subset 2` is where
     a later one differs. Raises ImportProblem."""
-    rows, given = [], dict(table(found.get("general", {}), "general"))
+    rows, given, first = [], {}, {}
     subsets = list(all_subsets(found))
     if not subsets:
         raise ImportProblem("this data set file has no [[datasets.subsets]] with pictures")
     for place, subset in enumerate(subsets, start=1):
         if row := folder(subset):
             rows += [row] if row["path"] not in [other["path"] for other in rows] else []
-        for name, value in subset.items():
-            if name in OWN or (place > 1 and given.get(name, value) == value):
-                continue
-            given[name if place == 1 else f"{name} of subset {place}"] = value
-    return {NAMES.get(name, name): value for name, value in given.items()} | {"folders": rows}
+        options = {NAMES.get(name, name): value for name, value in subset.items() if name not in OWN}
+        given |= options if place == 1 else differing(first, options, place)
+        first = options if place == 1 else first
+    return given | {"folders": rows}
 
 
-def all_subsets(found: dict[str, Any]):
+def differing(first: dict[str, Any], later: dict[str, Any], place: int) -> dict[str, Any]:
+    """What a later subset says otherwise than the first, or leaves out."""
+    names = [*later, *(name for name in first if name not in later)]
+    return {f"{name}{OF_SUBSET}{place}": later.get(name, "") for name in names if later.get(name) != first.get(name)}
+
+
+def all_subsets(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every subset with all that it inherits. The same folder may come twice, at two resolutions."""
     general = table(found.get("general", {}), "general")
     for dataset in tables(found.get("datasets", []), "datasets"):

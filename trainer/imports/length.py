@@ -62,7 +62,7 @@ def pictures_in(folder: Path) -> int:
 
 def total_steps(t: Translation) -> int | None:
     """The steps of the whole run, once its length is known; None where only the pictures would tell."""
-    if steps := t.values.get("run.max_steps"):
+    if steps := t.values.get("run.max_steps") or t.total:
         return steps
     epochs = t.values.get("run.epochs")
     return counted(t, epochs) if epochs else None

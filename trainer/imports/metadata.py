@@ -38,7 +38,8 @@ def read(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> 
     if given.get("metadata_title") == given.get("output_name"):
         given.pop("metadata_title", None)
     facts = {name: value for name, value in said.items() if name in FACTS}
-    return translated("LoRA metadata", given | {f"ss_{name}": value for name, value in facts.items()})
+    given |= {f"ss_{name}": value for name, value in facts.items()}
+    return translated("LoRA metadata", given, total=int(number(said.get("max_train_steps")) or 0) or None)
 
 
 def length(said: Mapping[str, Any]) -> dict[str, Any]:

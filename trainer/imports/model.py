@@ -24,6 +24,8 @@ NETWORKS = {
 }  # fmt: skip
 TYPES = {"Flux1": "flux", "Flux1 OFT": "flux", "Lumina": "lumina2", "Anima": "anima",
          "HunyuanImage-2.1": "hunyuan_image"}
+PLAIN_MODULES = ("lora", "kohya")  # of networks.lora, and of lycoris.kohya, where an argument says more
+PLAIN_TYPES = ("Standard", "Kohya LoCon", "LyCORIS/LoCon")
 BOXES = {"flux1_checkbox": "flux", "sd3_checkbox": "sd3", "sdxl": "sdxl", "lumina_checkbox": "lumina2", "v2": "sd2"}
 # Parts of names, the longer story first: "sdxl" is in no other's name, "sd" in most.
 SPOKEN = {"flux": "flux", "chroma": "chroma", "sd3": "sd3", "stable-diffusion-3": "sd3", "xl": "sdxl", "pony": "sdxl",
@@ -51,9 +53,8 @@ def family(t: Translation) -> None:
     """By what is said, else by the base model itself where it is on this machine, else by names."""
     for source in (by_version, by_kin, by_network, by_type, by_boxes, by_looking, by_name):
         if found := source(t):
-            name, ours, note = found
-            t.take(name)
-            return chosen(t, name, ours, note)
+            t.take(found[0])
+            return chosen(t, *found)
     return None
 
 
@@ -68,7 +69,7 @@ def chosen(t: Translation, name: str, ours: str, note: str) -> None:
 
 
 def by_version(t: Translation) -> Found | None:
-    said = t.text("base_model_version")
+    said = str(t.look("base_model_version") or "")
     ours = "sdxl" if said.startswith("sdxl") else VERSIONS.get(said, said)
     if said == "sd_v2_v":
         t.put("base_model_version", "model.prediction_type", "v_prediction", "sd_v2_v predicts v")
@@ -82,26 +83,13 @@ def by_kin(t: Translation) -> Found | None:
 
 
 def by_network(t: Translation) -> Found | None:
-    last = str(t.take("network_module") or "").rpartition(".")[2]
-    if last in NETWORKS:
-        return "network_module", NETWORKS[last], ""
-    if last and last not in ("lora", "kohya"):
-        t.leave("network_module", "only LoRA itself and LoCon are imported, not this variant of it")
-    elif last:
-        t.off("network_module", "LoRA is what is trained")
-    return None
+    last = str(t.look("network_module") or "").rpartition(".")[2]
+    return ("network_module", NETWORKS[last], "") if last in NETWORKS else None
 
 
 def by_type(t: Translation) -> Found | None:
-    said = t.text("LoRA_type")
-    if said in TYPES:
-        return "LoRA_type", TYPES[said], ""
-    if said in ("Standard", "Kohya LoCon", "LyCORIS/LoCon"):
-        t.convolutions = said != "Standard"
-        t.off("LoRA_type", "LoRA is what is trained; which layers learn is said by lora.denoiser.layers")
-    elif said:
-        t.leave("LoRA_type", "only LoRA itself and LoCon are imported, not this variant of it")
-    return None
+    said = t.look("LoRA_type")
+    return ("LoRA_type", TYPES[said], "") if said in TYPES else None
 
 
 def by_boxes(t: Translation) -> Found | None:
@@ -126,6 +114,18 @@ def by_name(t: Translation) -> Found | None:
     return ("model.family", guess, "guessed from names in the file: see that it is right") if guess else None
 
 
+def kind(t: Translation) -> None:
+    """What the family has not taken of the name of the network: is it LoRA, or something like it?"""
+    module, typed = t.text("network_module").rpartition(".")[2], t.text("LoRA_type")
+    for name, said, plain_ones in (("network_module", module, PLAIN_MODULES), ("LoRA_type", typed, PLAIN_TYPES)):
+        if said in plain_ones:
+            t.off(name, "LoRA is what is trained")
+        elif said:
+            t.leave(name, "only LoRA itself and LoCon are imported, not this variant of it")
+    if typed in PLAIN_TYPES:
+        t.convolutions = typed != "Standard"
+
+
 def prediction(t: Translation) -> None:
     if t.take("v_parameterization") is True:
         t.put("v_parameterization", "model.prediction_type", "v_prediction", "the same in other words")
@@ -148,4 +148,4 @@ def precision(t: Translation) -> None:
         t.off("save_model_as", "LoRA files always are")
 
 
-RULES: list[Callable[[Translation], Any]] = [base, family, prediction, precision]
+RULES: list[Callable[[Translation], Any]] = [base, family, kind, prediction, precision]

@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from settings.section import settings
+from trainer.config import TrainSettings
 from trainer.imports.translation import Translation
 from trainer.imports.values import number, numbers, shown
 
+CHOICES = {setting.path: setting.choices for setting in settings(TrainSettings) if setting.choices}
 SAME = "the same in other words"
 
 
@@ -58,7 +61,7 @@ def offset(t: Translation) -> None:
     if kind.startswith("multi"):
         t.take("noise_offset")
         t.off("noise_offset", "the other kind of noise offset was chosen")
-        t.leave("noise_offset_type", "noise is not changed in this way")
+        t.off("noise_offset_type", "multires_noise_iterations says how much")
     elif kind:
         for name in ("multires_noise_iterations", "multires_noise_discount"):
             t.take(name)
@@ -76,7 +79,7 @@ def timesteps(t: Translation) -> None:
     normal = scheme == "logit_normal" if by_scheme else sampling != "uniform"
     if (said := scheme if by_scheme else sampling) is not None:
         exact = said in ("logit_normal", "uniform", "none", "sigmoid", "shift", "flux_shift")
-        ours = "logit_normal" if normal else "uniform"
+        ours = said if said in CHOICES["noise.timesteps"] else "logit_normal" if normal else "uniform"
         t.put(source, "noise.timesteps", ours, "" if said == ours else SAME if exact else "the nearest choice")
     if mean and by_scheme and normal:
         t.put("logit_mean", "noise.bias", -number(mean), "the other way round: above 0 is more noise here")

@@ -12,9 +12,10 @@ from trainer.imports.translation import Translation
 
 
 def translated(source: str, given: Mapping[str, Any], assumed: Mapping[str, Any] | None = None, *,
-               window: bool = False, beside: Path | None = None) -> Report:
+               window: bool = False, beside: Path | None = None, total: int | None = None) -> Report:
     """A report on arguments under sd-scripts' names. The others are those of `Translation`."""
     t = Translation(given, assumed, window=window, beside=beside)
+    t.total = total
     first = [*model.RULES, *length.RULES, network.arguments, *optimizer.RULES]
     for rule in [*first, *network.RULES[1:], *pictures.RULES, *samples.RULES]:
         rule(t)

@@ -18,6 +18,7 @@ from trainer.imports.absent import ABSENT, OTHER_FAMILIES, SECRETS
 from trainer.imports.report import Kind, Line, Report
 from trainer.imports.values import is_off, plain, same, shown
 
+OF_SUBSET = " of subset "  # stands in the names of what differs between parts of a data set
 MARKERS = ("network_args", "optimizer_args", "sample_prompts")  # say where a name stands, and are none themselves
 
 
@@ -34,6 +35,7 @@ class Translation:
         self.values: dict[str, Any] = {}
         self.window = window
         self.beside = beside
+        self.total: int | None = None  # steps of the run, where the file tells them beside its settings
         self.convolutions: bool | None = None  # whether the kind of network has them; None: its arguments tell
 
     @property
@@ -103,7 +105,12 @@ class Translation:
                 if setting.path.startswith(below) and setting.ui.needs in {"", *self.family.traits}]
 
     def _rest(self, name: str, value: Any) -> None:
-        if found := self.meant(name):
+        first, later, _ = name.partition(OF_SUBSET)
+        if later and (first in named() or first in ABSENT):
+            self.leave(name, "one for all folders here: the first subset's")
+        elif name.startswith("ss_") and name not in ABSENT:
+            self.off(name, "about the run that is over")
+        elif found := self.meant(name):
             self._same(name, found, value)
         elif name in ABSENT:
             default, why = ABSENT[name]
