@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
-import secrets
+import re
+import signal
 import socket
 import sys
 import webbrowser
 
+from gui import password
+from gui.front import Front
+from gui.password import Password, PasswordError
+from jobs.files import home
+from jobs.shutdown import end_all
+
 DEFAULT_PORT = 7860  # where people expect a Gradio page
-SHORTEST_TOKEN = 12
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
 class StartError(ValueError):
@@ -22,17 +28,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     forget_gradio_settings()
     try:
-        token = access_token(options.host)
+        front = front_of(options)
+        chosen = password.find(is_for_others(options), options.token_file, home())
         listener = listen(options.host, options.port)
-    except StartError as error:
+    except (StartError, PasswordError) as error:
         print(error, file=sys.stderr)
         return 2
-    serve(listener, token, options)
+    serve(listener, chosen, front, options)
     return 0
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="launch.py studio", description="Open the studio in the browser.")
+    parser = argparse.ArgumentParser(
+        prog="launch.py studio", description="Open the studio in the browser.", allow_abbrev=False
+    )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; any but this machine's own asks for a token"
     )
@@ -45,7 +54,23 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help="a name by which others reach this machine, such as that of a proxy; may be repeated",
     )
+    parser.add_argument("--token-file", default="", metavar="FILE", help="its text is the token, instead of a made one")
+    parser.add_argument("--root-path", default="", metavar="/PATH", help="path that a proxy serves the studio under")
+    parser.add_argument(
+        "--behind-proxy", action="store_true", help="believe X-Forwarded-Host and -Proto: a proxy of yours sets them"
+    )
+    parser.add_argument(
+        "--end-runs", action="store_true",
+        help="on SIGTERM, stop and save what runs, and wait for it: for containers, which end with their first process",
+    )
+    parser.add_argument("--token", type=refused, metavar="", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
+
+
+def refused(_: str) -> str:
+    raise argparse.ArgumentTypeError(  # and not repeated
+        f"a command line can be read by all users of the machine; use {password.VARIABLE} or --token-file"
+    )
 
 
 def forget_gradio_settings() -> None:
@@ -55,23 +80,18 @@ def forget_gradio_settings() -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def is_for_others(options: argparse.Namespace) -> bool:
+    """Whether anybody but the users of this machine can reach it: then it asks who comes."""
+    return bool(
+        not password.is_loopback(options.host) or options.allow_host or options.behind_proxy or options.root_path
+    )
 
 
-def access_token(host: str) -> str:
-    """Empty on loopback without LORATORY_TOKEN; anywhere else there is always one: given, or made for this start."""
-    token = os.environ.get("LORATORY_TOKEN", "").strip()
-    if token and len(token) < SHORTEST_TOKEN:
-        raise StartError(
-            f"LORATORY_TOKEN must have at least {SHORTEST_TOKEN} characters; leave it out to have one made."
-        )
-    return token if token or is_loopback(host) else secrets.token_urlsafe(24)
+def front_of(options: argparse.Namespace) -> Front:
+    root = options.root_path.rstrip("/")
+    if not ROOT_PATH.fullmatch(root):
+        raise StartError(f"--root-path is a path such as /studio, without spaces and signs; got {options.root_path!r}")
+    return Front(root, options.behind_proxy)
 
 
 def listen(host: str, port: int | None) -> socket.socket:
@@ -103,7 +123,7 @@ def allowed_hosts(options: argparse.Namespace) -> list[str]:
     return names
 
 
-def serve(listener: socket.socket, token: str, options: argparse.Namespace) -> None:
+def serve(listener: socket.socket, chosen: Password, front: Front, options: argparse.Namespace) -> None:
     import uvicorn
 
     from gui.app import build
@@ -111,16 +131,17 @@ def serve(listener: socket.socket, token: str, options: argparse.Namespace) -> N
     port = listener.getsockname()[1]
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    app = build(token=token, hosts=allowed_hosts(options))
-    print(f"Loratory is open at {url}", flush=True)
-    if token and not os.environ.get("LORATORY_TOKEN"):
-        print(f"Sign in with this token: {token}", flush=True)
+    app = build(chosen.text, allowed_hosts(options), front)
+    print(f"Loratory is open at {url}", *filter(None, [chosen.told]), sep="\n", flush=True)
     print("Ctrl+C closes the window; runs go on.", flush=True)
     if not options.no_browser:
         webbrowser.open(url)
     config = uvicorn.Config(
         app, log_level="warning", proxy_headers=False, server_header=False, timeout_graceful_shutdown=3
     )
+    if options.end_runs or os.getpid() == 1:  # the first process of a container takes all others with it
+        # uvicorn closes the window on SIGTERM and then raises it once more, for whoever was there before: us.
+        signal.signal(signal.SIGTERM, lambda *_: print(f"{end_all(home())} runs were stopped and saved.", flush=True))
     uvicorn.Server(config).run(sockets=[listener])
 
 

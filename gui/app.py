@@ -11,7 +11,9 @@ import fastapi
 import gradio as gr
 
 from gui import routes, theme
+from gui.front import BARE, Front
 from gui.gate import Gate
+from gui.login import Login
 from gui.sessions import Sessions
 from gui.tabs import tabs
 from gui.widgets import widget
@@ -20,11 +22,13 @@ from jobs.folder import home
 from jobs.queue import ensure_runner
 
 
-def build(token: str = "", hosts: Iterable[str] = ()) -> Gate:
-    """The whole window as one ASGI app. `token` empty: no login, for loopback only."""
+def build(password: str = "", hosts: Iterable[str] = (), front: Front = BARE) -> Gate:
+    """The whole window as one ASGI app. `password` empty: no login, for loopback only."""
     # Gradio copies what passes through its components; that goes to a folder of ours which nobody else may read.
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="loratory-")
     window = Window(home())
+    if password:
+        window.login = Login(password, Sessions(window.home / "sessions.txt", password), front.root)
     page = draw(window)
     app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes.router(window))
@@ -42,13 +46,13 @@ def build(token: str = "", hosts: Iterable[str] = ()) -> Gate:
         pwa=False,
         mcp_server=False,
         footer_links=[],
-        max_file_size="100mb",
+        max_file_size="1kb",  # nothing is uploaded through Gradio
         app_kwargs={"openapi_url": None},
         allowed_paths=[],
+        root_path=front.root or None,
     )
     ensure_runner()  # runs may wait that were queued before the machine was restarted
-    sessions = Sessions(window.home / "sessions.txt" if token else None, token)
-    return Gate(app, hosts, token, sessions)
+    return Gate(app, hosts, window.login, front)
 
 
 def draw(window: Window) -> gr.Blocks:

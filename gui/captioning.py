@@ -182,7 +182,7 @@ class Captioning:
                 shutil.rmtree(job.folder, ignore_errors=True)
 
     def _told(self, now: dict[str, Any]) -> Updates:
-        return dict.fromkeys(self._say, now)
+        return dict.fromkeys(self._say, now | stamp())
 
 
 UNNAMED = CaptionConfig.model_fields["name"].default

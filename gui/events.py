@@ -25,7 +25,8 @@ def inputs_of(form: Form) -> list[Callable]:
 
 
 def stamp() -> dict[str, float]:
-    """Makes a widget's value another one than before, so that its script hears of it."""
+    """Makes a widget's value another one than before, so that its script hears of it. A form's script hears by it that
+    what was typed has arrived, and says it again until then."""
     return {"at": time.time()}
 
 

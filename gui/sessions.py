@@ -3,47 +3,82 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from jobs.files import replace
 
 LIFETIME = 30 * 24 * 3600  # seconds
 
 
+@dataclass(frozen=True)
+class Open:
+    """A browser that is signed in. `id` names it on the page, and lets nobody in."""
+
+    id: str
+    began: float
+    mine: bool
+
+
 class Sessions:
-    """Session ids handed out as cookies. They are bound to the token: another token ends them all.
+    """Session ids handed out as cookies. They are bound to the password: another one ends them all.
 
-    `path` None keeps them in memory only. The file holds one "hash expiry" line for each."""
+    `path` None keeps them in memory only. The file holds one "hash expiry" line for each; it is read again when another
+    window on the same workspace has changed it."""
 
-    def __init__(self, path: Path | None, token: str):
+    def __init__(self, path: Path | None, password: str):
         self._path = path
-        self._token = token
-        self._ends: dict[str, float] = {}
-        if path and path.is_file():
-            pairs = (line.split() for line in path.read_text(encoding="ascii", errors="replace").splitlines())
-            self._ends = {pair[0]: float(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+        self._password = password
+        self._ends: dict[str, int] = {}
+        self._read = 0  # when the file was changed that we have read
 
     def begin(self) -> str:
         """A new session's id, for the cookie."""
         session = secrets.token_urlsafe(32)
-        now = time.time()
-        self._ends = {known: end for known, end in self._ends.items() if end > now}
-        self._ends[self._hash(session)] = int(now + LIFETIME)
-        if self._path:
-            self._write()
+        self._keep(self._now() | {self._hash(session): int(time.time() + LIFETIME)})
         return session
 
     def knows(self, session: str) -> bool:
-        return self._ends.get(self._hash(session), 0) > time.time()
+        return self._hash(session) in self._now()
+
+    def open(self, session: str) -> list[Open]:
+        """All that are open, the newest first. `session`: the one that asks."""
+        mine = self._hash(session)
+        ends = sorted(self._now().items(), key=lambda entry: -entry[1])
+        return [Open(known[:16], end - LIFETIME, known == mine) for known, end in ends]
+
+    def end(self, session: str) -> None:
+        self._keep({known: end for known, end in self._now().items() if known != self._hash(session)})
+
+    def end_named(self, id: str) -> None:
+        """End one by the id that `open` gave it."""
+        self._keep({known: end for known, end in self._now().items() if known[:16] != id})
+
+    def end_others(self, session: str) -> None:
+        """Sign out every browser but the one that asks."""
+        self._keep({known: end for known, end in self._now().items() if known == self._hash(session)})
+
+    def _now(self) -> dict[str, int]:
+        """Those that have not run out."""
+        if self._path and (changed := self._changed()) != self._read:
+            self._read = changed
+            text = self._path.read_text(encoding="ascii", errors="replace") if changed else ""
+            pairs = (line.split() for line in text.splitlines())
+            self._ends = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+        return {known: end for known, end in self._ends.items() if end > time.time()}
+
+    def _keep(self, ends: dict[str, int]) -> None:
+        self._ends = ends
+        if self._path:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            replace(self._path, "".join(f"{known} {end}\n" for known, end in ends.items()), private=True)
+            self._read = self._changed()
+
+    def _changed(self) -> int:
+        assert self._path
+        return self._path.stat().st_mtime_ns if self._path.is_file() else 0
 
     def _hash(self, session: str) -> str:
-        return hashlib.sha256(f"{self._token}\n{session}".encode()).hexdigest()
-
-    def _write(self) -> None:
-        assert self._path
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._path.with_name(self._path.name + ".partial")
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.writelines(f"{known} {int(end)}\n" for known, end in self._ends.items())
-        os.replace(aside, self._path)
+        return hashlib.sha256(f"{self._password}\n{session}".encode()).hexdigest()

@@ -68,9 +68,11 @@ def theme() -> gr.themes.Base:
 
 
 def head(version: str) -> str:
-    """What goes into the page's head. `version` is part of the address, so that no browser keeps an old script."""
-    icon = '<link rel="icon" href="/static/logo.svg" type="image/svg+xml">'
-    return f'{icon}<script src="/static/loratory.js?{version}"></script>'
+    """What goes into the page's head. `version` is part of the address, so that no browser keeps an old script.
+
+    The addresses begin where the page is: a proxy may serve it below a path."""
+    icon = '<link rel="icon" href="static/logo.svg" type="image/svg+xml">'
+    return f'{icon}<script src="static/loratory.js?{version}"></script>'
 
 
 def style() -> str:

@@ -144,7 +144,7 @@ class Training:
         return found | {"plan": summary, "warnings": planned.warnings}
 
     def _told(self, now: dict[str, Any]) -> Updates:
-        return dict.fromkeys(self._say, now)
+        return dict.fromkeys(self._say, now | stamp())
 
     def _refused(self, values: Typed, error: SettingsError) -> Updates:
         now = self.state(self._form.typed(values)) | {"problems": error.problems}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradio.components import Component
 
     from gui.form import Form
+    from gui.login import Login
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Window:
     tabs: gr.Tabs | None = None
     forms: dict[str, Form] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)
+    login: Login | None = None  # None where nobody has to sign in
 
     def __post_init__(self) -> None:
         self.drafts = Drafts(self.home / "drafts")

@@ -1,4 +1,5 @@
-"""The Settings room: where things are kept, how the page looks, whether the machine is fit, and the keys."""
+"""The Settings room: where things are kept, how the page looks, whether the machine is fit, tokens and who is signed
+in, and the keys."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ window.Loratory = (() => {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
       if (value === null || value === undefined || value === false) continue;
-      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      if (name === "src" || name === "href") node.setAttribute(name, L.at(value));
+      else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
       else if (["value", "checked", "disabled", "hidden", "open"].includes(name)) node[name] = value;
       else node.setAttribute(name, value === true ? "" : value);
     }
@@ -21,6 +22,10 @@ window.Loratory = (() => {
   };
   L.fill = (node, ...children) => { node.replaceChildren(); return L.put(node, ...children); };
 
+  // Where one of our addresses ("/api/runs") really is: a proxy may serve the window below a path such as /studio.
+  const base = new URL(".", document.baseURI).pathname.slice(0, -1);
+  L.at = (address) => (address.startsWith("/") && !address.startsWith(`${base}/`) ? base + address : address);
+
   L.mount = (name, element, gradio) => {
     const root = element.firstElementChild || element.appendChild(document.createElement("div"));
     L[name](root, gradio);
@@ -29,7 +34,7 @@ window.Loratory = (() => {
   class Refused extends Error {}
   L.Refused = Refused;
   const request = async (url, options) => {
-    const reply = await fetch(url, options);
+    const reply = await fetch(L.at(url), options);
     if (reply.status === 401) location.reload();
     const body = reply.headers.get("content-type")?.includes("json") ? await reply.json() : null;
     if (!reply.ok) throw Object.assign(new Refused(body?.detail || `The window answered ${reply.status}`), { status: reply.status, body });

@@ -9,7 +9,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
   let folded = new Set((kept("folded", "") || "").split(" ").filter(Boolean));
   let state = props.value || { hidden: [], problems: {}, warnings: {}, attempt: 0 };
   const touched = new Set();
-  let telling, attempted = 0;
+  let telling, attempted = 0, untold = 0;  // untold: when something was typed that the window has not answered to yet
   const byPath = new Map(about.fields.map((field) => [field.path, field]));
   const byId = new Map(about.fields.map((field) => [field.id, field]));
 
@@ -94,8 +94,11 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
     const field = byId.get(node.id);
     touched.add(field.path);
     clearTimeout(telling);
-    telling = setTimeout(() => { trigger("input"); say(); }, 250);
+    telling = setTimeout(tell, 250);
   });
+  const tell = () => { untold = Date.now(); trigger("input"); say(); };
+  // A connection that was cut just then has taken it along: said again until there is an answer, nothing typed is lost.
+  setInterval(() => { if (untold && Date.now() - untold > 5000) tell(); }, 1000);
   document.addEventListener("click", (event) => {
     const head = event.target.closest?.(".lor-group-head");
     if (!head || !form()?.contains(head)) return;
@@ -129,6 +132,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
     search,
   };
   watch("value", () => {
+    untold = 0;
     state = props.value || state;
     apply();
     const [first] = Object.keys(state.problems || {});

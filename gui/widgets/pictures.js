@@ -101,7 +101,7 @@ Loratory.pictures = (root, { about, trigger }) => {
     const turn = (by) => {
       index = (index + by + shown.length) % shown.length;
       const item = shown[index];
-      image.src = `/api/pictures/${item.id}?side=768`;
+      image.src = L.at(`/api/pictures/${item.id}?side=768`);
       L.fill(text, el("h3", {}, item.name), el("p", { class: item.own ? "" : "lor-note" }, item.caption || "no caption"),
         el("p", { class: "lor-note" }, `${item.width} × ${item.height}, trained as ${item.bucket[0]} × ${item.bucket[1]}, ${item.repeats} time${item.repeats === 1 ? "" : "s"} an epoch`),
         el("p", { class: "lor-note" }, `${index + 1} of ${shown.length}${item.folder ? ` · ${item.folder}` : ""}`));

@@ -71,7 +71,7 @@ Loratory.cropEditor = (pictures, index, page) => Loratory.dialog("Crop", (close,
     drawn = Boolean(one.crop);
     box = one.crop || [0, 0, 1, 1];
     telling = undefined;
-    image.src = `/api/pictures/${one.id}?side=768`;
+    image.src = L.at(`/api/pictures/${one.id}?side=768`);
     stage.style.aspectRatio = `${one.width} / ${one.height}`;
     stage.style.setProperty("--shape", one.width / one.height);
     said.textContent = "Looking at it…";

@@ -144,7 +144,7 @@ Loratory.viewSamples = (base, all, index) => Loratory.dialog("Sample", (close, d
   const image = el("img", { alt: "" }), text = el("div", { class: "lor-viewer-text" });
   const show = () => {
     const one = all[index];
-    image.src = `${base}/samples/${one.step}/${one.index}`;
+    image.src = L.at(`${base}/samples/${one.step}/${one.index}`);
     image.alt = one.prompt;
     L.fill(text, el("h3", {}, one.step === 0 ? "Before training" : `Step ${one.step.toLocaleString("en")}`), el("p", {}, one.prompt), el("p", { class: "lor-note" }, `seed ${one.seed}`));
   };

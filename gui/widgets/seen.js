@@ -24,7 +24,7 @@ Loratory.seenPixels = (id, found) => {
   const frame = el("span", { class: "lor-seen-frame" }, el("img", { src: `/api/pictures/${id}?side=768`, alt: "The whole picture" }), box);
   const crop = el("img", { class: "lor-seen-crop", alt: "The part that is trained, at its size in training", width: found.bucket[0], height: found.bucket[1] });
   let mirrored = false, mask = false;
-  const load = () => { crop.src = `/api/seen/${id}/${mask ? "mask" : "crop"}.png?mirrored=${mirrored}`; };
+  const load = () => { crop.src = L.at(`/api/seen/${id}/${mask ? "mask" : "crop"}.png?mirrored=${mirrored}`); };
   const toggle = (label, turn) => {
     const button = L.button(label, () => { button.setAttribute("aria-pressed", String(turn())); load(); }, "quiet", { "aria-pressed": "false" });
     return button;

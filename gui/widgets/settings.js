@@ -1,4 +1,4 @@
-// The Settings tab: where things are, how the page looks, whether the machine is fit, and the keys.
+// The Settings tab: where things are, how the page looks, whether the machine is fit, tokens, and the keys.
 "use strict";
 Loratory.settings = (root) => {
   const L = Loratory, { el } = L;
@@ -21,6 +21,7 @@ Loratory.settings = (root) => {
     card("Workspace", el("p", { class: "lor-help" }, "Runs, presets, drafts and caches are kept here. Start with LORATORY_HOME=/another/folder to use another one."), where),
     card("Theme", themes),
     card("This machine", el("p", { class: "lor-help" }, "Python, packages, GPU, precision, disk, memory and network, each with what to do about it."), check, results),
+    L.accessCards(card),
     card("Keyboard shortcuts", L.shortcuts())));
   L.attempt(async () => {
     const about = await L.get("/api/about");

@@ -70,7 +70,7 @@ Loratory.tagGrid = (desk) => {
     cell.dataset.drawn = String(line.revision);
     cell.classList.toggle("excluded", line.excluded);
     cell.setAttribute("aria-label", [line.name, line.text || "no caption", line.stars ? `${line.stars} stars` : "", line.excluded ? "excluded from training" : ""].filter(Boolean).join(", "));
-    const old = cell.querySelector("img"), src = `/api/pictures/${line.id}?side=${side > 200 ? 768 : 256}`;
+    const old = cell.querySelector("img"), src = L.at(`/api/pictures/${line.id}?side=${side > 200 ? 768 : 256}`);
     const image = old && old.getAttribute("src") === src ? old : el("img", { decoding: "async", alt: "", src, draggable: "false" });
     L.fill(cell, el("span", { class: "lor-shot" }, image, line.stars > 0 && el("span", { class: "lor-stars" }, stars(line.stars)), line.excluded && el("span", { class: "lor-flag" }, "not trained")),
       el("span", { class: `lor-caption${line.text ? "" : " missing"}` }, line.text || "no caption"));

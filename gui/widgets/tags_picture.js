@@ -53,7 +53,7 @@ Loratory.tagPicture = (desk) => {
     const other = !line || line.id !== found.id, draft = desk.draft(found.id);
     line = found;
     empty.hidden = true; body.hidden = false;
-    const src = `/api/pictures/${found.id}?side=768`;
+    const src = L.at(`/api/pictures/${found.id}?side=768`);
     if (image.getAttribute("src") !== src) image.src = src;
     image.alt = found.name;
     name.textContent = found.name; name.title = found.folder ? `${found.folder}/${found.name}` : found.name;

@@ -65,7 +65,7 @@ Loratory.tagSweep = async (desk, tag = "") => {
       track.setAttribute("aria-valuenow", gone);
       told.textContent = `${ending ? "" : `${(at + 1).toLocaleString("en")} of `}${numbers.length.toLocaleString("en")} · ${gets} yes · ${loses} no`;
       if (ending || !now) return;
-      const src = `/api/pictures/${now.id}?side=768`;
+      const src = L.at(`/api/pictures/${now.id}?side=768`);
       if (image.getAttribute("src") !== src) { image.src = src; image.alt = now.name; }
       const said = answers[now.id];
       yes.setAttribute("aria-pressed", said === "yes"); no.setAttribute("aria-pressed", said === "no");
@@ -74,7 +74,7 @@ Loratory.tagSweep = async (desk, tag = "") => {
       state.className = `lor-sweep-state ${said || ""}`;
       name.textContent = now.name;
       L.fill(caption, words(now.text));
-      for (const number of numbers.slice(at + 1, at + 1 + AHEAD)) if (lines.has(number)) new Image().src = `/api/pictures/${lines.get(number).id}?side=768`;
+      for (const number of numbers.slice(at + 1, at + 1 + AHEAD)) if (lines.has(number)) new Image().src = L.at(`/api/pictures/${lines.get(number).id}?side=768`);
     };
     const move = async (step) => {
       if (ending) { if (step < 0) { ending = false; draw(); stage.focus(); } return; }

@@ -140,7 +140,7 @@
     };
     const part = async (begun, stream, offset) => {
       const bytes = await stream(offset, Math.min(offset + begun.part, begun.total));
-      const reply = await fetch(`/api/uploads/${begun.id}/part?offset=${offset}&crc=${L.crc32(bytes)}`, { method: "POST", headers: { "content-type": "application/octet-stream" }, body: bytes });
+      const reply = await fetch(L.at(`/api/uploads/${begun.id}/part?offset=${offset}&crc=${L.crc32(bytes)}`), { method: "POST", headers: { "content-type": "application/octet-stream" }, body: bytes });
       if (reply.status === 401) location.reload();
       if ([502, 503, 504, 520, 522, 524].includes(reply.status)) throw new TypeError("the way is blocked");
       const body = reply.headers.get("content-type")?.includes("json") ? await reply.json() : {};

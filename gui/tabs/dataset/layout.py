@@ -70,8 +70,8 @@ class Page:
         try:
             check(PrepareSettings, now)
         except SettingsError as error:
-            return {"problems": error.problems}
-        return {"problems": {}}
+            return {"problems": error.problems} | stamp()
+        return {"problems": {}} | stamp()
 
     def look(self, values: Typed) -> Updates:
         return self._attempt(values, self._window.preparing.look)

@@ -109,7 +109,7 @@ class Page:
 
     def _told(self, state: dict[str, Any], more: dict[str, Any] | None = None) -> Updates:
         value = {"shape": state["shape"]} | (more or {}) | stamp()
-        return {self._form.guide: state, self._window.parts["resizing"]: value}
+        return {self._form.guide: state | stamp(), self._window.parts["resizing"]: value}
 
 
 def proposed(folder: str) -> str:
