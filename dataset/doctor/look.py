@@ -24,7 +24,7 @@ from dataset.doctor import hashes
 from dataset.doctor.measure import Quality, measure, reduced
 from dataset.pictures import Decoded, PictureError, decoded
 
-FINE, MEDIUM = 512, 256  # pixels of the longer side, at least, where the picture has them; at most twice as many
+FINE, COARSE = 512, 128  # pixels of the longer side, at least, where the picture has them; at most twice as many
 THUMBNAIL = 112
 AHEAD = 4  # pictures a thread that are begun before their results are asked for
 
@@ -50,8 +50,8 @@ def look(path: Path, thumbnail: bool = False) -> Look:
     """Decode the picture and measure it; raises PictureError."""
     picture = decoded(path, least=FINE)
     fine = reduced(picture.image, FINE)
-    medium = reduced(fine, MEDIUM)
-    own, mirrored = hashes.of(medium)
+    coarse = reduced(fine, COARSE)
+    own, mirrored = hashes.of(coarse)
     return Look(
         format=picture.format,
         turned=picture.turned,
@@ -59,11 +59,11 @@ def look(path: Path, thumbnail: bool = False) -> Look:
         transparent=picture.transparent,
         bytes=_size(path),
         sha256=_digest(path),
-        content=_content(picture, medium),
+        content=_content(picture, coarse),
         print=own,
         mirrored=mirrored,
-        quality=measure(fine, medium),
-        thumbnail=_thumbnail(medium) if thumbnail else b"",
+        quality=measure(fine, coarse),
+        thumbnail=_thumbnail(coarse) if thumbnail else b"",
     )
 
 
@@ -123,16 +123,16 @@ def _digest(path: Path) -> str:
         raise PictureError(f"the file can't be read ({error.strerror})", "scan the folder again") from error
 
 
-def _content(picture: Decoded, medium: Image.Image) -> str:
+def _content(picture: Decoded, coarse: Image.Image) -> str:
     """Of the averages of all blocks: hashing every pixel of a large picture costs about as much as decoding it, and
     finds no other pair unless two pictures differ by less than training can see."""
     digest = hashlib.blake2b(repr(picture.size).encode(), digest_size=32)  # four times as quick as SHA-256
-    digest.update(np.asarray(medium))
+    digest.update(np.asarray(coarse))
     return digest.hexdigest()
 
 
-def _thumbnail(medium: Image.Image) -> bytes:
-    image = medium.copy()
+def _thumbnail(coarse: Image.Image) -> bytes:
+    image = coarse.copy()
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=70)

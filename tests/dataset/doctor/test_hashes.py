@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from dataset.doctor import hashes
 from dataset.doctor.hashes import Prints, groups
-from dataset.doctor.look import MEDIUM
+from dataset.doctor.look import COARSE
 from dataset.doctor.measure import reduced
 
 
@@ -23,7 +23,7 @@ def drawn(seed: int, size=(640, 480)) -> Image.Image:
 
 
 def prints_of(image: Image.Image, mirrored=False) -> hashes.Print:
-    return hashes.of(reduced(image, MEDIUM))[mirrored]
+    return hashes.of(reduced(image, COARSE))[mirrored]
 
 
 def recompressed(image: Image.Image) -> Image.Image:
@@ -117,7 +117,7 @@ def test_plain_pictures_are_alike_in_the_same_colour_only():
 
 
 def test_phash_is_the_dct_by_its_definition():
-    image = reduced(drawn(5), MEDIUM)
+    image = reduced(drawn(5), COARSE)
     p = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.LANCZOS), dtype=float)
     low = [[sum(p[y, x] * math.cos(math.pi * v * (2 * y + 1) / 64) * math.cos(math.pi * u * (2 * x + 1) / 64)
                 for y, x in itertools.product(range(32), range(32))) for u in range(8)] for v in range(8)]

@@ -44,6 +44,15 @@ def test_blur_lowers_the_sharpness_more_and_more():
     assert values == sorted(values, reverse=True) and values[0] > 10 * values[-1]
 
 
+def test_the_same_picture_is_about_as_sharp_at_every_size():
+    grain = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
+    large = Image.fromarray(grain).resize((1023, 1023), Image.Resampling.BICUBIC)
+    usual = measured(large.resize((512, 512), Image.Resampling.LANCZOS)).sharpness
+    for side in (513, 600, 800, 1023):
+        told = measured(large.resize((side, side), Image.Resampling.LANCZOS)).sharpness
+        assert 0.7 * usual < told < 1.5 * usual
+
+
 def test_light_and_dark():
     shades = measured(drawn(1).point(lambda value: value // 8))
     assert shades.darkness < 0.15 and shades.brightness < 0.1
