@@ -22,6 +22,7 @@ from jobs.process import JobError
 FRESH = 0.4  # seconds for which an answer is good enough: several browsers may ask at once
 WHOLE = 24  # runs that are kept in memory, about a megabyte each
 ENDINGS = ("finished", "stopped", "paused", "failed")
+PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}  # that a sample may be
 AGAIN = ("resumed", "changed")  # what is said of a job between two processes that work on it
 STRIP = 6  # captions that a page shows while they come
 COUNTS = ("written", "same", "kept", "failed")  # what became of a captioning job's pictures
@@ -109,6 +110,17 @@ class Run:
             rate.cut(step)
         if self.last.get("step", 0) > step:
             self.last = {}
+
+    def file(self, name: str) -> Path | None:
+        """A file of the run, by its name inside its folder; None for what is none, or is led out of it by a link."""
+        path = self.job.folder / name
+        real = path.resolve()
+        return path if real.is_file() and real.is_relative_to(self.job.folder.resolve()) else None
+
+    def sample(self, step: int, index: int) -> Path | None:
+        """A picture that was drawn on the way."""
+        path = self.file(str(self.samples.get((step, index), {}).get("path", "")))
+        return path if path and path.suffix.lower() in PICTURES else None
 
     @property
     def step(self) -> int:

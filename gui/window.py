@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gui.drafts import Drafts
 from gui.editing import Editing
 from gui.histories import Histories
+from gui.history import History
 from gui.preparation import Preparing
 from gui.runs import Runs
 from gui.scans import Scans
@@ -38,6 +39,7 @@ class Window:
         self.scans = Scans()
         self.histories = Histories()
         self.runs = Runs(self.home)
+        self.history = History(self.home, self.runs)
         self.thumbnails = Thumbnails(self.home / "cache" / "thumbnails")
         self.preparing = Preparing()
         self.works = Works()

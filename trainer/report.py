@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ RECENT = 100  # steps in the average loss
 PACE = 20  # steps in the speed; the first ones of a run are slower
 LINE_SECONDS = 5  # between progress lines in the log
 COUNT_SECONDS = 0.5  # between events of a phase that counts
+LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate")  # whose versions a run's record has
 
 
 class Stopped(Exception):
@@ -104,6 +106,7 @@ class Report:
             device=name,
             family=self._config.model.family,
             plan=self._plan.as_dict(),
+            versions={name: version(name) for name in LIBRARIES},
         )
         print(f"training on {name}, from step {step} of {self._plan.total_steps}", flush=True)
         self._times.append(time.monotonic())

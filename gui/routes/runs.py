@@ -13,7 +13,7 @@ from fastapi import APIRouter, Body, HTTPException
 from fastapi.responses import FileResponse
 
 from dataset.pictures import PictureError
-from gui.runs import CaptionRun, Run
+from gui.runs import PICTURES, CaptionRun, Run
 from jobs import process, queue, requests
 from jobs.events import tail_log
 from jobs.process import JobError
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gui.window import Window
 
 POINTS = 400  # of a curve: as many as a wide chart has room for
-PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 Action = Literal["stop", "pause", "save", "sample", "resume", "queue", "kill"]
 
 
@@ -40,8 +39,8 @@ def router(window: Window) -> APIRouter:
         return known.refresh()
 
     @routes.get("/api/runs")
-    def overview() -> list[dict[str, Any]]:
-        return window.runs.overview()
+    def overview(live: bool = False) -> list[dict[str, Any]]:
+        return window.runs.overview(live)
 
     @routes.get("/api/runs/{run}")
     def detail(run: str) -> dict[str, Any]:
@@ -116,9 +115,8 @@ def router(window: Window) -> APIRouter:
 
     @routes.get("/api/runs/{run}/samples/{step}/{index}")
     def sample(run: str, step: int, index: int, side: int = 0) -> FileResponse:
-        known = found(run)
-        path = inside(known, known.samples.get((step, index), {}).get("path", ""))
-        if path is None or path.suffix.lower() not in PICTURES:
+        path = found(run).sample(step, index)
+        if path is None:
             raise HTTPException(404, "this run has no such sample")
         if not side:
             return FileResponse(path, media_type=PICTURES[path.suffix.lower()])
@@ -212,14 +210,7 @@ def files(run: Run) -> dict[str, Path]:
     checkpoints = sorted(run.job.checkpoints.glob("*.safetensors"), key=lambda path: natural(path.name), reverse=True)
     others = [path for path in (run.job.config_path, run.job.log_path, run.job.events_path) if path.is_file()]
     listed = {path.relative_to(folder).as_posix(): path for path in [*loras, *checkpoints, *others]}
-    return {name: path for name, path in listed.items() if inside(run, name)}
-
-
-def inside(run: Run, name: str) -> Path | None:
-    """A file of the run, or None: links that lead out of its folder are not followed."""
-    path = run.job.folder / name
-    real = path.resolve()
-    return path if real.is_file() and real.is_relative_to(run.job.folder.resolve()) else None
+    return {name: path for name, path in listed.items() if run.file(name)}
 
 
 def kind(run: Run, name: str) -> str:

@@ -1,0 +1,69 @@
+"""A run in a few figures, as words: for a comparison and for a report."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gui.runs import CaptionRun, Run, number
+from jobs.folder import Job
+from trainer.families import families
+
+
+def figures(run: Run) -> dict[str, str]:
+    """{what: how much}, of what is known. Times are those that processes worked on it, all together."""
+    last, plan = run.last, run.started.get("plan") or {}
+    pictures = isinstance(run, CaptionRun)
+    total = f" of {run.total:,}" if run.total else ""
+    lora = result(run.job)
+    found = {
+        "Pictures" if pictures else "Steps": f"{run.step:,}{total}" if run.step or run.total else "",
+        "Epochs": text(last.get("epoch"), "{:.3g}"),
+        "Time": duration(run.seconds) if run.seconds else "",
+        "Loss, averaged": text(last.get("loss_average"), "{:.4g}"),
+        "Steps a second": text(last.get("it_s"), "{:.3g}"),
+        "Pictures a second": text(last.get("img_s"), "{:.3g}"),
+        "Batch": text(batch(plan), "{:.0f}") if plan else "",
+        "Memory at most": text(last.get("memory_gb"), "{:.3g} GB"),
+        "Device": str(run.started.get("device", "")),
+        "LoRA": f"{lora.name}, {size(lora.stat().st_size)}" if lora else "",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def result(job: Job) -> Any:
+    """The finished LoRA, or None."""
+    return next(iter(sorted(job.folder.glob("*.safetensors"))), None)
+
+
+def batch(plan: dict[str, Any]) -> float:
+    """Pictures in a step, by a run's plan as its `started` event has it."""
+    return math.prod(number(plan.get(name, 1)) for name in ("batch_size", "accumulation", "processes"))
+
+
+def family(name: str) -> str:
+    """A family as the form calls it."""
+    known = families().get(name)
+    return known.label if known else name
+
+
+def duration(seconds: float) -> str:
+    """As `L.duration` has it in the window."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.1f} {unit}" if unit != "B" and count < 100 else f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def text(value: Any, how: str) -> str:
+    """A figure of an event; "" where there is none or it is not a number."""
+    known = number(value)
+    return how.format(known) if math.isfinite(known) else ""
