@@ -7,8 +7,8 @@ devices: the loop does that, so that it is the same for every family.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Rough memory of one training step, measured or counted once; for the plan's estimate.
+    """Rough memory of one training step, measured once (`benchmarks/memory.py`); for the plan's estimate.
 
-    `weights`: GB of the frozen parts in 16 bit. `activations`: GB a picture at the family's own resolution, growing
-    with its pixels. `checkpointed`: the same with gradient checkpointing.
+    `weights`: GB of the denoiser in 16 bit. `activations`: GB a picture at the family's own resolution, growing with
+    its pixels. `checkpointed`: the same with gradient checkpointing. `readers`: GB of each text encoder in 16 bit.
+    `learnt`: millions of weights at rank 1, by the choice of layers.
     """
 
     weights: float
     activations: float
     checkpointed: float
+    readers: Mapping[str, float] = field(default_factory=dict)
+    learnt: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class Family(ABC):
     naming: ClassVar[Naming]  # what its LoRA files call the parts
     layers: ClassVar[dict[str, str]]  # choice of lora.denoiser.layers -> pattern of whole module names
     text_layers: ClassVar[str]  # the same for text encoders
+    widths: ClassVar[dict[str, frozenset[int]]] = {}
+    """{pattern of our names of layers: how many inputs they may have}: tells its LoRA files from those of families whose
+    layers have the same names."""
     footprint: ClassVar[Footprint]
     text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """The parts that read captions and can learn; each has its settings under `lora`, by the same name."""

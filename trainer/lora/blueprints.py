@@ -37,6 +37,7 @@ FLUX = (
     f"transformer_blocks.{{0..18}}.{_JOINT}",
     "single_transformer_blocks.{0..37}.{attn.to_{q,k,v},proj_mlp,proj_out,norm.linear}",
     "x_embedder", _TIME_AND_TEXT, _ENDS,
+    "distilled_guidance_layer.{in_proj,out_proj,layers.{0..4}.linear_{1,2}}",  # of Chroma alone
 )
 
 

@@ -5,23 +5,21 @@ A file names layers as its family's table says (keys.py) and holds for each: dow
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from trainer.lora import writing
 from trainer.lora.adapter import Adapter, fitted
 from trainer.lora.inject import ADAPTER, layers, learnable
 from trainer.lora.keys import LoraError, Naming, group
 from trainer.lora.reading import LoraFile, load, updates
+from trainer.lora.writing import PARTIAL
 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float32": torch.float32}
-_PARTIAL = ".lora-partial-"
 
 
 @dataclass(frozen=True)
@@ -66,28 +64,12 @@ def save(path: Path, state: Mapping[str, Tensor], alphas: Mapping[str, float], *
     Written aside, flushed, then renamed: a killed process or a full disk leaves the old file as it was. LoraError, and
     nothing written, when a weight is not finite or does not fit into `dtype`.
     """
-    tensors = _named(state, alphas, naming, dtype)
-    # Readers index files by these two hashes, taken over the file as it is with the ss_* entries alone.
-    draft = safetensors.torch.save(tensors, {key: value for key, value in metadata.items() if key.startswith("ss_")})
-    hashes = {"sshs_model_hash": model_hash(draft), "sshs_legacy_hash": legacy_hash(draft)}
-    del draft
-    write(Path(path), safetensors.torch.save(tensors, {**metadata, **hashes}))
-
-
-def model_hash(content: bytes) -> str:
-    """SHA-256 of the tensor data of a safetensors file: the same whatever its header says."""
-    start = 8 + int.from_bytes(content[:8], "little")
-    return hashlib.sha256(memoryview(content)[start:]).hexdigest()
-
-
-def legacy_hash(content: bytes) -> str:
-    """The eight digits by which older programs know a file: SHA-256 of 64 KiB from the first MiB on."""
-    return hashlib.sha256(memoryview(content)[0x100000:0x110000]).hexdigest()[:8]
+    writing.write(Path(path), writing.content(_named(state, alphas, naming, dtype), metadata))
 
 
 def sweep(folder: Path) -> list[Path]:
     """Remove what killed processes left half written in `folder`. Call it only where no other process writes."""
-    orphans = [path for path in Path(folder).glob(f"{_PARTIAL}*") if path.is_file()]
+    orphans = [path for path in Path(folder).glob(f"{PARTIAL}*") if path.is_file()]
     for path in orphans:
         path.unlink()
     return orphans
@@ -181,24 +163,3 @@ def _as_written(state: Mapping[str, Tensor], alphas: Mapping[str, float], name: 
     if naming.alphas or letter == "A":
         return weight
     return weight * (alphas[name] / weight.shape[1])
-
-
-def write(path: Path, content: bytes) -> None:
-    """Aside, flushed, then renamed."""
-    # The name is short and always the same for a path: it fits beside a 255-byte name, and a killed try is overwritten.
-    partial = path.with_name(_PARTIAL + hashlib.sha256(path.name.encode()).hexdigest()[:12])
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -35,6 +35,7 @@ _FOREIGN = re.compile(
     r"\.(dora_scale|lora_magnitude_vector(\.weight)?|lora_mid\.weight|hada_\w+|lokr_\w+|oft_\w+|on_input|[ab][12]\.weight"
     r"|diff|diff_b|w_norm|b_norm|lora_[AB]\.bias|lora_(down|up)\.bias)$"
 )
+_ORIGINAL = re.compile(r"lora_unet_(input_blocks|middle_block|output_blocks|double_blocks|single_blocks|joint_blocks)_")
 
 
 class LoraError(ValueError):
@@ -206,14 +207,18 @@ def split(key: str) -> tuple[str, str]:
 
 
 def dialect(keys: Iterable[str]) -> str:
-    """Which program's names these are, for messages: "kohya", "peft", "diffusers" or "unknown"."""
-    keys = list(keys)
-    if any(key.startswith("lora_") and key.endswith((".lora_down.weight", ".lora_up.weight")) for key in keys):
-        return "kohya"
+    """Which program's names these are: one of dialects.DIALECTS, "onetrainer" or "unknown"; only for messages."""
+    keys = [key for key in keys if split(key)[1] != "unknown"]
     if any("base_model.model." in key for key in keys):
         return "peft"
+    if any(key.startswith(("lora_transformer", "lora_unet.", "clip_l.", "clip_g.")) for key in keys):
+        return "onetrainer"
+    if any(key.startswith("lora_") for key in keys):
+        return "blocks" if any(_ORIGINAL.match(key) for key in keys) else "kohya"
+    if any(key.endswith((".down.weight", ".up.weight")) for key in keys):
+        return "diffusers-old"
     if any(split(key)[1] in ("down", "up") for key in keys):
-        return "diffusers"
+        return "comfyui" if any(key.endswith(".alpha") for key in keys) else "diffusers"
     return "unknown"
 
 

@@ -114,6 +114,10 @@ flux = _by_table({
     "vector_in.out_layer": ("time_text_embed.text_embedder.linear_2",),
     "guidance_in.in_layer": ("time_text_embed.guidance_embedder.linear_1",),
     "guidance_in.out_layer": ("time_text_embed.guidance_embedder.linear_2",),
+    "distilled_guidance_layer.in_proj": ("distilled_guidance_layer.in_proj",),
+    "distilled_guidance_layer.out_proj": ("distilled_guidance_layer.out_proj",),
+    "distilled_guidance_layer.layers.{}.in_layer": ("distilled_guidance_layer.layers.{}.linear_1",),
+    "distilled_guidance_layer.layers.{}.out_layer": ("distilled_guidance_layer.layers.{}.linear_2",),
 }, proj_mlp=4)  # fmt: skip
 sd3 = _by_table({
     "joint_blocks.{}.x_block.attn.qkv": _qkv(f"{_DOUBLE}.attn"),

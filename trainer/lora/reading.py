@@ -33,7 +33,7 @@ class LoraFile:
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
     dialect: str
-    """"kohya", "diffusers" or "peft"; for messages."""
+    """As keys.dialect has it; for messages."""
 
 
 def load(path: Path) -> LoraFile:
@@ -46,8 +46,9 @@ def load(path: Path) -> LoraFile:
     if path.is_dir():
         return _load_folder(path)
     tensors, metadata = _read(path)
+    called = dialect(tensors)
     _add_alphas(tensors, declared.from_header(metadata, _shapes(tensors)))
-    return LoraFile(path, tensors, metadata, dialect(tensors))
+    return LoraFile(path, tensors, metadata, called)
 
 
 def updates(file: LoraFile, naming: Naming, layers: Iterable[str]) -> tuple[dict[str, Adapter], list[str]]:
@@ -83,8 +84,8 @@ def cut(whole: Adapter, naming: Naming, names: Sequence[str], where: str) -> dic
         if used.any():
             alpha = whole.alpha * int(used.sum()) / whole.rank
             found[name] = Adapter(whole.down[used], up[:, used], alpha)
-    return found or {name: Adapter(whole.down, whole.up[:rows * share], whole.alpha)
-                     for name, share in zip(pieces, shares)}
+    return found or {name: Adapter(whole.down.clone(), whole.up[: rows * shares[piece.number]].clone(), whole.alpha)
+                     for name, piece in pieces.items()}
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -138,7 +139,7 @@ def _load_folder(folder: Path) -> LoraFile:
         except (OSError, UnicodeDecodeError) as error:
             raise LoraError(f"{child / PEFT_CONFIG} can't be read, so the LoRA's strength is not known") from error
         config = declared.parse(text, str(child / PEFT_CONFIG))
-        _add_alphas(own, declared.from_config(config, _shapes(own)))
+        _add_alphas(own, declared.from_config(config, _shapes(own), "base_model.model."))
         prefix = "" if child == folder else f"{child.name}."
         tensors |= {prefix + key: tensor for key, tensor in own.items()}
     return LoraFile(folder, tensors, metadata, "peft")

@@ -121,7 +121,10 @@ def test_roles_of_keys(key, role):
 
 @pytest.mark.parametrize("keys, name", [
     (["lora_unet_a.lora_down.weight"], "kohya"), (["base_model.model.a.lora_A.weight"], "peft"),
-    (["unet.a.lora.down.weight"], "diffusers"), (["a.weight"], "unknown"), ([], "unknown"),
+    (["unet.a.lora.down.weight"], "diffusers-old"), (["unet.a.lora_A.weight"], "diffusers"),
+    (["transformer.a.lora_A.weight", "transformer.a.alpha"], "comfyui"), (["a.weight"], "unknown"), ([], "unknown"),
+    (["lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight"], "blocks"),
+    (["lora_transformer_a.lora_down.weight"], "onetrainer"), (["clip_l.a.lora_down.weight"], "onetrainer"),
 ])
 def test_dialects(keys, name):
     assert dialect(keys) == name
