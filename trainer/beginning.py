@@ -56,11 +56,24 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
     model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
     if config.accelerate.mixed_precision == "bf16" and (advice := better_than_bf16(report.device)):
         report.warning(f"this {report.device.type.upper()} only emulates bf16: {advice}")
+    refuse_blind_epsilon(config, model.prediction_type)
     parts = family.load(model, DTYPES[config.accelerate.mixed_precision], config.model.vae)
-    if config.model.prediction_type != "auto" and "ddpm" in family.traits:
-        family.prediction_type = config.model.prediction_type
+    if "ddpm" in family.traits:
+        if config.model.prediction_type != "auto":
+            family.prediction_type = config.model.prediction_type
+        refuse_blind_epsilon(config, family.prediction_type)
+        if config.noise.zero_terminal_snr:
+            family.end_in_noise()
     report.phase("load model", 1, 1)
     return family, parts
+
+
+def refuse_blind_epsilon(config: TrainSettings, found: str | None) -> None:
+    """Where all is noise there is nothing to tell apart: predicting the noise would teach nothing, or worse."""
+    said = found if config.model.prediction_type == "auto" else config.model.prediction_type
+    if config.noise.zero_terminal_snr and said == "epsilon":
+        fix = "this model predicts noise (epsilon); only v-prediction models can end in pure noise: switch it off"
+        raise SettingsError({"noise.zero_terminal_snr": fix})
 
 
 def better_than_bf16(device: torch.device) -> str:

@@ -29,7 +29,7 @@ from trainer.config import TrainSettings
 from trainer.ema import Average
 from trainer.families.base import Family
 from trainer.lora import inject
-from trainer.objective import errors, objective, only_from
+from trainer.objective import objective, only_from
 from trainer.output import Learnt, Output
 from trainer.plan import Plan, plan
 from trainer.preview import Preview
@@ -191,9 +191,10 @@ class Run:
         mean, std = self.latents.of(samples)
         places = [sample.place for sample in samples]
         draws = self.objective.draws(seed, self.step, places, mean.shape[1:])
-        clean = (mean + std * draws.posterior).to(device)
-        noise, timesteps = draws.noise.to(device), draws.timesteps.to(device)
-        noisy = self.objective.noised(clean, noise, timesteps)
+        clean = mean + std * draws.posterior
+        clean, noise, put_in = (t.to(device) for t in (clean, *self.objective.noises(draws, clean)))
+        timesteps = draws.timesteps.to(device)
+        noisy = self.objective.noised(clean, put_in, timesteps)
         # On the CPU, and before the forward pass: a number asked of the device later would wait for all of it.
         weights = self.objective.weights(draws.timesteps) * torch.tensor([sample.weight for sample in samples])
         weights = weights.to(device)
@@ -201,7 +202,7 @@ class Run:
             text = self.captions.of([s.caption for s in samples]) | self.family.conditions([s.view for s in samples])
             text = {name: tensor.to(device) for name, tensor in text.items()}
             prediction = self.family.predict(noisy.to(self.dtype), timesteps, text)
-        error = errors(prediction, self.objective.target(clean, noise, timesteps))
+        error = self.objective.errors(prediction, self.objective.target(clean, noise, timesteps), timesteps)
         return (weights * error).sum() / self.batches.size_of_step(self.step)
 
     def update(self, loss: torch.Tensor) -> tuple[float, float]:

@@ -1,4 +1,5 @@
-"""What a denoiser is asked to do: noise, timesteps, targets, and how each error counts. The only place that knows.
+"""What a denoiser is asked to do: noise, timesteps, targets, and how each error counts. The only place that knows; the
+formulas of each are in trainer/noise.py and trainer/errors.py.
 
 Every random number follows from (seed, step, place in the step), never from a global generator: samples drawn in
 between, workers and restarts can't disturb a run, and four batches of one are the same step as one batch of four.
@@ -8,15 +9,16 @@ first timesteps.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from dataset.turns import seed_of
+from trainer import errors, noise
 from trainer.config import NoiseSettings
 from trainer.families.base import Diffusion, Flow
 
@@ -38,32 +40,83 @@ def only_from(device: torch.device, *key: int | str) -> Iterator[None]:
 @dataclass(frozen=True)
 class Draws:
     """The random numbers of a batch, on the CPU. `posterior` and `noise`: float32 [B, C, h, w]; `timesteps`: int64 or,
-    for a flow, float32 [B]."""
+    for a flow, float32 [B]. What is asked for only sometimes is None else: `offset` [B, C, 1, 1] and `perturbation`
+    [B, C, h, w]."""
 
     posterior: Tensor
     noise: Tensor
     timesteps: Tensor
+    offset: Tensor | None = None
+    perturbation: Tensor | None = None
 
 
-class Objective(Protocol):
+class Objective(ABC):
     """What all kinds of it have in common. `timesteps` are whatever the family's process counts in."""
 
-    def draws(self, seed: int, step: int, places: list[int], shape: tuple[int, ...]) -> Draws: ...
+    settings: NoiseSettings
+
+    def draws(self, seed: int, step: int, places: list[int], shape: tuple[int, ...]) -> Draws:
+        """For the samples at `places` of this step; `shape` is that of one sample's latents, [C, h, w]."""
+        columns = zip(*(self._of_sample(generator(seed, step, place), shape) for place in places))
+        return Draws(*(None if column[0] is None else torch.stack(column) for column in columns))
+
+    def _of_sample(self, random: torch.Generator, shape: tuple[int, ...]) -> tuple[Tensor | None, ...]:
+        """The order of draws is a part of every run that was ever made: new ones come last."""
+        timestep = self.timestep(random, shape)
+        plain = torch.randn(shape, generator=random)
+        posterior = torch.randn(shape, generator=random)
+        return posterior, self.shaped(plain, random), timestep, *self.extras(random, shape)
+
+    def shaped(self, plain: Tensor, random: torch.Generator) -> Tensor:
+        """Another kind of noise made from plain noise."""
+        return plain
+
+    def extras(self, random: torch.Generator, shape: tuple[int, ...]) -> tuple[Tensor | None, Tensor | None]:
+        """Offset and perturbation."""
+        return None, None
+
+    def noises(self, draws: Draws, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """The noise that is to be found, and the noise that is put in; the same unless the input is perturbed."""
+        return draws.noise, draws.noise
+
+    def errors(self, prediction: Tensor, target: Tensor, timesteps: Tensor) -> Tensor:
+        """How far off each sample is, in float32: [B]."""
+        loss = self.settings
+        if loss.loss == "l2":
+            return errors.squared(prediction, target)
+        if loss.loss == "l1":
+            return errors.absolute(prediction, target)
+        width = errors.width(loss.huber_schedule, loss.huber_c, self.share(timesteps), self.ratio(timesteps))
+        return errors.huber(prediction, target, width, smooth_l1=loss.loss == "smooth_l1")
+
+    @abstractmethod
+    def timestep(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor: ...
+    @abstractmethod
     def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
+    @abstractmethod
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
-    def weights(self, timesteps: Tensor) -> Tensor: ...
+    @abstractmethod
+    def weights(self, timesteps: Tensor) -> Tensor:
+        """How much the error of each sample counts: float32 [B]."""
+
+    @abstractmethod
+    def share(self, timesteps: Tensor) -> Tensor:
+        """How far from the picture to noise each timestep is, 0 to 1: [B]."""
+
+    @abstractmethod
+    def ratio(self, timesteps: Tensor) -> Tensor:
+        """Noise over signal, 0 to infinity: [B]."""
 
 
-def objective(process: Diffusion | Flow, noise: NoiseSettings) -> Objective:
+def objective(process: Diffusion | Flow, settings: NoiseSettings) -> Objective:
     """What is asked of a model with this process under these settings."""
     if isinstance(process, Diffusion):
-        return Denoising(process.alphas_cumprod, process.prediction_type, noise.min_snr_gamma, noise.noise_offset)
-    shift = process.shift if noise.shift is None else lambda _: noise.shift
-    return Straight(shift, noise.timesteps, noise.bias)
+        return Denoising(process.alphas_cumprod, process.prediction_type, settings)
+    return Straight(process.shift if settings.shift is None else lambda _: settings.shift, settings)
 
 
 @dataclass(frozen=True)
-class Denoising:
+class Denoising(Objective):
     """Denoising as in DDPM (Ho et al., arXiv 2006.11239), with epsilon or v prediction (Salimans & Ho, arXiv
     2202.00512).
 
@@ -72,21 +125,28 @@ class Denoising:
 
     alphas_cumprod: Tensor
     prediction_type: str
-    min_snr_gamma: float | None = None
-    noise_offset: float = 0.0
+    settings: NoiseSettings = field(default_factory=NoiseSettings)
 
-    def draws(self, seed: int, step: int, places: list[int], shape: tuple[int, ...]) -> Draws:
-        """For the samples at `places` of this step; `shape` is [C, h, w] of their latents."""
-        posterior, noise, timesteps = [], [], []
-        for place in places:
-            random = generator(seed, step, place)
-            timesteps.append(torch.randint(len(self.alphas_cumprod), (), generator=random))
-            noise.append(torch.randn(shape, generator=random))
-            posterior.append(torch.randn(shape, generator=random))
-            if self.noise_offset:
-                # One shift for a whole channel: https://www.crosslabs.org/blog/diffusion-with-offset-noise
-                noise[-1] += self.noise_offset * torch.randn((shape[0], 1, 1), generator=random)
-        return Draws(torch.stack(posterior), torch.stack(noise), torch.stack(timesteps))
+    def timestep(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+        first, end = self.settings.timesteps_of(len(self.alphas_cumprod))
+        return torch.randint(first, end, (), generator=random)
+
+    def shaped(self, plain: Tensor, random: torch.Generator) -> Tensor:
+        several = self.settings.multires_iterations
+        return noise.pyramid(plain, several, self.settings.multires_discount, random) if several else plain
+
+    def extras(self, random: torch.Generator, shape: tuple[int, ...]) -> tuple[Tensor | None, Tensor | None]:
+        flat = (shape[0], *[1] * (len(shape) - 1))
+        offset = torch.randn(flat, generator=random) if self.settings.noise_offset else None
+        return offset, torch.randn(shape, generator=random) if self.settings.input_perturbation else None
+
+    def noises(self, draws: Draws, latents: Tensor) -> tuple[Tensor, Tensor]:
+        known = draws.noise
+        if draws.offset is not None:
+            known = noise.offset(known, draws.offset, self.settings, latents)
+        if draws.perturbation is None:
+            return known, known
+        return known, known + self.settings.input_perturbation * draws.perturbation.to(known)
 
     def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """sqrt(a) x + sqrt(1 - a) e."""
@@ -101,21 +161,15 @@ class Denoising:
         return signal * noise - spread * latents
 
     def weights(self, timesteps: Tensor) -> Tensor:
-        """How much the error of each sample counts: float32 [B].
-
-        Min-SNR (Hang et al., arXiv 2303.09556): min(SNR, gamma) / SNR for epsilon, / (SNR + 1) for v. Written with a,
-        not with SNR, it stays finite where SNR is 0.
-        """
         alphas = self.alphas_cumprod[timesteps.cpu()]
-        if self.min_snr_gamma is None:
-            weights = torch.ones_like(alphas)
-        elif self.prediction_type == "epsilon":
-            weights = torch.minimum(
-                torch.ones_like(alphas), self.min_snr_gamma * (1 - alphas) / alphas.clamp(min=1e-20)
-            )
-        else:
-            weights = torch.minimum(alphas, self.min_snr_gamma * (1 - alphas))
-        return weights.float().to(timesteps.device)
+        return errors.weights(alphas, self.prediction_type, self.settings).float().to(timesteps.device)
+
+    def share(self, timesteps: Tensor) -> Tensor:
+        return timesteps / len(self.alphas_cumprod)
+
+    def ratio(self, timesteps: Tensor) -> Tensor:
+        alphas = self.alphas_cumprod[timesteps.cpu()]
+        return ((1 - alphas) / alphas).sqrt().to(timesteps.device)
 
     def _scales(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         alphas = self.alphas_cumprod[timesteps.cpu()]  # the root is taken in float64
@@ -124,38 +178,24 @@ class Denoising:
 
 
 @dataclass(frozen=True)
-class Straight:
+class Straight(Objective):
     """Rectified flow (Liu et al., arXiv 2209.03003) with the timesteps of Stable Diffusion 3 (Esser et al., arXiv
-    2403.03206, section 3.1): logit-normal, then shifted towards noise for large pictures."""
+    2403.03206, section 3.1): logit-normal, say, then shifted towards noise for large pictures."""
 
     shift: Callable[[tuple[int, ...]], float]
-    timesteps: str = "logit_normal"
-    bias: float = 0.0
+    settings: NoiseSettings = field(default_factory=NoiseSettings)
 
-    def draws(self, seed: int, step: int, places: list[int], shape: tuple[int, ...]) -> Draws:
-        """For the samples at `places` of this step; `shape` is [C, h, w] of their latents."""
-        posterior, noise, timesteps = [], [], []
-        for place in places:
-            random = generator(seed, step, place)
-            timesteps.append(self._sigma(random, shape))
-            noise.append(torch.randn(shape, generator=random))
-            posterior.append(torch.randn(shape, generator=random))
-        return Draws(torch.stack(posterior), torch.stack(noise), torch.stack(timesteps).float())
-
-    def _sigma(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor:
-        """float64. A positive bias means more noise. diffusers' scripts look such numbers up in a list that falls, and
-        so turn the sign of the paper's mean round; here a logit of 0 is half noise, whatever is asked for."""
-        if self.timesteps == "uniform":
-            even = torch.rand((), generator=random, dtype=torch.float64).clamp(1e-4, 1 - 1e-4)
-            logit = torch.logit(even)
-        else:
-            logit = torch.randn((), generator=random, dtype=torch.float64)
-        sigma, shift = torch.sigmoid(logit + self.bias), self.shift(shape)
-        return shift * sigma / (1 + (shift - 1) * sigma)
+    def timestep(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+        """The share of noise, float32. A positive bias means more noise. diffusers' scripts look such numbers up in a
+        list that falls, and so turn the sign of the paper's mean round; here a logit of 0 is half noise."""
+        sigma, shift = noise.share_of_noise(self.settings, random), self.shift(shape)
+        sigma = shift * sigma / (1 + (shift - 1) * sigma)
+        low, high = self.settings.timestep_min / 1000, self.settings.timestep_max / 1000
+        return (low + (high - low) * sigma).float()
 
     def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """(1 - sigma) x + sigma e."""
-        sigma = timesteps.view(-1, 1, 1, 1)
+        sigma = timesteps.view(-1, *[1] * (latents.ndim - 1))
         return (1 - sigma) * latents + sigma * noise
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -166,7 +206,8 @@ class Straight:
         """All the same: how often a timestep comes is what weighs it."""
         return torch.ones_like(timesteps)
 
+    def share(self, timesteps: Tensor) -> Tensor:
+        return timesteps
 
-def errors(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of each sample, in float32: [B]."""
-    return (prediction.float() - target.float()).square().flatten(1).mean(1)
+    def ratio(self, timesteps: Tensor) -> Tensor:
+        return timesteps / (1 - timesteps)

@@ -8,7 +8,7 @@ import torch
 from dataset.turns import seed_of
 from trainer.config import NoiseSettings
 from trainer.families.base import Diffusion, Flow
-from trainer.objective import Denoising, Draws, Straight, errors, objective
+from trainer.objective import Denoising, Draws, Straight, objective
 
 
 def schedule() -> torch.Tensor:
@@ -43,13 +43,13 @@ def test_min_snr_weights(gamma):
     snr = schedule() / (1 - schedule())
     wanted = {"epsilon": snr.clamp(max=gamma) / snr, "v_prediction": snr.clamp(max=gamma) / (snr + 1)}
     for prediction, weights in wanted.items():
-        got = Denoising(schedule(), prediction, min_snr_gamma=gamma).weights(torch.arange(1000))
+        got = Denoising(schedule(), prediction, NoiseSettings(min_snr_gamma=gamma)).weights(torch.arange(1000))
         assert torch.allclose(got.double(), weights, rtol=1e-6)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_min_snr_is_finite_where_there_is_no_signal(prediction):
-    weights = Denoising(zero_terminal(), prediction, min_snr_gamma=5.0).weights(torch.tensor([998, 999]))
+    weights = Denoising(zero_terminal(), prediction, NoiseSettings(min_snr_gamma=5.0)).weights(torch.tensor([998, 999]))
     assert weights.isfinite().all() and (weights >= 0).all() and (weights <= 1).all()
 
 
@@ -74,7 +74,7 @@ def test_draws_follow_from_seed_step_and_place_alone():
 
 def test_drawing_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
-    Denoising(schedule(), "epsilon", noise_offset=0.1).draws(1, 2, [0], (4, 2, 2))
+    Denoising(schedule(), "epsilon", NoiseSettings(noise_offset=0.1)).draws(1, 2, [0], (4, 2, 2))
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -88,16 +88,12 @@ def test_timesteps_are_uniform():
 
 def test_noise_offset_shifts_whole_channels():
     plain = Denoising(schedule(), "epsilon").draws(1, 2, [0], (4, 8, 8)).noise
-    shift = (Denoising(schedule(), "epsilon", noise_offset=0.5).draws(1, 2, [0], (4, 8, 8)).noise - plain)[0]
+    offset = Denoising(schedule(), "epsilon", NoiseSettings(noise_offset=0.5))
+    known, put_in = offset.noises(offset.draws(1, 2, [0], (4, 8, 8)), torch.zeros(1, 4, 8, 8))
+    assert known is put_in, "the offset is a part of what is to be found"
+    shift = (known - plain)[0]
     assert torch.allclose(shift, shift[:, :1, :1].expand_as(shift), atol=1e-6)
     assert (shift[:, 0, 0].abs() > 0.01).all()
-
-
-def test_errors_are_means_per_sample_in_float32():
-    prediction, target = torch.randn(3, 4, 5, 5).bfloat16(), torch.randn(3, 4, 5, 5)
-    wanted = ((prediction.double() - target.double()) ** 2).mean((1, 2, 3))
-    got = errors(prediction, target)
-    assert got.dtype == torch.float32 and torch.allclose(got.double(), wanted, rtol=1e-5)
 
 
 def test_seeds_differ_for_keys_that_look_alike():
@@ -108,7 +104,7 @@ def test_seeds_differ_for_keys_that_look_alike():
 
 
 def sigmas(**options) -> torch.Tensor:
-    flow = Straight(**{"shift": lambda _: 1.0} | options)
+    flow = Straight(options.pop("shift", lambda _: 1.0), NoiseSettings(**options))
     return torch.cat([flow.draws(5, step, list(range(50)), (1, 1, 1)).timesteps for step in range(60)]).double()
 
 
@@ -158,7 +154,46 @@ def test_a_flow_follows_from_seed_step_and_place_alone():
 def test_the_objective_follows_the_process():
     noise = NoiseSettings(min_snr_gamma=5.0, bias=0.5)
     made = objective(Diffusion(schedule(), "v_prediction"), noise)
-    assert isinstance(made, Denoising) and (made.prediction_type, made.min_snr_gamma) == ("v_prediction", 5.0)
+    assert isinstance(made, Denoising) and (made.prediction_type, made.settings.min_snr_gamma) == ("v_prediction", 5.0)
     found = objective(Flow(lambda _: 3.0), noise)
-    assert (found.bias, found.shift((1, 1, 1))) == (0.5, 3.0)
+    assert (found.settings.bias, found.shift((1, 1, 1))) == (0.5, 3.0)
     assert objective(Flow(lambda _: 3.0), NoiseSettings(shift=1.5)).shift((1, 1, 1)) == 1.5
+
+
+def test_a_range_of_timesteps_is_kept_to():
+    some = NoiseSettings(timestep_min=250, timestep_max=500)
+    drawn = Denoising(schedule(), "epsilon", some).draws(1, 1, list(range(400)), (1, 1, 1)).timesteps
+    assert drawn.min() < 260 and drawn.min() >= 250 and 490 < drawn.max() < 500
+    shares = sigmas(timestep_min=250, timestep_max=500, timesteps="uniform")
+    assert 0.25 <= shares.min() < 0.26 and 0.49 < shares.max() <= 0.5
+    assert NoiseSettings(timestep_min=999).timesteps_of(10) == (9, 10), "never none"
+
+
+def test_perturbation_is_put_in_and_not_asked_for():
+    settings = NoiseSettings(input_perturbation=0.1)
+    perturbed, plain = Denoising(schedule(), "epsilon", settings), Denoising(schedule(), "epsilon")
+    draws = perturbed.draws(1, 2, [0, 1], (4, 16, 16))
+    assert torch.equal(draws.noise, plain.draws(1, 2, [0, 1], (4, 16, 16)).noise), "the rest of the run is the same"
+    known, put_in = perturbed.noises(draws, torch.zeros(2, 4, 16, 16))
+    assert torch.equal(known, draws.noise) and torch.allclose(put_in - known, 0.1 * draws.perturbation, atol=1e-6)
+    assert abs((put_in - known).std() - 0.1) < 0.01
+
+
+def test_shares_and_ratios_follow_the_noise():
+    a = schedule()
+    denoising, times = Denoising(a, "epsilon"), torch.tensor([0, 500, 999])
+    assert torch.allclose(denoising.ratio(times), ((1 - a) / a).sqrt()[times])
+    assert denoising.share(times).tolist() == pytest.approx([0, 0.5, 0.999])
+    flow, shares = Straight(lambda _: 1.0), torch.tensor([0.2, 0.5])
+    assert flow.ratio(shares).tolist() == pytest.approx([0.25, 1.0]) and torch.equal(flow.share(shares), shares)
+
+
+@pytest.mark.parametrize("loss", ["l2", "l1", "huber", "smooth_l1"])
+def test_the_loss_that_was_chosen_is_the_one_used(loss):
+    prediction, target = torch.zeros(2, 1, 2, 2), torch.full((2, 1, 2, 2), 3.0)
+    times = torch.tensor([100, 900])
+    settings = NoiseSettings(loss=loss, huber_c=0.5, huber_schedule="constant")
+    root = (9 + 0.25) ** 0.5 - 0.5
+    wanted = {"l2": 9.0, "l1": 3.0, "huber": 2 * 0.5 * root, "smooth_l1": 2 * root}[loss]
+    got = Denoising(schedule(), "epsilon", settings).errors(prediction, target, times)
+    assert got.tolist() == pytest.approx([wanted] * 2)

@@ -34,6 +34,18 @@ CASES = {
     "adamw8bit": {"optimizer": {"name": "adamw8bit"}},
     "adafactor": {"optimizer": {"name": "adafactor"}},
     "prodigy": {"optimizer": {"name": "prodigy"}, "lora": {"denoiser": {"learning_rate": 1.0}}},
+    "every kind of noise": {
+        "noise": {
+            "noise_offset": 0.1,
+            "noise_offset_adaptive": 0.1,
+            "multires_iterations": 3,
+            "input_perturbation": 0.1,
+            "loss": "huber",
+            "min_snr_gamma": 5.0,
+            "min_snr_soft": True,
+            "timestep_max": 900,
+        },
+    },
     "moving average, LoRA+": {
         "optimizer": {"ema_decay": 0.9},
         "lora": {"denoiser": {"rank": 2, "plus_ratio": 4}, "text_encoder": {"train": True, "rank": 2, "plus_ratio": 8}},

@@ -1,0 +1,76 @@
+"""Losses and weights against closed forms in float64."""
+
+import pytest
+import torch
+
+from tests.trainer.test_objective import schedule, zero_terminal
+from trainer import errors
+from trainer.config import NoiseSettings
+
+
+def two(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(3, 4, 5, 5, generator=random).bfloat16(), torch.randn(3, 4, 5, 5, generator=random)
+
+
+def test_errors_are_means_per_sample_in_float32():
+    prediction, target = two()
+    apart = prediction.double() - target.double()
+    for got, wanted in ((errors.squared, apart**2), (errors.absolute, apart.abs())):
+        found = got(prediction, target)
+        assert found.dtype == torch.float32 and torch.allclose(found.double(), wanted.mean((1, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_huber_equals_its_closed_form_with_a_width_for_each_sample(smooth):
+    prediction, target = two()
+    widths = torch.tensor([0.1, 0.5, 1.0])
+    c = widths.double().view(-1, 1, 1, 1)
+    wanted = 2 * (((prediction.double() - target.double()) ** 2 + c**2).sqrt() - c) * (1 if smooth else c)
+    got = errors.huber(prediction, target, widths, smooth_l1=smooth)
+    assert torch.allclose(got.double(), wanted.mean((1, 2, 3)), rtol=1e-5)
+
+
+def test_huber_is_the_square_near_and_the_distance_far():
+    near, far, zero, wide = torch.full((1, 1), 1e-3), torch.full((1, 1), 1e4), torch.zeros(1, 1), torch.tensor([0.5])
+    assert errors.huber(near, zero, wide).item() == pytest.approx(1e-6, rel=0.1)
+    assert errors.huber(far, zero, wide).item() == pytest.approx(2 * 0.5 * 1e4, rel=1e-3)
+    assert errors.huber(far, zero, wide, smooth_l1=True).item() == pytest.approx(2e4, rel=1e-3)
+
+
+def test_widths_of_huber():
+    share, ratio = torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.0, 1.0, 1e9])
+    assert errors.width("constant", 0.1, share, ratio).tolist() == pytest.approx([0.1] * 3)
+    assert errors.width("exponential", 0.1, share, ratio).tolist() == pytest.approx([1.0, 0.1**0.5, 0.1])
+    assert errors.width("snr", 0.1, share, ratio).tolist() == pytest.approx([1.0, 0.9 / 4 + 0.1, 0.1])
+
+
+def weigh(prediction: str, alphas=None, **options) -> torch.Tensor:
+    return errors.weights(schedule() if alphas is None else alphas, prediction, NoiseSettings(**options))
+
+
+def test_weights_equal_their_closed_forms():
+    snr = schedule() / (1 - schedule())
+    soft = snr * 5 / (snr + 5)
+    wanted = {
+        ("epsilon", "min_snr_soft"): soft / snr,
+        ("v_prediction", "min_snr_soft"): soft / (snr + 1),
+        ("epsilon", "debiased"): 1 / snr.clamp(max=1000).sqrt(),
+        ("v_prediction", "debiased"): 1 / (snr + 1),
+        ("epsilon", "scale_v_prediction"): torch.ones_like(snr),
+        ("v_prediction", "scale_v_prediction"): snr / (snr + 1),
+    }
+    for (prediction, option), weights in wanted.items():
+        gamma = {"min_snr_gamma": 5.0} if option == "min_snr_soft" else {}
+        assert torch.allclose(weigh(prediction, **{option: True}, **gamma), weights, rtol=1e-9), (prediction, option)
+    both = weigh("v_prediction", scale_v_prediction=True, min_snr_gamma=5.0)
+    assert torch.allclose(both, snr.clamp(max=5) / (snr + 1) * snr / (snr + 1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("option", ["min_snr_soft", "debiased", "scale_v_prediction"])
+def test_weights_are_finite_where_there_is_no_signal(prediction, option):
+    """P7: min-SNR and its kin with zero terminal SNR."""
+    gamma = {"min_snr_gamma": 5.0} if option == "min_snr_soft" else {}
+    found = weigh(prediction, zero_terminal(), **{option: True}, **gamma)
+    assert found.isfinite().all() and (found >= 0).all() and (found <= 100).all()

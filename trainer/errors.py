@@ -1,0 +1,71 @@
+"""How far off a prediction is, and how much that counts: the formulas, each with its paper.
+
+Weights are written with a, the share of signal (alphas_cumprod), not with SNR = a / (1 - a): so they stay finite where
+there is no signal or no noise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainer.config import NoiseSettings
+
+HARDLY_ANY = 1e-4  # signal: where a weight would be infinite
+
+
+def squared(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of each sample, in float32: [B]."""
+    return (prediction.float() - target.float()).square().flatten(1).mean(1)
+
+
+def absolute(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of each sample, in float32: [B]."""
+    return (prediction.float() - target.float()).abs().flatten(1).mean(1)
+
+
+def huber(prediction: Tensor, target: Tensor, width: Tensor, smooth_l1: bool = False) -> Tensor:
+    """Pseudo-Huber, 2 c (sqrt(d^2 + c^2) - c) of each difference d, as a mean of each sample: [B].
+
+    Like the square where d is small beside `width` (c, [B]), like the distance where it is large, so that outliers
+    count less (Khrapov et al., arXiv 2403.16728). As `smooth_l1` without the factor c: the far slope is the same for
+    every c."""
+    difference = prediction.float() - target.float()
+    c = width.float().view(-1, *[1] * (difference.ndim - 1)).to(difference.device)
+    root = 2 * ((difference.square() + c.square()).sqrt() - c)
+    return (root if smooth_l1 else c * root).flatten(1).mean(1)
+
+
+def width(schedule: str, smallest: float, share: Tensor, ratio: Tensor) -> Tensor:
+    """c for Huber's loss at each timestep: the same always, or larger (more like a square) where there is less noise;
+    `share` is how far to noise the timestep is, `ratio` noise over signal."""
+    if schedule == "constant":
+        return torch.full_like(share.float(), smallest)
+    if schedule == "exponential":
+        return smallest ** share.float()
+    return ((1 - smallest) / (1 + ratio).square() + smallest).float()
+
+
+def weights(alphas: Tensor, prediction_type: str, settings: NoiseSettings) -> Tensor:
+    """How much each sample's error counts, by the share of signal at its timestep: float64 [B]."""
+    counts = _by_snr(alphas, prediction_type == "epsilon", settings)
+    if settings.scale_v_prediction and prediction_type == "v_prediction":
+        counts = counts * alphas  # SNR / (SNR + 1): what an error of epsilon would count
+    return counts
+
+
+def _by_snr(alphas: Tensor, epsilon: bool, settings: NoiseSettings) -> Tensor:
+    gamma, rest = settings.min_snr_gamma, 1 - alphas
+    if settings.debiased:
+        # Yu et al., arXiv 2310.08442: 1 / sqrt(SNR) for epsilon, SNR at most 1000; for v 1 / (SNR + 1).
+        return (rest / alphas.clamp(min=HARDLY_ANY)).sqrt().clamp(min=1000**-0.5) if epsilon else rest
+    if gamma is None:
+        return torch.ones_like(alphas)
+    if settings.min_snr_soft:
+        # min(SNR, gamma) with a rounded corner: SNR gamma / (SNR + gamma).
+        soft = gamma * rest / (alphas + gamma * rest)
+        return soft if epsilon else alphas * soft
+    # Min-SNR (Hang et al., arXiv 2303.09556): min(SNR, gamma) / SNR for epsilon, / (SNR + 1) for v.
+    if epsilon:
+        return torch.minimum(torch.ones_like(alphas), gamma * rest / alphas.clamp(min=1e-20))
+    return torch.minimum(alphas, gamma * rest)
