@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class UNetFamily(Family):
     """Denoising diffusion in the latents of an AutoencoderKL by a UNet2DConditionModel, as a pipeline of diffusers."""
 
-    traits = frozenset({"ddpm"})
+    traits = frozenset({"ddpm", "text_encoder"})
     bucket_step = 64
     layers = targets.UNET
     text_layers = targets.CLIP
@@ -76,6 +76,10 @@ class UNetFamily(Family):
         if said not in ("epsilon", "v_prediction"):
             raise ModelError(f"it predicts {said!r}; only epsilon and v_prediction can be trained")
         self._prediction_type = said
+
+    def end_in_noise(self) -> None:
+        """Train and draw as if the model's schedule ended in pure noise (Lin et al., arXiv 2305.08891)."""
+        self._pipe.scheduler.register_to_config(rescale_betas_zero_snr=True, timestep_spacing="trailing")
 
     def process(self) -> Diffusion:
         return Diffusion(self.alphas_cumprod(), self.prediction_type)
