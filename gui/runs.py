@@ -20,6 +20,7 @@ from jobs.folder import Job
 from jobs.process import JobError
 
 FRESH = 0.4  # seconds for which an answer is good enough: several browsers may ask at once
+AT_ONCE = 1 << 20  # bytes of events; as objects they are many times as large
 WHOLE = 24  # runs that are kept in memory, about a megabyte each
 ENDINGS = ("finished", "stopped", "paused", "failed")
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}  # that a sample may be
@@ -55,15 +56,21 @@ class Run:
         with self._lock:
             now = time.monotonic()
             if now - self._read_at > FRESH:
-                events, offset = read_events(self.job.events_path, self._offset)
-                if offset < self._offset:
-                    self._begin()
-                for event in events:
-                    self._clock(event)
-                    self._take(event)
-                self._offset = offset
+                while self._read():
+                    pass
                 self._read_at = now
         return self
+
+    def _read(self) -> bool:
+        """Take what is new, as much as is wise at one time; whether there was anything."""
+        events, offset = read_events(self.job.events_path, self._offset, AT_ONCE)
+        if offset < self._offset:
+            self._begin()
+        for event in events:
+            self._clock(event)
+            self._take(event)
+        before, self._offset = self._offset, offset
+        return offset != before
 
     def _clock(self, event: dict[str, Any]) -> None:
         """Counts the time between two events of one process; what lies between two processes does not count."""

@@ -59,14 +59,16 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     return text(str(value))
 
 
-def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+def read_events(path: Path, offset: int = 0, most: int = -1) -> tuple[list[dict[str, Any]], int]:
     """The events after a byte offset, and the offset to go on from. A half-written line waits for next time; one that
-    a crash has torn is skipped. An offset beyond the end means another file by now: all of it is read."""
+    a crash has torn is skipped. An offset beyond the end means another file by now: all of it is read. `most`: not many
+    more bytes than these at one time, however long the file is."""
     try:
         with path.open("rb") as file:
             offset = offset if 0 <= offset <= file.seek(0, os.SEEK_END) else 0
             file.seek(offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
+            text = file.read(most)
+            whole, newline, _ = (text if most < 0 or text.endswith(b"\n") else text + file.readline()).rpartition(b"\n")
     except FileNotFoundError:
         return [], 0
     return [event for line in whole.split(b"\n") if (event := _event(line))], offset + len(whole) + len(newline)

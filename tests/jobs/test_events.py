@@ -153,3 +153,21 @@ def test_an_endless_line_does_not_stop_a_log(tmp_path: Path) -> None:
     first = tail_log(path, 0)
     assert first["offset"] > 0
     assert tail_log(path, first["offset"])["lines"][-1] == "end"
+
+
+def test_a_long_file_is_read_in_parts(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    writer = EventWriter(path)
+    for number in range(50):
+        writer.write("step", step=number, text="é" * (500 if number == 7 else 1))
+    seen, offset, parts = [], 0, 0
+    while True:
+        events, offset = read_events(path, offset, 300)
+        if not events:
+            break
+        seen += [event["step"] for event in events]
+        parts += 1
+    assert seen == list(range(50)) and parts > 5 and offset == path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b'{"kind": "half')
+    assert read_events(path, offset, 300) == ([], offset)
