@@ -89,8 +89,8 @@ class Family(ABC):
     layers: ClassVar[dict[str, str]]  # choice of lora.denoiser.layers -> pattern of whole module names
     text_layers: ClassVar[str]  # the same for text encoders
     widths: ClassVar[dict[str, frozenset[int]]] = {}
-    """{pattern of our names of layers: how many inputs they may have}: tells its LoRA files from those of families whose
-    layers have the same names."""
+    """{pattern of our names of layers: how many inputs they may have}: tells its LoRA files from those of families
+    whose layers have the same names."""
     footprint: ClassVar[Footprint]
     text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """The parts that read captions and can learn; each has its settings under `lora`, by the same name."""

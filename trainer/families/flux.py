@@ -25,11 +25,13 @@ class Flux(FlowFamily):
     name = "flux"
     label = "FLUX.1"
     order = 50
+    traits = frozenset({"flow", "original_blocks"})
     resolution = 1024
     bucket_step = 64
     base_version = "flux1"
     architecture = "flux-1-dev"
     naming = keys.FLUX
+    widths = {r"denoiser\.(single_)?transformer_blocks\.\d+\.attn\.to_[qkv]": frozenset({3072})}
     layers = targets.FLUX
     footprint = Footprint(weights=24.0, activations=14.0, checkpointed=2.2)
     readers = ("text_encoder", "text_encoder_2")

@@ -21,6 +21,7 @@ class Sd15(UNetFamily):
     base_version = "sd_v1"
     architecture = "stable-diffusion-v1"
     naming = keys.STABLE_DIFFUSION
+    widths = {r"denoiser\..*attn2\.to_[kv]|text_encoder\..*self_attn\..*": frozenset({768})}
     footprint = Footprint(weights=2.1, activations=0.75, checkpointed=0.14)
     pipeline = "StableDiffusionPipeline"
     left_out = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}

@@ -20,6 +20,7 @@ class Sd2(UNetFamily):
     order = 20
     resolution = 768
     naming = keys.STABLE_DIFFUSION
+    widths = {r"denoiser\..*attn2\.to_[kv]|text_encoder\..*self_attn\..*": frozenset({1024})}
     footprint = Footprint(weights=2.6, activations=1.7, checkpointed=0.32)
     pipeline = "StableDiffusionPipeline"
     left_out = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}

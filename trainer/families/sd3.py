@@ -30,6 +30,7 @@ class Sd3(FlowFamily):
     base_version = "sd3"
     architecture = "stable-diffusion-3"
     naming = keys.SD3
+    widths = {r"denoiser\.transformer_blocks\.\d+\.attn\.to_[qkv]": frozenset({1536, 2432})}
     layers = targets.SD3
     footprint = Footprint(weights=16.6, activations=11.0, checkpointed=1.6)
     text_encoders = ("text_encoder", "text_encoder_2")

@@ -24,11 +24,12 @@ class Sdxl(UNetFamily):
     name = "sdxl"
     label = "Stable Diffusion XL"
     order = 30
-    traits = frozenset({"ddpm", "two_text_encoders"})
+    traits = frozenset({"ddpm", "two_text_encoders", "original_blocks"})
     resolution = 1024
     base_version = "sdxl_base_v1-0"
     architecture = "stable-diffusion-xl-v1-base"
     naming = keys.SDXL
+    widths = {r"denoiser\..*attn2\.to_[kv]": frozenset({2048}), r"text_encoder_2\..*self_attn\..*": frozenset({1280})}
     footprint = Footprint(weights=6.9, activations=3.6, checkpointed=0.75)
     text_encoders = ("text_encoder", "text_encoder_2")
     pipeline = "StableDiffusionXLPipeline"
