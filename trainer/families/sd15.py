@@ -22,7 +22,13 @@ class Sd15(UNetFamily):
     architecture = "stable-diffusion-v1"
     naming = keys.STABLE_DIFFUSION
     widths = {r"denoiser\..*attn2\.to_[kv]|text_encoder\..*self_attn\..*": frozenset({768})}
-    footprint = Footprint(weights=2.1, activations=0.75, checkpointed=0.14)
+    footprint = Footprint(
+        weights=1.72,
+        activations=1.26,
+        checkpointed=0.30,
+        readers={"text_encoder": 0.25},
+        learnt={"attention": 0.199, "attention+ff": 0.424, "all": 1.051},
+    )
     pipeline = "StableDiffusionPipeline"
     left_out = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     configs = configs.SD15

@@ -21,7 +21,13 @@ class Sd2(UNetFamily):
     resolution = 768
     naming = keys.STABLE_DIFFUSION
     widths = {r"denoiser\..*attn2\.to_[kv]|text_encoder\..*self_attn\..*": frozenset({1024})}
-    footprint = Footprint(weights=2.6, activations=1.7, checkpointed=0.32)
+    footprint = Footprint(
+        weights=1.73,
+        activations=2.79,
+        checkpointed=0.64,
+        readers={"text_encoder": 0.68},
+        learnt={"attention": 0.207, "attention+ff": 0.432, "all": 1.059},
+    )
     pipeline = "StableDiffusionPipeline"
     left_out = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     configs = configs.SD2
