@@ -101,6 +101,172 @@ def tiny_flux(folder: Path, *, seed: int = 0) -> Path:
         return Path(folder)
 
 
+def tiny_chroma(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny Chroma: FLUX without CLIP, and with a network that makes the modulations."""
+    from diffusers import ChromaPipeline, ChromaTransformer2DModel, FlowMatchEulerDiscreteScheduler
+
+    with seeded(seed):
+        tokenizer = t5_tokenizer()
+        ChromaPipeline(
+            transformer=ChromaTransformer2DModel(
+                patch_size=1, in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16,
+                num_attention_heads=2, joint_attention_dim=64, axes_dims_rope=(4, 6, 6), approximator_num_channels=64,
+                approximator_hidden_dim=32, approximator_layers=1,
+            ),
+            vae=_vae(0.3611, latent_channels=16, shift_factor=0.1159),
+            text_encoder=tiny_t5(tokenizer),
+            tokenizer=tokenizer,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
+def tiny_z_image(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny Z-Image: FLUX's VAE, Qwen3, and one transformer over words and picture."""
+    import torch
+    from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+
+    with seeded(seed):
+        tokenizer = qwen_tokenizer()
+        transformer = ZImageTransformer2DModel(dim=32, n_layers=2, n_refiner_layers=1, n_heads=2, n_kv_heads=2,
+                                               cap_feat_dim=32, axes_dims=[4, 6, 6], axes_lens=[1024, 64, 64])
+        for pad in (transformer.x_pad_token, transformer.cap_pad_token):  # zeros, in a model that was never trained
+            torch.nn.init.normal_(pad, std=0.02)
+        ZImagePipeline(
+            transformer=transformer,
+            vae=_vae(0.3611, latent_channels=16, shift_factor=0.1159),
+            text_encoder=tiny_qwen3(tokenizer),
+            tokenizer=tokenizer,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
+def tiny_qwen_image(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny Qwen-Image: a VAE for films with latents of one frame, and Qwen2.5-VL."""
+    from diffusers import (
+        AutoencoderKLQwenImage,
+        FlowMatchEulerDiscreteScheduler,
+        QwenImagePipeline,
+        QwenImageTransformer2DModel,
+    )
+
+    with seeded(seed):
+        tokenizer = qwen_tokenizer()
+        QwenImagePipeline(
+            transformer=QwenImageTransformer2DModel(num_layers=1, attention_head_dim=16, num_attention_heads=2,
+                                                    joint_attention_dim=32, axes_dims_rope=(4, 6, 6)),
+            vae=AutoencoderKLQwenImage(base_dim=8, dim_mult=[1, 2], num_res_blocks=1, temperal_downsample=[True]),
+            text_encoder=tiny_qwen_vl(tokenizer),
+            tokenizer=tokenizer,
+            scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, max_shift=0.9, max_image_seq_len=8192),
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
+def tiny_flux2_klein(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny FLUX.2 klein: three stacked layers of Qwen3, and a VAE with the statistics of its latents."""
+    import torch
+    from diffusers import (
+        AutoencoderKLFlux2,
+        FlowMatchEulerDiscreteScheduler,
+        Flux2KleinPipeline,
+        Flux2Transformer2DModel,
+    )
+
+    with seeded(seed):
+        tokenizer, blocks = qwen_tokenizer(), 2
+        vae = AutoencoderKLFlux2(
+            sample_size=64, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, latent_channels=8,
+            down_block_types=("DownEncoderBlock2D",) * blocks, up_block_types=("UpDecoderBlock2D",) * blocks)
+        torch.nn.init.normal_(vae.bn.running_mean, std=0.1)
+        torch.nn.init.uniform_(vae.bn.running_var, 0.5, 2)
+        Flux2KleinPipeline(
+            transformer=Flux2Transformer2DModel(
+                in_channels=32, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+                joint_attention_dim=3 * 32, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4),
+                guidance_embeds=False,
+            ),
+            vae=vae,
+            text_encoder=tiny_qwen3(tokenizer, layers=28),  # the 27th is the last that it reads
+            tokenizer=tokenizer,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
+def tiny_lumina2(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny Lumina-Image 2.0: FLUX's VAE and Gemma 2."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, Lumina2Pipeline, Lumina2Transformer2DModel
+
+    with seeded(seed):
+        tokenizer = gemma_tokenizer()
+        Lumina2Pipeline(
+            transformer=Lumina2Transformer2DModel(sample_size=32, hidden_size=32, num_layers=2, num_refiner_layers=1,
+                                                  num_attention_heads=2, num_kv_heads=1, multiple_of=16,
+                                                  axes_dim_rope=(4, 6, 6), axes_lens=(300, 64, 64), cap_feat_dim=32),
+            vae=_vae(0.3611, latent_channels=16, shift_factor=0.1159),
+            text_encoder=tiny_gemma2(tokenizer),
+            tokenizer=tokenizer,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
+def qwen_tokenizer():
+    """A Qwen tokenizer over single bytes, with a chat template like that of Qwen3; built from nothing."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import Qwen2Tokenizer
+
+    pieces = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet())]
+    tokenizer = Qwen2Tokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.chat_template = (
+        "{% for message in messages %}<|im_start|>{{ message.role }} {{ message.content }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant{% endif %}{% if not enable_thinking %} so{% endif %}"
+    )
+    return tokenizer
+
+
+_LANGUAGE_MODEL = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 1,
+                   "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+
+
+def tiny_qwen3(tokenizer, layers: int = 2):
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    return Qwen3ForCausalLM(Qwen3Config(vocab_size=len(tokenizer), num_hidden_layers=layers, head_dim=16,
+                                        **_LANGUAGE_MODEL))
+
+
+def tiny_qwen_vl(tokenizer):
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    text = _LANGUAGE_MODEL | {
+        "vocab_size": len(tokenizer), "num_hidden_layers": 2,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
+    }
+    seeing = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32}
+    return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=seeing))
+
+
+def gemma_tokenizer():
+    """A Gemma tokenizer over single bytes; built from nothing."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import GemmaTokenizer
+
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{number:02X}>" for number in range(256))]
+    tokenizer = GemmaTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[])
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 2)])
+    return tokenizer
+
+
+def tiny_gemma2(tokenizer):
+    from transformers import Gemma2Config, Gemma2Model
+
+    return Gemma2Model(Gemma2Config(vocab_size=len(tokenizer), num_hidden_layers=2, head_dim=16, **_LANGUAGE_MODEL))
+
+
 def t5_tokenizer():
     """A T5 tokenizer over single letters and a few words; built from nothing."""
     from transformers import T5TokenizerFast

@@ -98,7 +98,7 @@ def test_its_process_is_what_its_traits_say(loaded):
     process = loaded.family.process()
     if isinstance(process, Flow):
         assert "flow" in loaded.family.traits and loaded.family.prediction_type == "flow"
-        assert 1 <= process.shift((16, 32, 32)) <= process.shift((16, 128, 128)) < 10
+        assert 1 <= process.shift((16, 32, 32)) <= process.shift((16, 64, 64)) < 10
         return
     assert "ddpm" in loaded.family.traits and process.prediction_type in ("epsilon", "v_prediction")
     alphas = process.alphas_cumprod
@@ -125,6 +125,18 @@ def test_pictures_become_latents_each_by_itself(loaded, pictures):
     alone, _ = loaded.family.encode_pictures(pictures[1:])
     torch.testing.assert_close(mean[1:], alone)
     assert not torch.allclose(mean[0], mean[1])
+
+
+def test_no_two_families_share_encoded_captions(tiny_models):
+    """Two may have the same text encoder and take other layers of it."""
+    import torch
+
+    said = []
+    for name, family in families().items():
+        one = family()
+        one.load(find(str(tiny_models[name])), torch.float32)
+        said.append(one.tokenizer_id())
+    assert len(set(said)) == len(said)
 
 
 def test_latents_become_pictures(loaded, pictures):
@@ -165,6 +177,8 @@ def test_a_sample_follows_from_its_seed(loaded, sampler):
     import torch
 
     family, denoiser = loaded.family, loaded.parts["denoiser"]
+    if "flow" in family.traits and sampler != SAMPLERS[0]:
+        pytest.skip("a flow is drawn by its own sampler")
     text, negative = family.encode_captions(["a red dog"]), family.encode_captions([""])
     with torch.no_grad():
         first, again = (family.draw(text, negative, how(sampler)) for _ in range(2))
@@ -195,7 +209,7 @@ def test_checkpointing_changes_no_gradient(loaded, pictures):
 
     from trainer.lora import inject
 
-    def gradients(checkpointed: bool) -> list:
+    def gradients(checkpointed: bool) -> dict:
         family = type(loaded.family)()
         parts = family.load(loaded.model, torch.float32)
         spec = inject.AdapterSpec("denoiser", family.layers["all"], 4, 4.0, 0.0, "lora.denoiser.layers")
@@ -204,8 +218,10 @@ def test_checkpointing_changes_no_gradient(loaded, pictures):
             family.checkpoint_gradients()
         noisy, _ = family.encode_pictures(pictures)
         prediction = family.predict(noisy, some_timesteps(family), told(family, ["a dog", ""]))
-        return torch.autograd.grad(prediction.square().sum(), weights)
+        found = torch.autograd.grad(prediction.square().sum(), weights, allow_unused=True)
+        # The last block of Qwen-Image still works on the words, and nothing reads them any more.
+        return {place: gradient for place, gradient in enumerate(found) if gradient is not None}
 
     plain, checkpointed = gradients(False), gradients(True)
-    assert any(gradient.abs().sum() > 0 for gradient in plain)
+    assert len(plain) > 20 and any(gradient.abs().sum() > 0 for gradient in plain.values())
     torch.testing.assert_close(plain, checkpointed)

@@ -5,11 +5,10 @@ dev was distilled to follow a number, the guidance, in one pass instead of two; 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from trainer.families.base import Flow, Footprint
-from trainer.families.flow import FlowFamily, tokens
+from trainer.families.base import Footprint
+from trainer.families.flow import RowFamily, places, tokens
 from trainer.lora import keys, targets
 
 if TYPE_CHECKING:
@@ -21,19 +20,19 @@ LONGEST = 512  # tokens of T5
 GUIDANCE = 1.0
 
 
-class Flux(FlowFamily):
+class Flux(RowFamily):
     name = "flux"
     label = "FLUX.1"
     order = 50
-    traits = frozenset({"flow", "original_blocks"})
+    traits = frozenset({"flow", "text_encoder", "original_blocks"})
     resolution = 1024
-    bucket_step = 64
     base_version = "flux1"
     architecture = "flux-1-dev"
     naming = keys.FLUX
     widths = {r"denoiser\.(single_)?transformer_blocks\.\d+\.attn\.to_[qkv]": frozenset({3072})}
     layers = targets.FLUX
     footprint = Footprint(weights=24.0, activations=14.0, checkpointed=2.2)
+    text_encoders = ("text_encoder",)
     readers = ("text_encoder", "text_encoder_2")
     pipeline = "FluxPipeline"
     left_out = {"image_encoder": None, "feature_extractor": None}
@@ -41,19 +40,6 @@ class Flux(FlowFamily):
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
         return cls.footprint if model.configs.get("transformer", {}).get("num_layers", 19) == 19 else None
-
-    def process(self) -> Flow:
-        """Larger pictures are sampled with more noise; schnell is not."""
-        said = self._pipe.scheduler.config
-        if not said.use_dynamic_shifting:
-            return Flow(lambda _: float(said.shift))
-
-        def shift(shape: tuple[int, ...]) -> float:
-            pieces = shape[1] * shape[2] / 4
-            rise = (said.max_shift - said.base_shift) / (said.max_image_seq_len - said.base_image_seq_len)
-            return math.exp(said.base_shift + rise * (pieces - said.base_image_seq_len))
-
-        return Flow(shift)
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         import torch
@@ -84,22 +70,3 @@ class Flux(FlowFamily):
 
     def _prompts(self, text: dict[str, Tensor], negative: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"prompt_embeds": text["words"], "pooled_prompt_embeds": text["pooled"]}  # one pass: no negative
-
-    def _packed(self, latents: Tensor) -> Tensor:
-        """Squares of 2 x 2 become one place: [B, C, h, w] -> [B, h w / 4, 4 C]."""
-        batch, channels, height, width = latents.shape
-        squares = latents.view(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
-        return squares.reshape(batch, height * width // 4, 4 * channels)
-
-    def _unpacked(self, packed: Tensor, shape: tuple[int, ...]) -> Tensor:
-        _, channels, height, width = shape
-        squares = packed.view(len(packed), height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
-        return squares.reshape(len(packed), channels, height, width)
-
-
-def places(height: int, width: int) -> Tensor:
-    """(0, row, column) of each place, float32 [height * width, 3]."""
-    import torch
-
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([torch.zeros_like(rows), rows, columns], dim=-1).reshape(-1, 3).float()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer.families.base import Flow, Footprint
+from trainer.families.base import Footprint
 from trainer.families.flow import FlowFamily, tokens
 from trainer.lora import keys, targets
 
@@ -24,9 +24,8 @@ class Sd3(FlowFamily):
     name = "sd3"
     label = "Stable Diffusion 3 and 3.5"
     order = 40
-    traits = frozenset({"flow", "two_text_encoders"})
+    traits = frozenset({"flow", "text_encoder", "two_text_encoders"})
     resolution = 1024
-    bucket_step = 64
     base_version = "sd3"
     architecture = "stable-diffusion-3"
     naming = keys.SD3
@@ -35,6 +34,7 @@ class Sd3(FlowFamily):
     footprint = Footprint(weights=16.6, activations=11.0, checkpointed=1.6)
     text_encoders = ("text_encoder", "text_encoder_2")
     readers = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    spare = ("text_encoder_3",)
     pipeline = "StableDiffusion3Pipeline"
     left_out = {"image_encoder": None, "feature_extractor": None}
 
@@ -42,10 +42,6 @@ class Sd3(FlowFamily):
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
         known = {24: Footprint(weights=4.9, activations=5.0, checkpointed=0.9), 38: cls.footprint}
         return known.get(model.configs.get("transformer", {}).get("num_layers", 38))
-
-    def process(self) -> Flow:
-        shift = float(self._pipe.scheduler.config.shift)
-        return Flow(lambda _: shift)
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         import torch
@@ -64,6 +60,12 @@ class Sd3(FlowFamily):
         # One after the other: the CLIPs side by side, filled up with zeros to T5's width, then T5.
         clip = torch.nn.functional.pad(clip, (0, width - clip.shape[-1]))
         return {"words": torch.cat([clip, long.to(clip.dtype)], dim=-2), "pooled": torch.cat(pooled, dim=-1)}
+
+    def _prompts(self, text: dict[str, Tensor], negative: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            "prompt_embeds": text["words"], "pooled_prompt_embeds": text["pooled"],
+            "negative_prompt_embeds": negative["words"], "negative_pooled_prompt_embeds": negative["pooled"],
+        }  # fmt: skip
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
         return self._pipe.transformer(
