@@ -213,6 +213,31 @@ def tiny_lumina2(folder: Path, *, seed: int = 0) -> Path:
         return Path(folder)
 
 
+def tiny_sana(folder: Path, *, seed: int = 0) -> Path:
+    """A tiny Sana: an autoencoder without chance, and Gemma 2."""
+    from diffusers import AutoencoderDC, DPMSolverMultistepScheduler, SanaPipeline, SanaTransformer2DModel
+
+    with seeded(seed):
+        tokenizer = gemma_tokenizer()
+        SanaPipeline(
+            transformer=SanaTransformer2DModel(
+                in_channels=8, out_channels=8, num_attention_heads=2, attention_head_dim=16, num_layers=2,
+                num_cross_attention_heads=2, cross_attention_head_dim=16, cross_attention_dim=32, caption_channels=32,
+                sample_size=32,
+            ),
+            vae=AutoencoderDC(
+                latent_channels=8, attention_head_dim=4, encoder_block_out_channels=(8, 16),
+                decoder_block_out_channels=(8, 16), encoder_layers_per_block=(1, 1), decoder_layers_per_block=(1, 1),
+                encoder_qkv_multiscales=((), ()), decoder_qkv_multiscales=((), ()), scaling_factor=0.41407,
+            ),
+            text_encoder=tiny_gemma2(tokenizer),
+            tokenizer=tokenizer,
+            scheduler=DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True,
+                                                  flow_shift=3.0),
+        ).save_pretrained(folder)
+        return Path(folder)
+
+
 def qwen_tokenizer():
     """A Qwen tokenizer over single bytes, with a chat template like that of Qwen3; built from nothing."""
     from tokenizers.pre_tokenizers import ByteLevel

@@ -27,6 +27,7 @@ PUBLISHED = {
         "num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24, "joint_attention_dim": 7680,
         "guidance_embeds": False}),
     "lumina 2": ("lumina2", 2610, "Lumina2Transformer2DModel", {"cap_feat_dim": 2304}),
+    "sana 1.6B": ("sana", 1604, "SanaTransformer2DModel", {}),
 }
 JOINT, SINGLE = 8, 3  # layers of attention in a block
 LEARNING = {  # (attention, attention+ff, all): counted by hand from the blocks
@@ -39,6 +40,7 @@ LEARNING = {  # (attention, attention+ff, all): counted by hand from the blocks
     "klein 9B": (8 * JOINT + 24 * 2, 8 * 12 + 24 * 2, 8 * 12 + 24 * 2 + 3),
     "klein 4B": (5 * JOINT + 20 * 2, 5 * 12 + 20 * 2, 5 * 12 + 20 * 2 + 3),
     "lumina 2": (30 * 4, 30 * 7, 30 * 7 + 28),  # 26 blocks and 2 + 2 refiners
+    "sana 1.6B": (20 * 8, 20 * 10, 20 * 10 + 1),
 }
 
 
