@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from jobs.events import EventWriter, last_event
 
 Judgement = tuple[str, str]  # (cause, fix)
 Judge = Callable[[BaseException], Judgement | None]
+DRIVER = re.compile(
+    r"driver version is insufficient|driver on your system is too old|no kernel image is available|"
+    r"forward compatibility was attempted|driver/library version mismatch|CUDA_ERROR_\w+|CUDA driver error|"
+    r"CUDA error: (?!out of memory)|cannot open shared object file|undefined symbol",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Settings that would mend it, to be laid onto the form: what is changed, and what comes of it."""
+
+    says: str
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """`cause` and `fix` are for the person, `trace` is for whoever helps them."""
+    """`cause` and `fix` are for the person, `trace` is for whoever helps them. `fixes` are those that a form can be
+    filled with."""
 
     cause: str
     fix: str
     trace: str
+    fixes: Sequence[Fix] = ()
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The values of a `failed` event."""
+        told = {"cause": self.cause, "fix": self.fix, "traceback": self.trace}
+        return told | ({"fixes": [asdict(fix) for fix in self.fixes]} if self.fixes else {})
 
 
 def worked(folder: Path, work: Callable[[Path], None], explain: Callable[[BaseException], Failure]) -> int:
@@ -34,18 +58,15 @@ def worked(folder: Path, work: Callable[[Path], None], explain: Callable[[BaseEx
         print(f"{failure.trace}\n{failure.cause}\n{failure.fix}", file=sys.stderr, flush=True)
         said = last_event(folder / "events.jsonl")
         if said is None or said["kind"] != "failed":  # of several processes the first to fail knows the cause
-            words = {"cause": failure.cause, "fix": failure.fix, "traceback": failure.trace}
-            EventWriter(folder / "events.jsonl").write("failed", **words)
+            EventWriter(folder / "events.jsonl").write("failed", **failure.event)
         return 1
     return 0
 
 
 def explain(error: BaseException, judge: Judge) -> Failure:
     """What `judge`, or else what is common to all jobs, says of an error or of what it came from."""
-    causes = [error]
-    while (deeper := causes[-1].__cause__ or causes[-1].__context__) and deeper not in causes:
-        causes.append(deeper)
-    judged = next((judgement for one in causes if (judgement := judge(one) or of_the_disk(one))), None)
+    found = (judge(one) or of_the_disk(one) or of_the_driver(one) for one in chain(error))
+    judged = next(filter(None, found), None)
     cause, fix = judged or (
         f"{type(error).__name__}: {str(error) or 'no message'}",
         "See the traceback below and log.txt in the run's folder.",
@@ -53,11 +74,41 @@ def explain(error: BaseException, judge: Judge) -> Failure:
     return Failure(cause, fix, "".join(traceback.format_exception(error)))
 
 
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it came from."""
+    known: list[BaseException] = []
+    while error is not None and error not in known:
+        yield error
+        known.append(error)
+        error = error.__cause__ or error.__context__
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Of the machine or of a graphics card; by name and message, so that no library is imported for it."""
     said, kind = str(error).lower(), type(error).__name__
-    asked_in_vain = "failed to allocate memory" in said or "bad allocation" in said  # onnxruntime's words
-    return isinstance(error, MemoryError) or kind == "OutOfMemoryError" or "out of memory" in said or asked_in_vain
+    in_vain = ("failed to allocate memory", "bad allocation", "can't allocate memory", "cannot allocate memory")
+    return (
+        isinstance(error, MemoryError)
+        or kind == "OutOfMemoryError"
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or any(words in said for words in ("out of memory", "alloc_failed", *in_vain))
+    )
+
+
+def of_the_driver(error: BaseException) -> Judgement | None:
+    """A graphics card, its driver and the libraries that speak with it do not fit together."""
+    if not isinstance(error, (RuntimeError, ImportError, OSError)) or not (found := DRIVER.search(str(error))):
+        return None
+    return f"The graphics card, its driver and PyTorch do not fit together ({said_there(str(error), found)}).", (
+        "Run `python launch.py doctor`: it says which of them to change. Where the driver was updated meanwhile, a "
+        "restart of the machine helps."
+    )
+
+
+def said_there(text: str, found: re.Match[str]) -> str:
+    """The line in which something was found, in short."""
+    line = text[text.rfind("\n", 0, found.start()) + 1 :].split("\n")[0].strip()
+    return line if len(line) <= 160 else f"{line[:157]}..."
 
 
 def of_the_disk(error: BaseException) -> Judgement | None:

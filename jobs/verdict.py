@@ -33,7 +33,8 @@ BY_SIGNAL = {"SIGKILL": MEMORY, "SIGTERM": ASKED, "SIGHUP": ASKED, "SIGINT": ASK
 def verdict(code: int, log: Path, log_starts: int = 0) -> dict[str, str]:
     """The values of a `failed` event: cause, fix, and (as traceback) the last lines of the log after a byte offset."""
     lines = last_lines(log, log_starts)
-    if name := signal_name(code, lines):
+    name = signal_name(code, lines)
+    if name:
         cause, fix = BY_SIGNAL.get(name, CRASHED)
         cause = f"{cause} ({name})."
     elif code:
@@ -42,7 +43,8 @@ def verdict(code: int, log: Path, log_starts: int = 0) -> dict[str, str]:
         cause, fix = f"The process ended with exit code {shown}{f': {said}' if said else '.'}", ENDED
     else:
         cause, fix = "The process ended without saying that its work is done.", ENDED
-    return {"cause": cause, "fix": fix, "traceback": "\n".join(lines)}
+    told = {"cause": cause, "fix": fix, "traceback": "\n".join(lines)}
+    return told | ({"reason": "memory"} if BY_SIGNAL.get(name) is MEMORY else {})
 
 
 def last_lines(log: Path, log_starts: int) -> list[str]:

@@ -47,6 +47,27 @@ def surroundings(folder: Path) -> None:
     finish(folder)
 
 
+def tell(folder: Path) -> None:
+    """Prints what no log should hold."""
+    print(f"key {os.environ['SOME_API_KEY']}, token hf_{'a' * 30}", flush=True)
+    for percent in range(0, 101, 10):
+        print(f"\r\x1b[32m{percent}%\x1b[0m", end="", flush=True)
+    print("\nValueError: Authorization: Bearer abcdefghijklmnop", flush=True)
+    EventWriter(folder / "events.jsonl").write("failed", cause=f"no entry with {os.environ['SOME_API_KEY']}", fix="")
+
+
+def chatter(folder: Path) -> None:
+    """As until_stop, and prints a line a step, more than a pipe that nobody reads would hold."""
+    events = EventWriter(folder / "events.jsonl")
+    for step in range(1000):
+        if "stop" in take(folder):
+            events.write("stopped", step=step)
+            return
+        print(f"line {step} " + "x" * 4000, flush=True)
+        events.write("step", step=step)
+        time.sleep(0.03)
+
+
 def vanish(folder: Path) -> None:
     print("getting on with it\nValueError: the moon is full", flush=True)
     os._exit(3)
@@ -63,5 +84,5 @@ def launch(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    kinds = (until_stop, deaf, finish, finish_in_part, surroundings, vanish, be_killed, launch)
+    kinds = (until_stop, deaf, finish, finish_in_part, surroundings, tell, chatter, vanish, be_killed, launch)
     {work.__name__: work for work in kinds}[sys.argv[2]](Path(sys.argv[1]))
