@@ -1,6 +1,7 @@
 """Presets: settings with a name, kept as partial TOML files in `<folder>/<family>/<name>.toml`.
 
-A preset is laid over the defaults, never over a half-filled form; the comment at its head says for whom it is."""
+A preset is laid over the defaults, never over a half-filled form; the comment at its head says for whom it is. The name
+says what for and how large a card: `style-24gb`, `person-30-pictures-8gb`."""
 
 from __future__ import annotations
 
@@ -18,6 +19,9 @@ from settings.toml import dumps, loads, text_of, write
 SHIPPED = Path(__file__).resolve().parents[1] / "presets"
 SUFFIX = ".toml"
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')  # on Windows; people carry presets from one system to another
+PURPOSES = {"person": "Person or character", "character": "Person or character", "style": "Style", "object": "Object"}
+OTHER = "Other"
+MEMORY = re.compile(r"-(\d+)gb$", re.IGNORECASE)
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -28,6 +32,17 @@ class Preset:
     path: Path
     description: str
     builtin: bool  # comes with the program: cannot be overwritten or deleted
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in words, by the first word of its name."""
+        return PURPOSES.get(self.name.lower().partition("-")[0], OTHER)
+
+    @property
+    def memory_gb(self) -> int | None:
+        """The memory of the card that it is meant for, by the end of its name."""
+        found = MEMORY.search(self.name)
+        return int(found[1]) if found else None
 
 
 def presets(folders: Iterable[Path], family: str | None = None) -> list[Preset]:

@@ -220,7 +220,7 @@ def test_presets(visit: Visit, filled: Server) -> None:
     page = visit.page
     page.locator("#train-name input").fill("kept")
     page.locator("#train-lora-denoiser-rank input").fill("5")
-    page.get_by_label("Preset", exact=True).select_option("ours/sd15/style")
+    page.get_by_label("Preset", exact=True).select_option("ours/sd15/style-12gb")
     expect(page.locator("#presets")).to_contain_text("style")
     page.get_by_role("button", name="Load", exact=True).click()
     expect(page.locator("#train-lora-denoiser-rank input")).to_have_value("32")

@@ -99,7 +99,7 @@ def test_keeping_a_preset(training, pictures):
     kept = training.keep_preset(values, event(name="mine", description="For <me>"))
     assert answer(training, kept, "presets")["key"] == "yours/sd15/mine"
     assert "rank = 24" in (training._window.home / "presets" / "sd15" / "mine.toml").read_text()
-    for wrong in ("", "../x", "style", "a/b"):
+    for wrong in ("", "../x", "style-12gb", "a/b"):
         refused = training.keep_preset(values, event(name=wrong))
         assert answer(training, refused, "notice")["bad"]
 
