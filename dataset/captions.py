@@ -1,4 +1,4 @@
-"""Which caption belongs to a picture, read whatever its encoding, and how a caption is varied while training.
+"""Which caption belongs to a picture, read whatever its encoding.
 
 A caption is looked for beside the picture first (a text file of the same name), then in a table of the folder or of one
 above it (`metadata.jsonl`, kohya's `meta_cap.json`). It is one line; of more, the first counts, as in sd-scripts.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import json
 import os
-import random
 import re
 import stat
 import sys
@@ -20,14 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from dataset.problem import Problem, counted
-from dataset.settings import CaptionSettings
 
 EXTENSIONS = (".txt", ".caption")
 TABLES = ("metadata.jsonl", "meta_cap.json")
 MAX_BYTES = 65_536  # a caption; anything longer is some other text
 MAX_TABLE_BYTES = 256_000_000
-
-_CHOICE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 
 EMPTY = ("the caption file is empty", "write a caption, or delete the file")
 
@@ -36,35 +32,6 @@ EMPTY = ("the caption file is empty", "write a caption, or delete the file")
 class Caption:
     text: str  # one line, never empty
     source: Path  # the file it was read from
-
-
-def training_caption(text: str, settings: CaptionSettings, rng: random.Random) -> str:
-    """The caption as one step sees it: nothing at all with probability `dropout`, else, with `wildcards`, one of each
-    {choice|of|words}, and then, with `shuffle`, its parts in a new order behind the first `keep_tokens`, joined by
-    ", ". Untouched where none is on."""
-    if settings.dropout and rng.random() < settings.dropout:
-        return ""
-    if settings.wildcards:
-        text = _chosen(text, rng)
-    if not settings.shuffle:
-        return text
-    parts = [part.strip() for part in text.split(settings.separator) if part.strip()]
-    kept, moving = parts[: settings.keep_tokens], parts[settings.keep_tokens :]
-    rng.shuffle(moving)
-    return ", ".join(kept + moving)
-
-
-def has_choice(text: str) -> bool:
-    """Whether a caption says {this|that}, of which `wildcards` draws one."""
-    return any("|" in (match[1] or "") for match in _CHOICE.finditer(text))
-
-
-def _chosen(text: str, rng: random.Random) -> str:
-    """One of each {a|b|c}; as in sd-scripts, {{ and }} are braces, and a choice holds no other one."""
-    def one(match: re.Match[str]) -> str:
-        return match[0][0] if match[1] is None else rng.choice(match[1].split("|"))
-
-    return _CHOICE.sub(one, text)
 
 
 def decode(data: bytes) -> tuple[str, str]:

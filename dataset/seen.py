@@ -21,11 +21,12 @@ from pydantic import Field
 
 from dataset import masks, tokens, turns
 from dataset.buckets import Crop, fit, pixels
-from dataset.captions import CaptionFinder, has_choice
+from dataset.captions import CaptionFinder
 from dataset.pictures import size_of
 from dataset.scan import Dataset, Item
 from dataset.settings import CaptionSettings, DatasetSettings
 from dataset.turns import Pace, Turn
+from dataset.variation import has_choice
 from settings.errors import check
 from settings.section import Section, section_type
 

@@ -10,12 +10,12 @@ import tomllib
 from pathlib import Path
 
 from dataset import seen
-from dataset.captions import has_choice
 from dataset.pictures import PictureError
 from dataset.problem import printable
 from dataset.scan import Dataset, scan
 from dataset.seen import Seen, Showing, Vocabulary
 from dataset.settings import Folder
+from dataset.variation import has_choice
 from settings.errors import SettingsError
 
 

@@ -98,12 +98,33 @@ class CaptionSettings(Section):
     shuffle: Annotated[bool, Ui("Shuffle tags", kohya="shuffle_caption")] = False
     """Put the comma-separated parts of a caption in a new order every time. For tags, not for sentences."""
 
-    keep_tokens: Annotated[int, Field(ge=0, le=255), Ui("Keep first tags", when="captions.shuffle",
-                                                        kohya="keep_tokens")] = 0
+    keep_tokens: Annotated[int, Field(ge=0, le=255), Ui("Keep first tags", kohya="keep_tokens")] = 0
     """This many parts stay in front when shuffling: 1 keeps a trigger word first."""
 
-    separator: Annotated[str, Ui(level="expert", when="captions.shuffle", kohya="caption_separator")] = ","
+    separator: Annotated[str, Ui(level="expert", kohya="caption_separator")] = ","
     """What separates the parts of a caption."""
+
+    keep_separator: Annotated[str, Ui(level="expert", kohya="keep_tokens_separator")] = ""
+    """A mark such as ||| that captions hold themselves: what is before it stays in front, what follows a second one
+    stays behind, and only what is between them is shuffled or dropped. The mark itself is not trained."""
+
+    group_separator: Annotated[str, Ui(level="expert", kohya="secondary_separator")] = ""
+    """A mark such as ;;; between tags that are shuffled or dropped together; it becomes a separator afterwards."""
+
+    tag_dropout: Annotated[
+        float, Field(ge=0, le=1), Ui("Tag dropout", step=0.05, level="expert", kohya="caption_tag_dropout_rate")
+    ] = 0.0
+    """Share of the tags that is left out each time, but never of those that are kept in front."""
+
+    prefix: Annotated[str, Ui(level="expert", kohya="caption_prefix")] = ""
+    """Put before every caption, with a space. A trigger word and a comma, say."""
+
+    suffix: Annotated[str, Ui(level="expert", kohya="caption_suffix")] = ""
+    """Put after every caption, with a space."""
+
+    variants: Annotated[int, Field(ge=0, le=1000), Ui("Cached variants", level="expert")] = 0
+    """Captions that vary can only be encoded beforehand if it is known what they can be: this many ways for each, drawn
+    once. 0: any way, and the text encoder stays in memory and works in every step."""
 
     wildcards: Annotated[bool, Ui("Draw from {this|that}", level="expert", kohya="enable_wildcard")] = False
     """Where a caption says {red|crimson|scarlet}, one of them is drawn every time. {{ and }} stand for braces."""
@@ -116,5 +137,10 @@ class CaptionSettings(Section):
             yield "separator", "say what separates the parts of a caption, usually a comma"
 
     def warnings(self) -> Iterator[tuple[str, str]]:
-        if self.keep_tokens and not self.shuffle:
+        moves = self.shuffle or self.tag_dropout > 0
+        if self.keep_tokens and not moves:
             yield "keep_tokens", "has no effect while the tags are not shuffled"
+        if self.group_separator and not moves:
+            yield "group_separator", "has no effect while the tags are neither shuffled nor dropped"
+        if self.variants and not (moves or self.wildcards):
+            yield "variants", "has no effect while captions don't vary"

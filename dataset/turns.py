@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dataset.buckets import Crop, fit
-from dataset.captions import training_caption
 from dataset.scan import Item
 from dataset.settings import CaptionSettings, DatasetSettings
+from dataset.variation import training_caption, varies, words
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,23 @@ def drawn(seed: int, step: int, place: int, flips: bool, caption: str, settings:
     """(whether it is mirrored, its caption) for the sample at a place of a step."""
     chance = random.Random(seed_of(seed, step, place, "sample"))
     flip = flips and chance.random() < 0.5
-    return flip, training_caption(caption, settings, chance)
+    if not (settings.variants and varies(settings)):
+        return flip, training_caption(caption, settings, chance)
+    if settings.dropout and chance.random() < settings.dropout:
+        return flip, ""
+    return flip, variant(seed, caption, chance.randrange(settings.variants), settings)
+
+
+def variant(seed: int, caption: str, number: int, settings: CaptionSettings) -> str:
+    """One of the ways in which a caption is varied that a run with so many `variants` is content with."""
+    return words(caption, settings, random.Random(seed_of(seed, caption, number, "variant")))
+
+
+def wordings(seed: int, caption: str, settings: CaptionSettings) -> set[str]:
+    """All that a caption can be in a run where their number is limited, so that each can be encoded beforehand."""
+    if not varies(settings):
+        return {words(caption, settings, random.Random(0))}
+    return {variant(seed, caption, number, settings) for number in range(settings.variants)}
 
 
 def steps_per_epoch(entries: Sequence[Entry], pace: Pace) -> int:

@@ -76,11 +76,18 @@ class Batches:
         return total.hexdigest()
 
     def distinct(self) -> list[Sample]:
-        """Every entry once, unflipped, with its whole caption: what can be encoded beforehand."""
+        """Every entry once, unflipped, with its whole caption."""
         return [
             Sample(self._items[entry.item], entry.crop, False, self._items[entry.item].caption, 0, 1.0)
             for entry in self._entries
         ]
+
+    @property
+    def wordings(self) -> set[str]:
+        """All captions of the run, as they are encoded, where their number is limited."""
+        seed, how = self._config.run.seed, self._config.captions
+        captions = {self._items[entry.item].caption for entry in self._entries}
+        return {text for caption in captions for text in turns.wordings(seed, caption, how)}
 
     def _samples(self, step: int, start: int, batch: Sequence[int]) -> list[Sample]:
         return [self._sample(step, start + row, self._entries[entry]) for row, entry in enumerate(batch)]

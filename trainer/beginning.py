@@ -162,7 +162,7 @@ def encode(
     for reader in readers:
         reader.to(place.device)
     if config.captions_can_be_cached:
-        words = {sample.caption for sample in samples} | {"", config.preview.negative_prompt, *config.preview.prompts}
+        words = batches.wordings | {"", config.preview.negative_prompt, *config.preview.prompts}
         captions.encode_all(
             sorted(words)[place.process_index :: place.num_processes], report.counting("cache captions")
         )

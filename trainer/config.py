@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dataset.settings import CaptionSettings, DatasetSettings
+from dataset.variation import varies
 from settings.section import Section, Ui
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -670,7 +671,7 @@ class TrainSettings(Section):
     @property
     def captions_can_be_cached(self) -> bool:
         """Captions that vary and a learning text encoder give another encoding each step."""
-        varied = self.captions.shuffle or self.captions.wildcards
+        varied = varies(self.captions) and not self.captions.variants
         learnt = any(text.train for text in self.lora.text_encoders.values())
         return self.memory.cache_captions and not varied and not learnt
 

@@ -1,14 +1,11 @@
 import json
-import random
-from collections import Counter
 
 import pytest
 from PIL import Image
 
-from dataset.captions import CaptionFinder, decode, read_caption, training_caption
+from dataset.captions import CaptionFinder, decode, read_caption
 from dataset.scan import scan
-from dataset.settings import CaptionSettings, Folder
-from settings.errors import warnings
+from dataset.settings import Folder
 
 
 @pytest.fixture
@@ -99,51 +96,3 @@ def test_hostile_tables(picture, name, content):
 def test_decode_says_the_encoding():
     assert decode("é".encode()) == ("é", "utf-8")
     assert decode(b"\xe9") == ("é", "cp1252")
-
-
-TAGS = "sks dog,  sitting, outdoors,, grass"
-
-
-def test_a_caption_is_left_alone_by_default():
-    assert training_caption(TAGS, CaptionSettings(), random.Random(0)) == TAGS
-    assert training_caption(TAGS, CaptionSettings(keep_tokens=2), random.Random(0)) == TAGS
-
-
-def test_shuffling_keeps_the_first_tags_and_loses_none():
-    settings, rng = CaptionSettings(shuffle=True, keep_tokens=1), random.Random(0)
-    seen = {training_caption(TAGS, settings, rng) for _ in range(200)}
-    assert len(seen) == 6  # all orders of the three that move
-    for caption in seen:
-        parts = caption.split(", ")
-        assert parts[0] == "sks dog" and Counter(parts[1:]) == Counter(["sitting", "outdoors", "grass"])
-
-
-def test_another_separator():
-    settings = CaptionSettings(shuffle=True, separator="|", keep_tokens=9)
-    assert training_caption("a, b | c", settings, random.Random(0)) == "a, b, c"
-
-
-def test_dropout_is_a_share():
-    settings, rng = CaptionSettings(dropout=0.25), random.Random(0)
-    dropped = sum(training_caption("a", settings, rng) == "" for _ in range(4000))
-    assert 900 < dropped < 1100
-    assert training_caption("a", CaptionSettings(dropout=1), rng) == ""
-
-
-def test_the_same_random_numbers_give_the_same_captions():
-    settings = CaptionSettings(shuffle=True, dropout=0.3)
-    runs = [[training_caption(TAGS, settings, rng) for _ in range(20)] for rng in (random.Random(7), random.Random(7))]
-    assert runs[0] == runs[1]
-
-
-def test_a_setting_without_effect_is_told():
-    assert "keep_tokens" in warnings(CaptionSettings(keep_tokens=1))
-    assert warnings(CaptionSettings(keep_tokens=1, shuffle=True)) == {}
-
-
-def test_one_of_the_words_in_braces_is_drawn_and_doubled_braces_are_braces():
-    settings, rng = CaptionSettings(wildcards=True), random.Random(0)
-    text = "a {red|dark blue|} cat, {{as|is}}, {one}, {open"
-    drawn = {training_caption(text, settings, rng) for _ in range(100)}
-    assert drawn == {f"a {word} cat, {{as|is}}, one, {{open" for word in ("red", "dark blue", "")}
-    assert training_caption(text, CaptionSettings(), rng) == text

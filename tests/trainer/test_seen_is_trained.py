@@ -99,8 +99,3 @@ def test_the_settings_are_the_trainers():
         other = theirs[path]
         assert (setting.type, setting.default, setting.minimum, setting.maximum, setting.optional) == (
             other.type, other.default, other.minimum, other.maximum, other.optional), path  # fmt: skip
-
-
-@pytest.mark.parametrize("varied", [{"shuffle": True}, {"wildcards": True}])
-def test_captions_that_vary_are_not_encoded_beforehand(configure, varied):
-    assert configure().captions_can_be_cached and not configure(captions=varied).captions_can_be_cached
