@@ -1,15 +1,18 @@
 """Making a training job and following it: what the window's Start button and `launch.py train` have in common.
 
-python launch.py train CONFIG.toml [--job DIR] [--section.field VALUE ...] [--dry-run]
+python launch.py train CONFIG.toml [--job DIR] [--section.field VALUE ...] [--dry-run] [--preflight]
 python launch.py train --job DIR [--run.epochs MORE ...]       goes on with a job, longer if you like
+python launch.py train --like JOB [--section.field VALUE ...]  trains another one, with these changes
 python launch.py train --job DIR --ask stop|pause|save|sample  asks something of a running one
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import jobs.follow
 from jobs import folder, requests
 from jobs.devices import NONE, Needs
 from jobs.events import EventWriter
+from jobs.find import find
 from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
@@ -93,8 +97,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--job", type=Path, metavar="DIR", help="folder of the job: made, or gone on with if it is there"
     )
+    parser.add_argument("--like", metavar="JOB", help="start from the settings of this job, under another name")
     parser.add_argument("--ask", choices=requests.WISHES, help="ask this of the running job, and train nothing")
     parser.add_argument("--dry-run", action="store_true", help="print the plan as JSON and train nothing")
+    parser.add_argument(
+        "--preflight", action="store_true", help="first try two steps and a save; train only if that works"
+    )
     try:
         options, config = read(parser, arguments)
         if options.ask:
@@ -102,6 +110,8 @@ def main(arguments: list[str]) -> int:
         if options.dry_run:
             print(json.dumps(plan(with_absolute_paths(config)).as_dict()))
             return 0
+        if options.preflight and not checked(config):
+            return 1
         job = prepared(config, options.job)
         return follow(job)
     except (SettingsError, JobError) as error:
@@ -113,11 +123,44 @@ def read(parser: argparse.ArgumentParser, arguments: list[str]) -> tuple[argpars
     """The options, and the settings: the file's or the job's, with the flags' laid over them."""
     flags.add_flags(parser, TrainSettings)
     options, given = flags.parse(parser, TrainSettings, arguments)
-    if options.config is None and options.job is None:
-        parser.error("give a CONFIG.toml, or the folder of a job with --job")
-    source = options.config or existing(options.job).config_path
+    if options.config is None and options.job is None and options.like is None:
+        parser.error("give a CONFIG.toml, the folder of a job with --job, or a job to do likewise with --like")
+    if options.config and options.like:
+        parser.error("give a CONFIG.toml or --like JOB, not both")
+    like = find(options.like) if options.like else None
+    source = options.config or (like or existing(options.job)).config_path
     values = toml.loads(TrainSettings, toml.text_of(source))
-    return options, check(TrainSettings, flags.nested(flags.flat(values) | flags.flat(given)))
+    name = {"name": another_name(like.name)} if like else {}
+    return options, check(TrainSettings, flags.nested(flags.flat(values) | name | flags.flat(given)))
+
+
+def another_name(name: str) -> str:
+    """A name like this one that no job of the workspace has: my_dog-2, my_dog-3."""
+    taken = {job.name for job in folder.jobs()}
+    stem = re.sub(r"-\d{1,3}$", "", name)
+    names = (f"{stem[: 64 - len(end)]}{end}" for end in (f"-{count}" for count in itertools.count(2)))
+    return next(name for name in names if name not in taken)
+
+
+def checked(config: TrainSettings) -> bool:
+    """Whether two steps and a save work; it is told either way. Raises SettingsError."""
+    from trainer import preflight  # it uses this module
+
+    said: list[str] = []
+
+    def told(name: str, done: int, total: int) -> None:
+        if said[-1:] != [name]:
+            said.append(name)
+            print(f"check: {name}", flush=True)
+
+    try:
+        passed = preflight.tried(config, told)
+    except preflight.TrialError as error:
+        failure = preflight.explain(error)
+        print(f"{failure.trace}\n{failure.cause}\n{failure.fix}", file=sys.stderr, flush=True)
+        return False
+    print("\n".join([*(f"warning: {message}" for message in passed["warnings"]), preflight.sentence(passed)]), flush=True)
+    return True
 
 
 def existing(place: Path | None) -> Job:
