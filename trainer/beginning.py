@@ -53,7 +53,8 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
     diffusers.utils.logging.disable_progress_bar()  # bars that redraw themselves make a log unreadable
     transformers.utils.logging.disable_progress_bar()
     family = families()[config.model.family]()
-    model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
+    typed = config.model
+    model = fitting(typed.base, typed.family, typed.trust_pickle, typed.components)
     if config.accelerate.mixed_precision == "bf16" and (advice := better_than_bf16(report.device)):
         report.warning(f"this {report.device.type.upper()} only emulates bf16: {advice}")
     refuse_blind_epsilon(config, model.prediction_type)

@@ -30,6 +30,10 @@ class ModelSettings(Section):
     )
     """A .safetensors checkpoint, a folder in diffusers layout, or a name on the Hugging Face hub."""
 
+    components: Annotated[str, Ui("Other components", kind="model", needs="flow")] = ""
+    """For a single file of SD 3, FLUX.1 or Chroma: a diffusers folder or hub name of the same family, for the text
+    encoders, VAE and sampler. Empty: the base model is a folder, which has its own."""
+
     vae: Annotated[str, Ui("VAE", level="expert", kind="model", kohya="vae")] = ""
     """A diffusers VAE folder or hub name to use instead of the model's own. Empty: its own."""
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ class ModelError(ValueError):
 @dataclass(frozen=True)
 class BaseModel:
     """A base model that was found. `configs` are those of a diffusers folder, by part; `shapes` those of a single
-    file."""
+    file, and `components` where what it leaves out comes from."""
 
     where: str
     kind: Literal["folder", "file", "pickle", "hub"]
@@ -35,6 +35,7 @@ class BaseModel:
     configs: dict[str, dict[str, Any]] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
+    components: str = ""
 
     @property
     def prediction_type(self) -> str | None:
@@ -142,14 +143,14 @@ def cached_from_hub(name: str) -> BaseModel | None:
     return BaseModel(name, "hub", pipeline=found.pipeline, configs=found.configs)
 
 
-def fitting(base: str, family: str, trust_pickle: bool = False) -> BaseModel:
-    """The base model, if it is of the family that was chosen. Raises ModelError.
+def fitting(base: str, family: str, trust_pickle: bool = False, components: str = "") -> BaseModel:
+    """The base model with its components, if it is of the family that was chosen. Raises ModelError.
 
     A hub model that was never downloaded and a pickle can't be looked into; they are taken at their word.
     """
     from trainer.families import families
 
-    model = find(base, trust_pickle)
+    model = replace(find(base, trust_pickle), components=components)
     known = families()
     if model.kind == "pickle" or (model.kind == "hub" and not model.pipeline):
         return model

@@ -29,14 +29,17 @@ class Chroma(RowFamily):
     base_version = "chroma"
     architecture = "chroma"
     naming = keys.FLUX  # diffusers loads its LoRAs as those of FLUX, with alphas
+    widths = {r"denoiser\.(single_)?transformer_blocks\.\d+\.attn\.to_[qkv]": frozenset({3072})}
     layers = targets.FLUX | {"all": rf"({targets.FLUX['attention+ff']}|{_TIMESTEP})"}
     footprint = Footprint(weights=18.0, activations=13.0, checkpointed=2.0)
     pipeline = "ChromaPipeline"
+    transformer = "ChromaTransformer2DModel"
     left_out = {"image_encoder": None, "feature_extractor": None}
+    marks = ("double_blocks.0.img_attn.qkv.weight", "distilled_guidance_layer.in_proj.weight")
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
-        return cls.footprint if model.configs.get("transformer", {}).get("num_layers", 19) == 19 else None
+        return cls.footprint if cls.said(model, "num_layers", 19) == 19 else None
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         """The mask lets one token more through than the caption has: the model was trained with it."""

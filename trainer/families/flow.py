@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from trainer.families import one_file
 from trainer.families.base import Drawing, Family, Flow
 from trainer.lora import keys, targets
 from trainer.models import ModelError
@@ -34,25 +35,52 @@ class FlowFamily(Family):
     prediction_type = "flow"
     bucket_step = 64
     pipeline: ClassVar[str]  # of diffusers
+    transformer: ClassVar[str]  # its class, where `marks` say how it is known in a single file
     readers: ClassVar[tuple[str, ...]] = ("text_encoder",)
     spare: ClassVar[tuple[str, ...]] = ()  # readers that a model's folder may leave out; they are None then
     left_out: ClassVar[dict[str, Any]] = {}  # parts that training never looks at
+    marks: ClassVar[tuple[str, ...]] = ()  # tensors by which its transformer is known in a single file; (): not read
 
     @classmethod
     def recognises(cls, model: BaseModel) -> bool:
+        if model.kind == "file":
+            return bool(cls.marks) and one_file.transformer(model.shapes).keys() >= set(cls.marks)
         return model.pipeline == cls.pipeline
+
+    @classmethod
+    def unsaid(cls, model: BaseModel) -> dict[str, str]:
+        """What a single file leaves out must come from somewhere."""
+        if model.kind not in ("file", "pickle"):
+            return {}
+        try:
+            one_file.components(model, cls)
+        except ModelError as error:
+            return {one_file.SETTING: str(error)}
+        return {}
+
+    @classmethod
+    def said(cls, model: BaseModel, name: str, usual: int) -> int:
+        """A number of the transformer's config; `usual` if it is not told."""
+        told = model.configs.get("transformer", {}) if model.kind != "file" else cls.sizes(
+            one_file.transformer(model.shapes))
+        return told.get(name, usual)
+
+    @classmethod
+    def sizes(cls, shapes: one_file.Shapes) -> dict[str, Any]:
+        """What the transformer's tensors in a single file say of its config; the rest is that of the components."""
+        return {}
 
     def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
         import diffusers
         import torch
 
-        if model.kind == "file":
-            raise ModelError(f"{self.label} is read from a diffusers folder or the hub: a single file lacks its text "
-                             "encoders")
         dtypes = {"default": dtype, "vae": torch.float32}
-        absent = self._nothing(self._missing(model)) if model.kind == "folder" else {}
+        parts, given = model, {}
+        if model.kind in ("file", "pickle"):
+            parts, given = one_file.components(model, type(self)), {"transformer": self._from_file(model, dtype)}
+        absent = self._nothing(self._missing(parts)) if parts.kind == "folder" else {}
         self._pipe = getattr(diffusers, self.pipeline).from_pretrained(
-            model.where, dtype=dtypes, **self.left_out, **absent
+            parts.where, dtype=dtypes, **given, **self.left_out, **absent
         )
         if vae:
             self._pipe.vae = type(self._pipe.vae).from_pretrained(vae, dtype=torch.float32)
@@ -61,6 +89,14 @@ class FlowFamily(Family):
         for part in parts.values():
             part.requires_grad_(False).eval()
         return parts
+
+    def _from_file(self, model: BaseModel, dtype: torch.dtype) -> nn.Module:
+        import diffusers
+
+        kind = getattr(diffusers, self.transformer)
+        sizes = self.sizes(one_file.transformer(model.shapes))
+        where = one_file.components(model, type(self)).where
+        return kind.from_single_file(model.where, config=where, subfolder="transformer", dtype=dtype, **sizes)
 
     def _missing(self, model: BaseModel) -> list[str]:
         """The readers that a folder lacks. ModelError where the family can't do without one."""

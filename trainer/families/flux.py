@@ -5,8 +5,9 @@ dev was distilled to follow a number, the guidance, in one pass instead of two; 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from trainer.families import one_file
 from trainer.families.base import Footprint
 from trainer.families.flow import RowFamily, places, tokens
 from trainer.lora import keys, targets
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 512  # tokens of T5
 GUIDANCE = 1.0
+PLAIN = 64  # channels of a place in a noisy picture
 
 
 class Flux(RowFamily):
@@ -35,11 +37,32 @@ class Flux(RowFamily):
     text_encoders = ("text_encoder",)
     readers = ("text_encoder", "text_encoder_2")
     pipeline = "FluxPipeline"
+    transformer = "FluxTransformer2DModel"
     left_out = {"image_encoder": None, "feature_extractor": None}
+    marks = ("double_blocks.0.img_attn.qkv.weight", "vector_in.in_layer.weight")
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
-        return cls.footprint if model.configs.get("transformer", {}).get("num_layers", 19) == 19 else None
+        return cls.footprint if cls.said(model, "num_layers", 19) == 19 else None
+
+    @classmethod
+    def recognises(cls, model: BaseModel) -> bool:
+        """Those that fill in or are controlled see more than the noisy picture."""
+        return super().recognises(model) and cls.said(model, "in_channels", PLAIN) == PLAIN
+
+    @classmethod
+    def sizes(cls, shapes: one_file.Shapes) -> dict[str, Any]:
+        (head,), (width, given) = shapes["double_blocks.0.img_attn.norm.query_norm.scale"], shapes["img_in.weight"]
+        return {
+            "num_layers": one_file.blocks(shapes, "double_blocks"),
+            "num_single_layers": one_file.blocks(shapes, "single_blocks"),
+            "attention_head_dim": head,
+            "num_attention_heads": width // head,
+            "in_channels": given,
+            "joint_attention_dim": shapes["txt_in.weight"][1],
+            "pooled_projection_dim": shapes["vector_in.in_layer.weight"][1],
+            "guidance_embeds": "guidance_in.in_layer.weight" in shapes,
+        }
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         import torch

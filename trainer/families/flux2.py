@@ -41,7 +41,7 @@ class Flux2Klein(FlowFamily):
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
         known = {24: Footprint(weights=8.0, activations=8.0, checkpointed=1.2), 32: cls.footprint}
-        return known.get(model.configs.get("transformer", {}).get("num_attention_heads", 32))
+        return known.get(cls.said(model, "num_attention_heads", 32))
 
     def process(self) -> Flow:
         from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu

@@ -39,7 +39,7 @@ class Lumina2(FlowFamily):
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
-        return cls.footprint if model.configs.get("transformer", {}).get("hidden_size", 2304) == 2304 else None
+        return cls.footprint if cls.said(model, "hidden_size", 2304) == 2304 else None
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         """An empty one without the system prompt, as the pipeline reads what a picture should not show."""

@@ -39,7 +39,7 @@ class QwenImage(RowFamily):
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
-        return cls.footprint if model.configs.get("transformer", {}).get("num_layers", 60) == 60 else None
+        return cls.footprint if cls.said(model, "num_layers", 60) == 60 else None
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         posterior = self._pipe.vae.encode(pixels.unsqueeze(2)).latent_dist

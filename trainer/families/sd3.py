@@ -6,8 +6,10 @@ the model was trained with each of the three left out now and then.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
+from trainer.families import one_file
 from trainer.families.base import Footprint
 from trainer.families.flow import FlowFamily, tokens
 from trainer.lora import keys, targets
@@ -36,12 +38,31 @@ class Sd3(FlowFamily):
     readers = ("text_encoder", "text_encoder_2", "text_encoder_3")
     spare = ("text_encoder_3",)
     pipeline = "StableDiffusion3Pipeline"
+    transformer = "SD3Transformer2DModel"
     left_out = {"image_encoder": None, "feature_extractor": None}
+    marks = ("joint_blocks.0.context_block.attn.qkv.weight", "y_embedder.mlp.0.weight")
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
         known = {24: Footprint(weights=4.9, activations=5.0, checkpointed=0.9), 38: cls.footprint}
-        return known.get(model.configs.get("transformer", {}).get("num_layers", 38))
+        return known.get(cls.said(model, "num_layers", 38))
+
+    @classmethod
+    def sizes(cls, shapes: one_file.Shapes) -> dict[str, Any]:
+        layers, (width, joint) = one_file.blocks(shapes, "joint_blocks"), shapes["context_embedder.weight"]
+        (head,) = shapes.get("joint_blocks.0.x_block.attn.ln_q.weight", (64,))  # 3.0 has no such norm, and always 64
+        return {
+            "num_layers": layers,
+            "dual_attention_layers": tuple(
+                place for place in range(layers) if f"joint_blocks.{place}.x_block.attn2.qkv.weight" in shapes),
+            "qk_norm": "rms_norm" if "joint_blocks.0.x_block.attn.ln_q.weight" in shapes else None,
+            "attention_head_dim": head,
+            "num_attention_heads": width // head,
+            "caption_projection_dim": width,
+            "joint_attention_dim": joint,
+            "pooled_projection_dim": shapes["y_embedder.mlp.0.weight"][1],
+            "pos_embed_max_size": math.isqrt(shapes["pos_embed"][1]),
+        }
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         import torch

@@ -39,7 +39,7 @@ class ZImage(FlowFamily):
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
-        return cls.footprint if model.configs.get("transformer", {}).get("dim", 3840) == 3840 else None
+        return cls.footprint if cls.said(model, "dim", 3840) == 3840 else None
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         import torch

@@ -204,13 +204,6 @@ def test_t5_never_learns_while_the_clips_do(tmp_path):
     assert not any(weight.requires_grad for weight in parts["text_encoder_3"].parameters())
 
 
-def test_a_single_file_is_refused_in_a_sentence(tmp_path):
-    from trainer.models import BaseModel
-
-    with pytest.raises(ModelError, match="diffusers folder"):
-        Sd3().load(BaseModel("sd3.safetensors", "file"), torch.float32)
-
-
 def test_the_shift_of_flux_is_that_of_its_pipeline(tmp_path):
     from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
