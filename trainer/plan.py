@@ -136,12 +136,14 @@ def wrong_paths(config: TrainSettings) -> dict[str, str]:
         problems["model.family"] = f"must be one of {', '.join(families())}; got {config.model.family!r}"
     else:
         try:
-            model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
+            model = fitting(config.model.base, config.model.family, config.model.trust_pickle, config.model.components)
         except ModelError as error:
             problems["model.base"] = str(error)
         else:
-            if config.model.prediction_type == "auto":
-                problems |= families()[config.model.family].unsaid(model)
+            unsaid = families()[config.model.family].unsaid(model)
+            if config.model.prediction_type != "auto":
+                unsaid.pop("model.prediction_type", None)
+            problems |= unsaid
     return problems | wrong_folders(config)
 
 
