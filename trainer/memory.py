@@ -1,0 +1,127 @@
+"""How much memory a run takes at its most, part by part: arithmetic on the figures that each family carries, so that
+the plan can say it before anything is loaded. `benchmarks/memory.py` holds it against measured steps.
+
+A run has three moments that may be the most: encoding what is kept, a step, and drawing samples, for which every part
+of the model is brought onto the device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer.families import families
+from trainer.models import fitting
+from trainer.optim import STATE
+
+if TYPE_CHECKING:
+    from trainer.config import TextEncoderLora, TrainSettings
+    from trainer.families.base import Footprint
+
+VAE = 0.335  # GB in float32, of the one that all these families share in shape
+ENCODE, DECODE = 2.55, 3.07  # GB for each million pixels on their way through it
+READING = 0.2  # GB for each GB of a text encoder that learns, and caption
+READERS_LEARN = 0.6  # millions of weights at rank 1 for each GB of a CLIP
+WIDE = 1.7  # activations in float32 against those in 16 bit, of which a part is in float32 already
+AROUND = 0.6  # GB of a graphics card for its own programs; of a processor, for Python and torch
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What one moment of a run holds: GB by part."""
+
+    name: str
+    parts: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.parts.values())
+
+    @property
+    def sentence(self) -> str:
+        """Largest parts first; what is hardly there is not named."""
+        named = sorted(((gb, part) for part, gb in self.parts.items() if gb >= 0.05), reverse=True)
+        return f"about {self.total:.1f} GB while {self.name} ({', '.join(f'{part} {gb:.1f}' for gb, part in named)})"
+
+
+def peak(config: TrainSettings) -> Moment | None:
+    """The moment that takes most; None for a model whose size is not known."""
+    found = moments(config)
+    return max(found.values(), key=lambda moment: moment.total) if found else None
+
+
+def moments(config: TrainSettings) -> dict[str, Moment]:
+    """"encoding", "step" and "samples", as far as they come; nothing for a model whose size is not known."""
+    family = families()[config.model.family]
+    shape = family.footprint_of(fitting(config.model.base, config.model.family, config.model.trust_pickle))
+    if shape is None:
+        return {}
+    learnt = adapters(config, shape)
+    found = {"step": step(config, shape, learnt), "encoding": encoding(config, shape)}
+    if config.preview.prompts:
+        found["samples"] = samples(config, shape, learnt)
+    return found
+
+
+def step(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
+    memory, batch = config.memory, config.run.batch_size
+    family = families()[config.model.family]
+    activations = (shape.checkpointed if memory.gradient_checkpointing else shape.activations) * batch
+    activations *= config.dataset.resolution**2 / family.resolution**2 * (1 if narrow(config) else WIDE)
+    read = READING * batch * sum(gb for name, gb in shape.readers.items() if name in learning_encoders(config))
+    encoded = 0.0 if memory.cache_latents else ENCODE * megapixels(config) * batch
+    stays = config.accelerate.cpu  # there is no other place to put a part that rests
+    parts = {"base model": weights(config, shape.weights), "around it": AROUND}
+    readers = weights(config, sum(shape.readers.values()))
+    parts["text encoders"] = 0.0 if config.captions_can_be_cached and not stays else readers
+    parts["VAE"] = 0.0 if memory.cache_latents and not stays else VAE
+    # The pictures are encoded before the denoiser sees them, and their memory is used again.
+    parts["activations"] = max(activations + read, encoded)
+    parts["LoRA and optimizer"] = learnt * (2 + STATE[config.optimizer.name] + bool(config.optimizer.ema_decay))
+    return Moment("it trains", parts)
+
+
+def encoding(config: TrainSettings, shape: Footprint) -> Moment:
+    """Pictures and captions one by one, with the denoiser not there yet."""
+    parts = {"VAE": VAE + ENCODE * megapixels(config), "around it": AROUND}
+    if config.accelerate.cpu:
+        parts["base model"] = weights(config, shape.weights + sum(shape.readers.values()))
+    return Moment("it encodes", parts)
+
+
+def samples(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
+    side, preview = config.dataset.resolution, config.preview
+    drawn = (preview.width or side) * (preview.height or side) / 1e6
+    kept = learnt * (1 + STATE[config.optimizer.name] + bool(config.optimizer.ema_decay))
+    readers = weights(config, sum(shape.readers.values()))
+    parts = {"base model": weights(config, shape.weights), "text encoders": readers}
+    parts |= {"VAE": VAE + DECODE * drawn, "LoRA and optimizer": kept, "around it": AROUND}
+    return Moment("it draws samples", parts)
+
+
+def adapters(config: TrainSettings, shape: Footprint) -> float:
+    """GB of the weights that learn, in float32."""
+    denoiser = config.lora.denoiser
+    millions = denoiser.rank * shape.learnt.get(denoiser.layers, 0.0) if denoiser.train else 0.0
+    for name, text in learning_encoders(config).items():
+        millions += text.rank * READERS_LEARN * shape.readers.get(name, 0.0)
+    return 4e-3 * millions
+
+
+def weights(config: TrainSettings, sixteen_bit: float) -> float:
+    return sixteen_bit if narrow(config) else 2 * sixteen_bit
+
+
+def narrow(config: TrainSettings) -> bool:
+    """Whether the frozen parts have 16 bits a number."""
+    return config.accelerate.mixed_precision != "no"
+
+
+def learning_encoders(config: TrainSettings) -> dict[str, TextEncoderLora]:
+    """The text encoders that this family has and that are to learn."""
+    names = families()[config.model.family].text_encoders
+    return {name: text for name, text in config.lora.text_encoders.items() if text.train and name in names}
+
+
+def megapixels(config: TrainSettings) -> float:
+    return config.dataset.resolution**2 / 1e6
