@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
+from gui import basemodel
 from gui.events import attempted, notice, stamp
 from gui.routes.presets import known
 from jobs import queue, requests
@@ -43,7 +44,7 @@ class Training:
         self._window = window
         self._form = window.forms["train"]
         self._parts = window.parts
-        self._say = (self._form.guide, window.parts["plan"], window.parts["figures"])
+        self._say = (self._form.guide, window.parts["plan"], window.parts["figures"], window.parts["model"])
 
     @property
     def outputs(self) -> set[Component]:
@@ -63,9 +64,22 @@ class Training:
         return updates | self._told(self.state(now))
 
     def typed(self, values: Typed) -> Updates:
+        """What follows from what was typed; the family follows another base model."""
         now = self._form.typed(values)
+        family = basemodel.followed(self._window.drafts.load("train"), now)
+        if family:
+            now = over(now, nested({basemodel.FAMILY: family}))
         self._window.drafts.save("train", now)
-        return self._told(self.state(now))
+        if not family:
+            return self._told(self.state(now))
+        told = self._told(self.state(now) | {"followed": families()[family].label})
+        return told | {self._form.one(basemodel.FAMILY): gr.update(value=family)}
+
+    def take(self, values: Typed, event: gr.EventData) -> Updates:
+        """Puts what was offered for the base model on the form, over what stands there."""
+        self._window.drafts.save("train", self._form.typed(values))
+        offered = event._data.get("values")
+        return self.fill(offered if isinstance(offered, dict) else {})
 
     def start(self, values: Typed) -> Updates:
         try:
@@ -105,16 +119,18 @@ class Training:
         preset = known(self._window).get(str(event._data.get("key")))
         if preset is None:
             return {self._parts["notice"]: notice("There is no such preset any more.", bad=True)}
-        return self.load(preset.path)
+        return self.load(preset.path, keep_base=True)
 
-    def load(self, path: Path, weights: str = "") -> Updates:
-        """Puts a settings file, complete or partial, on the form; with `weights`, to train on from those."""
+    def load(self, path: Path, also: dict[str, Any] | None = None, keep_base: bool = False) -> Updates:
+        """Puts a settings file, complete or partial, on the form, with other values (by path) laid over it; with
+        `keep_base`, the base model that was chosen stays where it is of the file's family."""
         try:
             values = toml.loads(TrainSettings, toml.text_of(path))
             parse(TrainSettings, values)
         except SettingsError as error:
             return {self._parts["notice"]: notice(f"These settings do not fit: {error}", bad=True)}
-        return self.fill(flat(values) | ({"lora.weights": weights} if weights else {}), afresh=True)
+        kept = basemodel.kept(self._window.drafts.load("train"), flat(values)) if keep_base else {}
+        return self.fill(flat(values) | kept | (also or {}), afresh=True)
 
     def keep_preset(self, values: Typed, event: gr.EventData) -> Updates:
         name, about = str(event._data.get("name", "")), str(event._data.get("description", ""))
@@ -132,6 +148,7 @@ class Training:
         family = families().get(complete["model"]["family"])
         hidden = self._form.hidden(complete, family.traits if family else ())
         found: dict[str, Any] = {"problems": {}, "warnings": {}, "plan": None, "attempt": 0, "hidden": hidden}
+        found["model"] = basemodel.about(complete)
         try:
             config = command.with_absolute_paths(check(TrainSettings, values))
             dataset = self._window.scans.scan(config.dataset.folders, config.dataset.caption_extension)

@@ -111,8 +111,17 @@ def said_there(text: str, found: re.Match[str]) -> str:
     return line if len(line) <= 160 else f"{line[:157]}..."
 
 
-def of_the_disk(error: BaseException) -> Judgement | None:
+def disk_full(error: BaseException) -> bool:
+    """Also in the words of libraries that raise errors of their own for it: safetensors' is no OSError, and torch says
+    only that it could not write."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    said = str(error)
+    return any(words in said for words in ("No space left on device", "Disk quota exceeded", "failed writing file"))
+
+
+def of_the_disk(error: BaseException) -> Judgement | None:
+    if disk_full(error):
         return "The disk is full.", "Free some space and press Resume: the last state that was saved is whole."
     if isinstance(error, FileNotFoundError):
         return f"A file is missing: {error.filename or error}.", "Put it back or choose another, then start again."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from jobs.failures import worked
@@ -14,7 +15,8 @@ def main(argv: list[str]) -> int:
     if len(argv) != 2 or argv[0] != "train":
         print("usage: python -m trainer train JOB", file=sys.stderr)
         return 2
-    return worked(Path(argv[1]).absolute(), work, explain)
+    folder = Path(argv[1]).absolute()
+    return worked(folder, work, partial(explain, folder=folder))
 
 
 def work(folder: Path) -> None:

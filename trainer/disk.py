@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
+from jobs.failures import disk_full
 from trainer.optim import STATE
 from trainer.state import KEPT
 
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from trainer.plan import Plan
     from trainer.report import Report
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 SPARE = 64_000_000  # bytes left to the log, the events and whatever else writes meanwhile
 
 
@@ -54,10 +56,11 @@ def full_is_a_warning(report: Report) -> Iterator[None]:
     tries again, perhaps after someone has made room."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL:
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's word for it is a RuntimeError
+        if not disk_full(error):
             raise
+        said, where = getattr(error, "strerror", "") or str(error), getattr(error, "filename", "") or "the job"
         report.warning(
-            f"nothing was saved at this step ({error.strerror}). The run goes on, the last state stays, and the next "
-            f"save tries again: make room on the disk of {error.filename or 'the job'}"
+            f"nothing was saved at this step ({said}). The run goes on, the last state stays, and the next save tries "
+            f"again: make room on the disk of {where}"
         )

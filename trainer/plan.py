@@ -20,6 +20,7 @@ from settings.errors import SettingsError, warnings
 from settings.section import at, settings
 from trainer.config import TrainSettings
 from trainer.families import families
+from trainer.memory import Moment, peak
 from trainer.models import HUB_NAME, ModelError, fitting, located
 from trainer.schedule import warmup_steps
 
@@ -43,7 +44,7 @@ class Plan:
     warmup_steps: int
     saves: tuple[int, ...]
     samples: tuple[int, ...]
-    memory_gb: float | None
+    memory: Moment | None
     warnings: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -58,7 +59,7 @@ class Plan:
         epochs = self.total_steps / self.steps_per_epoch
         often = f"{epochs:.4g} epoch{'s' * (epochs != 1)}"
         parts = [f"{pictures} x {often}"] + ([f"/ batch {at_once}"] if at_once > 1 else [])
-        memory = f", about {self.memory_gb:.1f} GB" if self.memory_gb else ""
+        memory = f", about {self.memory.total:.1f} GB" if self.memory else ""
         return f"{' '.join(parts)} = {self.total_steps:,} steps{memory}"
 
     @property
@@ -78,8 +79,9 @@ class Plan:
             ("Warm-up", f"{self.warmup_steps:,} steps"),
             ("Checkpoints", f"{len(self.saves):,} and the finished LoRA"),
             ("Samples", f"{len(self.samples):,} times" if self.samples else "none"),
+            ("Memory", self.memory.sentence if self.memory else ""),
         ]
-        return [row for row in rows if row[0] != "Regularisation" or self.regularisation]
+        return [row for row in rows if row[1] and (row[0] != "Regularisation" or self.regularisation)]
 
     def as_dict(self) -> dict:
         return asdict(self) | {"sentence": self.sentence}
@@ -123,7 +125,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         warmup_steps=warmup_steps(config.schedule, total),
         saves=moments(config.save.every_steps, config.save.every_epochs, per_epoch, total - 1),
         samples=sample_steps(config, per_epoch, total),
-        memory_gb=memory(config),
+        memory=peak(config),
         warnings=warnings(config) | without_effect(config) | notes(dataset),
     )
 
@@ -206,16 +208,3 @@ def sample_steps(config: TrainSettings, per_epoch: int, total: int) -> tuple[int
         return ()
     due = set(moments(preview.every_steps, preview.every_epochs, per_epoch, total)) | {total}
     return tuple(sorted(due | ({0} if preview.at_start else set())))
-
-
-def memory(config: TrainSettings) -> float | None:
-    """Rough GB of one step at 16 bit: frozen weights, activations by pixels, adapters with their optimiser state."""
-    family = families()[config.model.family]
-    model = fitting(config.model.base, config.model.family, config.model.trust_pickle)
-    shape = family.footprint_of(model)
-    if shape is None:
-        return None
-    wide = 2 if config.accelerate.mixed_precision == "no" else 1
-    pixels = config.dataset.resolution**2 / family.resolution**2 * config.run.batch_size
-    activations = shape.checkpointed if config.memory.gradient_checkpointing else shape.activations
-    return wide * (shape.weights + activations * pixels) + 0.05 * config.lora.denoiser.rank / 16 + 0.6

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from gui import trouble
 from gui.captioning import Captioning
 from gui.events import QUIET, notice
 from gui.training import Training
@@ -27,13 +28,17 @@ def wire(window: Window, page: gr.Blocks) -> None:
 
     def load(event: gr.EventData) -> dict[Any, Any]:
         """Put a run's settings on the form that they are from; of a training also so that a new one goes on from its
-        weights."""
+        weights, or with those changed that made it fail."""
         run = window.runs.find(str(event._data.get("run")))
         if run is None:
             return {window.parts["notice"]: notice("There is no such run any more.", bad=True)}
-        room, form = ("captions", captioning) if run.job.kind == "captions" else ("train", training)
-        weights = {"weights": str(run.job.folder)} if event._data.get("weights") and room == "train" else {}
-        filled = form.load(run.job.config_path, **weights)
+        if run.job.kind == "captions":
+            room, filled = "captions", captioning.load(run.job.config_path)
+        else:
+            also = {"lora.weights": str(run.job.folder)} if event._data.get("weights") else {}
+            mended = {str(number): fix["settings"] for number, fix in enumerate(trouble.fixes(run.refresh()))}
+            also |= mended.get(str(event._data.get("fix")), {})
+            room, filled = "train", training.load(run.job.config_path, also)
         return filled | ({window.tabs: gr.Tabs(selected=room)} if len(filled) > 1 else {})
 
     window.parts["runs"].choose(load, None, training.outputs | captioning.outputs | {window.tabs}, **QUIET)

@@ -4,7 +4,7 @@ Loratory.runView = (id, { changed, load }) => {
   const L = Loratory, { el } = L;
   const base = `/api/runs/${encodeURIComponent(id)}`;
   const OVER = ["finished", "stopped", "paused", "interrupted", "failed"];
-  const head = el("div", { class: "lor-run-head" }), facts = el("div", { class: "lor-facts-row" }), ending = el("div", {});
+  const head = el("div", { class: "lor-run-head" }), facts = el("div", { class: "lor-facts-row" }), noted = el("div", {});
   const actions = el("div", { class: "lor-row" }), samples = el("div", {}), files = el("div", {});
   const progress = el("progress", { max: 1, value: 0, "aria-label": "Progress" }), status = el("p", { role: "status" });
   const loss = L.chart("Loss", { band: true }), rate = L.chart("Learning rate");
@@ -16,9 +16,9 @@ Loratory.runView = (id, { changed, load }) => {
   } }, el("summary", {}, "Settings of this run"),
   el("div", { class: "lor-row" }, L.button("Load these settings into the form", () => load(false)), el("a", { class: "lor-button", href: `${base}/files/config.toml`, download: "" }, "Download config.toml"),
     L.button("Copy", () => L.copy(config.textContent))), config);
-  const results = L.captionResults();
+  const results = L.captionResults(), failure = L.failure(base, (fix) => load(false, fix));
   const logBox = el("details", { class: "lor-details", open: true }, el("summary", {}, "Log"), log.node);
-  const node = el("div", {}, el("div", { class: "lor-card" }, head, progress, status, facts, actions), ending, charts, samples, results.node, files, settings, logBox);
+  const node = el("div", {}, el("div", { class: "lor-card" }, head, progress, status, facts, actions), failure.node, noted, charts, samples, results.node, files, settings, logBox);
   const shown = {};  // what was drawn last, so that nothing is drawn twice (and no selection or focus is lost)
   const once = (name, value, draw) => { const now = JSON.stringify(value); if (shown[name] !== now) { shown[name] = now; draw(); } };
 
@@ -42,7 +42,8 @@ Loratory.runView = (id, { changed, load }) => {
     once("head", [run.name, run.state, run.created, run.device, run.sentence], () => drawHead(run));
     once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked, run.patience_ends, run.waits, run.captions], () => drawNow(run));
     once("actions", [run.state, run.asked, run.kind, run.waits, run.captions?.problems, run.captions?.move], () => drawActions(run));
-    once("ending", [run.end, run.warnings, run.state], () => drawEnding(run));
+    once("ending", run.end, () => failure.draw(run.end));
+    once("warnings", run.warnings, () => drawWarnings(run));
     once("samples", run.samples, () => drawSamples(run));
     once("files", run.files.filter((file) => file.kind !== "record"), () => drawFiles(run));
     if (run.captions) await results.refresh(run);
@@ -100,10 +101,7 @@ Loratory.runView = (id, { changed, load }) => {
     run.state === "queued" && (run.waits ? L.button("Take out of the queue", ask("stop")) : L.button("Put into the queue", ask("queue"), "primary")),
     run.state !== "queued" && training && L.button("Load these settings into the form", () => load(false), run.state === "running" ? "quiet" : ""));
   };
-  const drawEnding = (run) => L.fill(ending,
-    run.end.kind === "failed" && el("div", { class: "lor-card lor-failed", role: "alert" }, el("h3", {}, "What went wrong"), el("p", {}, run.end.cause || "It ended without saying why."),
-      run.end.fix && [el("h3", {}, "What to do"), el("p", {}, run.end.fix)],
-      run.end.traceback && el("details", {}, el("summary", {}, "Details for a bug report"), el("pre", { class: "lor-log", tabindex: "0" }, run.end.traceback), L.button("Copy", () => L.copy(run.end.traceback)))),
+  const drawWarnings = (run) => L.fill(noted,
     run.warnings.length > 0 && el("div", { class: "lor-card lor-noted" }, el("b", {}, "Good to know"), el("ul", {}, run.warnings.map((text) => el("li", {}, text)))));
 
   const drawSamples = (run) => {

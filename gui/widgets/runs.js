@@ -12,7 +12,7 @@ Loratory.runs = (root, { props, watch, trigger }) => {
     if (chosen === id) return;
     chosen = id;
     try { sessionStorage.setItem("loratory-run", id); } catch { /* private window */ }
-    view = L.runView(id, { changed: () => turnList(), load: (weights) => trigger("choose", { run: id, weights }) });
+    view = L.runView(id, { changed: () => turnList(), load: (weights, fix = null) => trigger("choose", { run: id, weights, fix }) });
     L.fill(place, view.node);
     drawList();
     turnDetail();

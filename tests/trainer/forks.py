@@ -1,6 +1,6 @@
 """Trains jobs in processes that can be killed like any other: `python -m tests.trainer.forks` imports everything once
-and forks for each line on its input, a JSON object {"job": folder, "kill": step or null}. It answers with the exit
-code, -9 for a killed one.
+and forks for each line on its input, a JSON object {"job": folder, "kill": step or null, "fail": how or null} (see
+failing.py). It answers with the exit code, -9 for a killed one.
 
 One computing thread: more would not live on in a forked process, and sums are the same everywhere.
 """
@@ -31,9 +31,9 @@ class Forks:
             text=True,
         )
 
-    def train(self, job: Path, kill: int | None = None) -> int:
+    def train(self, job: Path, kill: int | None = None, fail: str | None = None) -> int:
         """Train to the end, or until the process kills itself in the moment in which step `kill` is done."""
-        line = {"job": str(job), "kill": kill, "home": os.environ["LORATORY_HOME"]}
+        line = {"job": str(job), "kill": kill, "fail": fail, "home": os.environ["LORATORY_HOME"]}
         self._process.stdin.write(json.dumps(line) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
@@ -45,6 +45,7 @@ class Forks:
 
 
 def child(line: dict, out: int) -> None:
+    from tests.trainer import failing
     from trainer.__main__ import main
     from trainer.loop import Run
 
@@ -60,6 +61,8 @@ def child(line: dict, out: int) -> None:
         return values
 
     Run.one_step = killed
+    if line["fail"]:
+        failing.arrange(line["fail"], Path(line["job"]))
     os._exit(main(["train", line["job"]]))
 
 
