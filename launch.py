@@ -22,6 +22,7 @@ VERBS = {  # verb -> (module that runs in .venv, what it does)
     "prepare": ("dataset.command", "training folders (--help); or check, see, resize, import, export, import-analysis"),
     "report": ("gui.report", "tell a run in one HTML file: JOB [--out FILE]"),
     "queue": ("jobs.command", "look at the queue: [list|pause|continue|add JOB|next JOB|up JOB|down JOB|remove JOB]"),
+    "lora": ("trainer.tools.command", "LoRA files: inspect FILE [--json], convert FILE --to DIALECT [--out PATH]"),
     "test": ("pytest", "install what the tests need, then run them; further arguments go to pytest"),
     "doctor": ("setup.doctor", "check Python, packages, GPU, memory, disk and network, each with its fix: [--json]"),
 }

@@ -1,9 +1,15 @@
 """What the LoRA tests share: tiny parts of a model, adapters on them, and weights that are not zero."""
 
+import random
+from pathlib import Path
+
 import torch
 
-from tests.models import clip_tokenizer, tiny_clip_text_model, tiny_unet
+from tests.models import clip_tokenizer, golden_lines, tiny_clip_text_model, tiny_unet
 from trainer.lora import inject, targets
+from trainer.lora.adapter import Adapter
+from trainer.lora.reading import LoraFile
+from trainer.tools.recognise import recognised
 
 
 def tiny_parts(seed: int = 0) -> dict[str, torch.nn.Module]:
@@ -26,3 +32,21 @@ def scramble(parts, seed: int = 1) -> None:
     with torch.no_grad():
         for weight in inject.state(parts).values():
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.1)
+
+
+def random_lora(family: str, seed: int = 0, dtype=torch.float16, alike: bool = False) -> dict[str, Adapter]:
+    """An update for every layer in the family's golden list, of random weights, and of random rank and alpha unless
+    they are to be `alike`."""
+    draw, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    lines = [line.split() for line in golden_lines(f"keys/{family}_tiny.txt")]
+    shapes = {key: torch.zeros([int(side) for side in shape.split("x")]) for key, shape in lines if shape != "scalar"}
+    empty = recognised(LoraFile(Path("golden"), shapes, {}, ""), family).adapters
+    assert len(empty) * 2 == len(shapes)
+    found = {}
+    for name, adapter in empty.items():
+        if family == "sd3" and name.endswith("norm1_context.linear"):
+            continue  # the original has its halves the other way round in the last block
+        rank, alpha = (4, 3.0) if alike else (draw.choice([1, 2, 3, 4, 8]), draw.choice([0.5, 1.0, 3.0, 8.0, 27.0]))
+        down, up = (rank, *adapter.down.shape[1:]), (adapter.up.shape[0], rank, *adapter.up.shape[2:])
+        found[name] = Adapter(*(torch.randn(shape, generator=generator).to(dtype) for shape in (down, up)), alpha)
+    return found

@@ -116,6 +116,7 @@ def last_words(run: Run, folder: Path, output: Output, report: Report, wish: str
     if wish == "pause":
         return report.paused(run.step)
     lora = output.final(run.learnt, run.step, finished=not wish)
+    report.covered(output.coverage(run.learnt))
     report.ended(wish, run.step, lora) if wish else report.finished(lora, run.step)
 
 
@@ -202,7 +203,9 @@ class Run:
             text = self.captions.of([s.caption for s in samples]) | self.family.conditions([s.view for s in samples])
             text = {name: tensor.to(device) for name, tensor in text.items()}
             prediction = self.family.predict(noisy.to(self.dtype), timesteps, text)
-        error = self.objective.errors(prediction, self.objective.target(clean, noise, timesteps), timesteps)
+        mask = self.batches.masks.of(samples, tuple(mean.shape[-2:]))
+        target = self.objective.target(clean, noise, timesteps)
+        error = self.objective.errors(prediction, target, timesteps, None if mask is None else mask.to(device))
         return (weights * error).sum() / self.batches.size_of_step(self.step)
 
     def update(self, loss: torch.Tensor) -> tuple[float, float]:

@@ -3,20 +3,29 @@ done."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from dataset.scan import Dataset
 from jobs.folder import Job
 from trainer.config import TrainSettings
 from trainer.families.base import Family
-from trainer.lora import file
+from trainer.lora import dialects, file, thumbnail, writing
+from trainer.lora.adapter import Adapter
+from trainer.lora.coverage import coverage
+from trainer.lora.dialects import beside
 from trainer.lora.metadata import metadata
 from trainer.plan import Plan
+
+COVERAGE = "coverage.json"
 
 
 @dataclass(frozen=True)
@@ -53,18 +62,47 @@ class Output:
         return path
 
     def final(self, learnt: Learnt, step: int, finished: bool) -> Path:
-        """NAME.safetensors in the job's folder, and a copy in the output folder if one is set; returns the last of
-        the two.
+        """NAME.safetensors in the job's folder, with what else was asked for beside it, and copies in the output folder
+        if one is set; returns where the LoRA itself is to be found there, or here.
 
         A run that was stopped leaves a checkpoint instead.
         """
         if not finished:
             return self.checkpoint(learnt, step)
         path = self._folder / f"{self._config.name}.safetensors"
-        written = self._write(path, learnt, step)
+        written = [*self._others(path, learnt, step), *self._write(path, learnt, step)]
         if self._config.save.folder:
             return [copied(one, Path(self._config.save.folder).expanduser()) for one in written][-1]
         return path
+
+    def coverage(self, learnt: Learnt) -> dict[str, Any]:
+        """What was learnt, layer by layer; also written to coverage.json in the job's folder."""
+        found = coverage(self._adapters(learnt, torch.float32))
+        writing.write(self._folder / COVERAGE, json.dumps(found).encode())
+        return found
+
+    def _others(self, path: Path, learnt: Learnt, step: int) -> list[Path]:
+        """The same LoRA for other programs, as save.peft, save.diffusers and save.blocks say. They are this run's own,
+        so those that an earlier end of it has left are replaced."""
+        save, written = self._config.save, []
+        for dialect in ("peft", "diffusers", "blocks"):
+            to = beside(path, dialect)
+            if not getattr(save, dialect) or (dialect == "blocks" and "original_blocks" not in self._family.traits):
+                continue
+            shutil.rmtree(to) if to.is_dir() else to.unlink(missing_ok=True)
+            adapters = self._adapters(learnt, file.PRECISIONS[save.precision])
+            dialects.write(to, adapters, self._family.naming, dialect, self._notes(step))
+            written.append(to)
+        return written
+
+    def _adapters(self, learnt: Learnt, dtype: torch.dtype) -> dict[str, Adapter]:
+        weights = {name: tensor.detach().cpu().to(dtype) for name, tensor in learnt.adapters.items()}
+        return {name: Adapter(weights[f"{name}.lora_A.weight"], weights[f"{name}.lora_B.weight"], alpha)
+                for name, alpha in learnt.alphas.items()}
+
+    def _notes(self, step: int) -> dict[str, str]:
+        notes = metadata(self._config, self._family, self._plan, self._dataset, step=step, began=self._began)
+        return notes | thumbnail.entry(self._config.metadata, self._folder / "samples")
 
     def _write(self, path: Path, learnt: Learnt, step: int) -> list[Path]:
         """The LoRA, after its moving average if there is one: the newest file is the one that was trained."""
@@ -76,9 +114,8 @@ class Output:
         return written
 
     def _write_one(self, path: Path, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> None:
-        notes = metadata(self._config, self._family, self._plan, self._dataset, step=step, began=self._began)
         dtype = file.PRECISIONS[self._config.save.precision]
-        file.save(path, adapters, alphas, naming=self._family.naming, metadata=notes, dtype=dtype)
+        file.save(path, adapters, alphas, naming=self._family.naming, metadata=self._notes(step), dtype=dtype)
         # Before the first step that counts (a warm-up begins at rate 0) an update of nothing is right.
         trained = any(tensor.any() for name, tensor in adapters.items() if ".lora_B." in name)
         file.verify(path, adapters, alphas, naming=self._family.naming, trained=trained)
@@ -105,25 +142,44 @@ def is_average(path: Path) -> bool:
 
 
 def copied(path: Path, folder: Path) -> Path:
-    """A copy in `folder` under the same name, or name-2, name-3: nothing that is there is overwritten, and a full disk
-    leaves nothing behind."""
+    """A copy of a file or folder in `folder` under the same name, or name-2, name-3: nothing that is there is
+    overwritten, and a full disk leaves nothing behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    count = 1
-    while True:
-        copy = folder / (path.name if count == 1 else f"{path.stem}-{count}{path.suffix}")
-        try:
-            copy.open("xb").close()  # the name is ours
-            break
-        except FileExistsError:
-            count += 1
+    copy = claimed(folder / path.name, path.is_dir())
     part = copy.with_name(f".{copy.name}.part")
     try:
-        shutil.copyfile(path, part)
-        if part.read_bytes() != path.read_bytes():
+        if path.is_dir():
+            shutil.copytree(path, part)
+        else:
+            shutil.copyfile(path, part)
+        if contents(part) != contents(path):
             raise OSError(f"the copy in {folder} is not what was written; the LoRA itself is {path}")
         os.replace(part, copy)
     except OSError:
-        part.unlink(missing_ok=True)
-        copy.unlink(missing_ok=True)
+        for left in (part, copy):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
         raise
     return copy
+
+
+def claimed(path: Path, is_folder: bool) -> Path:
+    """`path` or a free name like it, made now and empty, so that the name is ours."""
+    count, free = 1, path
+    while True:
+        try:
+            free.mkdir() if is_folder else free.open("xb").close()
+            return free
+        except FileExistsError:
+            count += 1
+            free = path.with_name(f"{path.stem}-{count}{path.suffix}")
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """{name: digest} of a file, or of all files in a folder."""
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    return {one.relative_to(path).as_posix(): digest(one) for one in files}
+
+
+def digest(path: Path) -> bytes:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()

@@ -169,6 +169,15 @@ class Report:
         self._events.write("checkpoint", step=step, path=self._inside(path))
         print(f"saved {path.name}", flush=True)
 
+    def covered(self, coverage: dict) -> None:
+        """What was learnt where, in short; all of it is in coverage.json."""
+        parts = [{"part": one["part"], "layers": one["layers"], "zero": len(one["zero"]), "norm": one["norm"]}
+                 for one in coverage["parts"]]
+        self._events.write("coverage", parts=parts)
+        for one in parts:
+            still = f", {one['zero']} of them never moved" if one["zero"] else ""
+            print(f"{one['part']}: {one['layers']} layers{still}; they change by {one['norm']:.4g}", flush=True)
+
     def finished(self, lora: Path, step: int) -> None:
         seconds = round(time.monotonic() - self._began, 1)
         print(f"finished after {clock(seconds)}: {lora}", flush=True)

@@ -36,6 +36,12 @@ FOLDERS = ("diffusers", "diffusers-old", "peft")
 """Those that are folders, not files."""
 
 
+def beside(source: Path, dialect: str) -> Path:
+    """NAME-DIALECT.safetensors, or the folder NAME-DIALECT, in the folder of `source`."""
+    name = source.name if source.is_dir() else source.stem
+    return source.with_name(f"{name}-{dialect}" + ("" if dialect in FOLDERS else ".safetensors"))
+
+
 def write(to: Path, adapters: Adapters, naming: Naming, dialect: str, metadata: Mapping[str, str]) -> None:
     """Write `adapters` ({our name: update}) in `dialect`, and read them back. LoraError when it can't hold them, when
     something is at `to` already, or when what is read differs."""

@@ -6,6 +6,7 @@ others show the rest. All values are text: str() of a Python value, or JSON wher
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -42,14 +43,15 @@ OPTIMIZERS = {
 SCHEDULES = {"cosine_restarts": "cosine_with_restarts"}
 
 # What tells strangers about the maker's disk and pictures; metadata.private leaves it out.
-_PRIVATE = {"ss_sd_model_name", "ss_vae_name", "ss_dataset_dirs", "ss_reg_dataset_dirs", "ss_tag_frequency"}
+_PRIVATE = {"ss_sd_model_name", "ss_sd_model_hash", "ss_vae_name", "ss_dataset_dirs", "ss_reg_dataset_dirs",
+            "ss_tag_frequency"}
 
 
 def metadata(config: TrainSettings, family: Family, plan: Plan, dataset: Dataset, *, step: int,
              began: float) -> dict[str, str]:
     """The entries of a file saved after `step` optimiser steps of a run that began at `began` (seconds since 1970).
 
-    The two hashes over the tensors are added by file.save.
+    The two hashes over the tensors are added where they are written, the thumbnail in output.py.
     """
     entries = (_run(config, plan, step, began) | _network(config, family) | _training(config)
                | _data(config, dataset) | _modelspec(config, family))
@@ -98,8 +100,18 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
         "ss_v2": family.base_version.startswith("sd_v2"),
         "ss_base_model_version": family.base_version,
         "ss_sd_model_name": Path(config.model.base).name,
+        "ss_sd_model_hash": base_hash(Path(config.model.base)),
         "ss_vae_name": Path(config.model.vae).name if config.model.vae else None,
     }
+
+
+def base_hash(base: Path) -> str | None:
+    """The eight digits by which A1111 knows a single-file base model; None for folders and hub names."""
+    if not base.is_file():
+        return None
+    with base.open("rb") as file:
+        file.seek(0x100000)
+        return hashlib.sha256(file.read(0x10000)).hexdigest()[:8]
 
 
 def _training(config: TrainSettings) -> dict[str, Any]:
@@ -162,5 +174,6 @@ def _modelspec(config: TrainSettings, family: Family) -> dict[str, str]:
         "license": said.license,
         "tags": said.tags,
         "trigger_phrase": said.trigger,
+        "usage_hint": said.usage_hint,
     }
     return {f"modelspec.{name}": text for name, text in entries.items() if text}

@@ -32,13 +32,6 @@ def convert(source: Path, dialect: str, to: Path | None = None, family: str = ""
     if dialect not in dialects.DIALECTS:
         raise LoraError(f"there is no dialect {dialect!r}; choose one of {', '.join(dialects.DIALECTS)}")
     found = recognised(load(source), family)
-    target = to or writing.free(beside(source, dialect))
+    target = to or writing.free(dialects.beside(source.absolute(), dialect))
     dialects.write(target, found.adapters, found.family.naming, dialect, found.file.metadata)
     return Converted(target, found.family.label, len(found.adapters), found.unmatched)
-
-
-def beside(source: Path, dialect: str) -> Path:
-    """NAME-DIALECT.safetensors, or the folder NAME-DIALECT, in the folder of the original."""
-    source = source.absolute()
-    name = source.name if source.is_dir() else source.stem
-    return source.with_name(f"{name}-{dialect}" + ("" if dialect in dialects.FOLDERS else ".safetensors"))

@@ -36,8 +36,8 @@ class _Fit:
     matched: int
     left: int
     """Keys that fit none."""
-    width: int
-    """1: its layers are as wide as those of the published models; -1: they are not; 0: no layer tells."""
+    wide: bool
+    """Its layers are as wide as those of the family's published models."""
     said: int
     """1: the file's metadata names this family; -1: another; 0: nothing."""
 
@@ -48,7 +48,7 @@ def recognised(file: LoraFile, wanted: str = "") -> Recognised:
     if not fits:
         raise LoraError(f"{file.path.name}: none of its {len(file.tensors)} keys ({file.dialect} names, such as "
                         f"{next(iter(file.tensors))}) fits a family that is known here")
-    best = max(fits, key=lambda fit: (fit.said, fit.matched - fit.left, fit.width))
+    best = max(fits, key=lambda fit: (fit.said, fit.matched - fit.left, fit.wide))
     if wanted and best.family.name != wanted:
         best = _insisted(file, wanted, best, fits)
     return Recognised(file, best.family, *updates(file, best.family.naming, best.layers))
@@ -59,7 +59,7 @@ def _insisted(file: LoraFile, wanted: str, best: _Fit, fits: list[_Fit]) -> _Fit
     if wanted not in families():
         raise LoraError(f"there is no family {wanted!r}; choose one of {', '.join(families())}")
     ours = next((fit for fit in fits if fit.family.name == wanted), None)
-    if ours is None or ours.matched < best.matched or ours.said < best.said or ours.width < best.width:
+    if ours is None or ours.matched < best.matched or ours.said < best.said or ours.wide < best.wide:
         raise LoraError(f"{file.path.name} is a LoRA for {best.family.label}, not for {families()[wanted].label}")
     return ours
 
@@ -70,8 +70,8 @@ def _fit(file: LoraFile, kind: Kind) -> _Fit:
     named, left = group(file.tensors, kind.naming.index(layers) | {spelling: spelling for spelling in fused})
     seen = [file.tensors[keys["down"]].shape[1] in allowed for name, keys in named.items() if "down" in keys
             for pattern, allowed in kind.widths.items() if re.fullmatch(pattern, fused.get(name, [name])[0])]
-    width = (1 if all(seen) else -1) if seen else 0
-    return _Fit(kind, layers, sum(len(keys) for keys in named.values()), len(left), width, _said(file, kind))
+    wide = bool(seen) and all(seen)
+    return _Fit(kind, layers, sum(len(keys) for keys in named.values()), len(left), wide, _said(file, kind))
 
 
 def _said(file: LoraFile, kind: Kind) -> int:

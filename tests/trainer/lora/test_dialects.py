@@ -1,48 +1,22 @@
 """Random LoRAs of every family go through every dialect and come back the same, to the bit."""
 
-import random
-from pathlib import Path
-
 import pytest
 import safetensors.torch
 import torch
 
-from tests.models import golden_lines, header_of
+from tests.lora import random_lora
+from tests.models import header_of
 from trainer.families import families
 from trainer.lora import dialects, native, reading
 from trainer.lora.adapter import Adapter
 from trainer.lora.keys import LoraError
-from trainer.lora.reading import LoraFile, load, updates
+from trainer.lora.reading import load, updates
 from trainer.tools.recognise import recognised
 
 WITH_BLOCKS = [name for name, family in families().items() if family.naming.part("denoiser").original("x_embedder")
                or family.naming.part("denoiser").original("conv_in")]
 CHOICES = [(family, dialect) for family in families() for dialect in dialects.DIALECTS
            if dialect != "blocks" or family in WITH_BLOCKS]
-
-
-def random_lora(family: str, seed: int = 0, dtype=torch.float16) -> dict[str, Adapter]:
-    """An update for every layer in the family's golden list, of random rank, alpha and weights."""
-    draw, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    shapes = {}
-    for line in golden_lines(f"keys/{family}_tiny.txt"):
-        key, shape = line.split()
-        if shape != "scalar":
-            shapes[key] = torch.zeros([int(side) for side in shape.split("x")])
-    empty = recognised(LoraFile(Path("golden"), shapes, {}, ""), family).adapters
-    assert len(empty) * 2 == len(shapes)
-
-    def numbers(*shape):
-        return torch.randn(shape, generator=generator).to(dtype)
-
-    found = {}
-    for name, adapter in empty.items():
-        if name.endswith("norm1_context.linear") and family == "sd3":
-            continue  # its halves are the other way round in the original
-        rank = draw.choice([1, 2, 3, 4, 8])
-        found[name] = Adapter(numbers(rank, *adapter.down.shape[1:]), numbers(adapter.up.shape[0], rank,
-                              *adapter.up.shape[2:]), draw.choice([0.5, 1.0, 3.0, 8.0, 27.0]))
-    return found
 
 
 @pytest.mark.parametrize("family, dialect", CHOICES)
