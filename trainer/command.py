@@ -159,7 +159,9 @@ def checked(config: TrainSettings) -> bool:
         failure = preflight.explain(error)
         print(f"{failure.trace}\n{failure.cause}\n{failure.fix}", file=sys.stderr, flush=True)
         return False
-    print("\n".join([*(f"warning: {message}" for message in passed["warnings"]), preflight.sentence(passed)]), flush=True)
+    for message in passed["warnings"]:
+        print(f"warning: {message}")
+    print(preflight.sentence(passed), flush=True)
     return True
 
 
