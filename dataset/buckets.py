@@ -74,7 +74,24 @@ def fit(width: int, height: int, settings: DatasetSettings) -> Crop:
 def pixels(path: Path, crop: Crop, flip: bool = False) -> np.ndarray:
     """What the trainer sees: uint8 [height, width, 3] of the bucket's size, mirrored left to right if `flip`.
     Raises PictureError, also when the picture is no longer the one that `crop` was made for."""
-    image = read(path)
+    return _turned(np.asarray(_cut(read(path), crop)), flip)
+
+
+def weights(picture: Path, mask: Image.Image, crop: Crop, flip: bool = False) -> np.ndarray:
+    """How much each pixel that the trainer sees counts: uint8 [height, width] of the bucket's size, cut from a mask of
+    grey in the same way. Raises PictureError where the mask has another shape than the picture."""
+    try:
+        return _turned(np.asarray(_cut(mask, crop)), flip)
+    except PictureError:
+        raise PictureError(f"its mask has another shape ({mask.size[0]}x{mask.size[1]})",
+                           f"make a mask of the same shape as {picture.name}") from None
+
+
+def _turned(array: np.ndarray, flip: bool) -> np.ndarray:
+    return np.ascontiguousarray(array[:, ::-1] if flip else array)
+
+
+def _cut(image: Image.Image, crop: Crop) -> Image.Image:
     width, height = image.size
     (resized_width, resized_height), (bucket_width, bucket_height) = crop.resized, crop.bucket
     if abs(resized_width * height - resized_height * width) > width + height:
@@ -84,11 +101,8 @@ def pixels(path: Path, crop: Crop, flip: bool = False) -> np.ndarray:
         # Resizing only what is kept is the same as resizing all and cropping, and safe for extreme panoramas.
         box = (crop.left * x, crop.top * y,
                min(width, (crop.left + bucket_width) * x), min(height, (crop.top + bucket_height) * y))
-        image = image.resize(crop.bucket, _resampling(max(x, y)), box=box)
-    else:
-        image = image.crop((crop.left, crop.top, crop.left + bucket_width, crop.top + bucket_height))
-    array = np.asarray(image)
-    return np.ascontiguousarray(array[:, ::-1] if flip else array)
+        return image.resize(crop.bucket, _resampling(max(x, y)), box=box)
+    return image.crop((crop.left, crop.top, crop.left + bucket_width, crop.top + bucket_height))
 
 
 def _resampling(shrinks: float) -> Image.Resampling:

@@ -43,6 +43,7 @@ class Item:
     folder: str  # short name of its folder, different for different folders
     regularisation: bool
     caption_from: Path | None = None  # the file that the caption was read from; None: class words, or no caption
+    weight: float = 1.0  # of its error
 
 
 @dataclass(frozen=True)
@@ -217,8 +218,9 @@ class Scan:
         inner = {name for name in folders if masks.is_folder_of(place.path / name, names)}
         if found or inner:
             which = min(found, default="") or f"{min(inner)}/"
-            self.remark(place.path, f"it has masks of its pictures, such as {which}, which are not trained on",
-                        "rename them if they are pictures of their own", "masks")
+            self.remark(place.path, f"it has masks of its pictures, such as {which}",
+                        "switch on masked loss to learn only what they show; rename them if they are pictures of their "
+                        "own", "masks")
         return ([name for name in folders if name not in inner], [entry for entry in files if entry.name not in found])
 
     def _kohya(self, place: _Place, folders: list[str],
@@ -269,7 +271,7 @@ class Scan:
             caption = captions.find(path)
             silent += caption is None
             self.items.append(Item(path, head.width, head.height, caption.text if caption else words, repeats, label,
-                                   folder.regularisation, caption.source if caption else None))
+                                   folder.regularisation, caption.source if caption else None, folder.loss_weight))
         new = self.items[first:]
         self._shared_captions(new)
         if silent and (silent < len(new) or not words):

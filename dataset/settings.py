@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,10 @@ class Folder(Section):
 
     regularisation: Annotated[bool, Ui("Regularisation", kohya="reg_data_dir is_reg")] = False
     """Pictures of the whole class that keep it from turning into your subject (prior preservation)."""
+
+    loss_weight: Annotated[float, Field(ge=0, le=10), Ui(level="expert")] = 1.0
+    """How much these pictures count beside those of other folders: less for a set of poor quality, more for what is
+    learnt too slowly."""
 
     class_words: Annotated[str, Ui("Class words", kohya="class_tokens")] = ""
     """Caption of pictures that have none. Empty: the words of the folder's name, as in `10_sks dog`."""
@@ -68,6 +72,19 @@ class DatasetSettings(Section):
     flip: Annotated[bool, Ui("Mirror at random", kohya="flip_aug")] = False
     """Show pictures mirrored half of the time. Not for subjects with a left and a right, such as faces or lettering."""
 
+    masked_loss: Annotated[
+        Literal["off", "files", "alpha", "either"],
+        Ui("Masked loss", level="expert", kohya="masked_loss alpha_mask conditioning_data_dir"),
+    ] = "off"
+    """Learn only what is white in a picture's mask (masks/NAME.png beside it, or NAME_mask.png), or what is opaque in
+    the picture itself; either: its mask, else its transparency. Pictures without one are learnt whole."""
+
+    unmasked_weight: Annotated[
+        float, Field(ge=0, le=1), Ui("Weight outside the mask", step=0.05, level="expert",
+                                     when="dataset.masked_loss=files|alpha|either")
+    ] = 0.0
+    """How much what is masked out still counts; 0.1 keeps backgrounds from falling apart."""
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if not self.caption_extension.strip(". "):
             yield "caption_extension", "say which files hold the captions, for example .txt"
@@ -87,6 +104,10 @@ class DatasetSettings(Section):
     def warnings(self) -> Iterator[tuple[str, str]]:
         if not self.buckets and self.upscale:
             yield "upscale", "has no effect without buckets: every picture is then scaled to the square"
+        if self.unmasked_weight and self.masked_loss == "off":
+            yield "unmasked_weight", "has no effect without masked loss"
+        if self.unmasked_weight == 1 and self.masked_loss != "off":
+            yield "unmasked_weight", "at 1 everything counts alike, as if there were no masks"
 
     def _unit(self) -> int:
         return self.bucket_step if self.buckets else 8

@@ -14,6 +14,7 @@ from dataset.scan import Item
 from dataset.turns import Entry, Pace
 from trainer.config import TrainSettings
 from trainer.families.base import View
+from trainer.masks import Masks
 from trainer.plan import Plan
 
 
@@ -26,7 +27,7 @@ class Sample:
     flip: bool
     caption: str
     place: int
-    weight: float  # 1, the regularisation weight, or 0 for one that only fills a process's turn
+    weight: float  # of its folder, times the regularisation weight; 0 for one that only fills a process's turn
 
     @property
     def view(self) -> View:
@@ -41,6 +42,7 @@ class Batches:
     def __init__(self, config: TrainSettings, plan: Plan, entries: Sequence[Entry], items: Sequence[Item]):
         self._config, self._plan, self._entries, self._items = config, plan, entries, items
         self._epoch = lru_cache(maxsize=2)(self._shuffled)
+        self.masks = Masks(config.dataset)
 
     def of_step(self, step: int, process: int = 0) -> list[list[Sample]]:
         """The batches of optimiser step `step` (from 0) that one process computes: as many as are accumulated, fewer
@@ -72,6 +74,8 @@ class Batches:
         for entry in self._entries:
             item = self._items[entry.item]
             one = (item.path.name, item.path.stat().st_size, entry.crop, entry.repeats, item.caption)
+            if mask := self.masks.file(item.path):
+                one += (mask.stat().st_size,)
             total.update(repr(one).encode("utf-8", "surrogatepass"))
         return total.hexdigest()
 
@@ -97,7 +101,7 @@ class Batches:
         flip, caption = turns.drawn(
             config.run.seed, step, place, config.dataset.flip, item.caption, config.captions
         )
-        weight = config.noise.prior_loss_weight if item.regularisation else 1.0
+        weight = item.weight * (config.noise.prior_loss_weight if item.regularisation else 1.0)
         return Sample(item, entry.crop, flip, caption, place, weight)
 
     def _shuffled(self, epoch: int) -> list[list[int]]:

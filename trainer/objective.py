@@ -79,8 +79,11 @@ class Objective(ABC):
         """The noise that is to be found, and the noise that is put in; the same unless the input is perturbed."""
         return draws.noise, draws.noise
 
-    def errors(self, prediction: Tensor, target: Tensor, timesteps: Tensor) -> Tensor:
-        """How far off each sample is, in float32: [B]."""
+    def errors(self, prediction: Tensor, target: Tensor, timesteps: Tensor, mask: Tensor | None = None) -> Tensor:
+        """How far off each sample is, in float32: [B]; where `mask` (trainer.masks) says, if there is one."""
+        return errors.means(self._errors(prediction, target, timesteps), mask)
+
+    def _errors(self, prediction: Tensor, target: Tensor, timesteps: Tensor) -> Tensor:
         loss = self.settings
         if loss.loss == "l2":
             return errors.squared(prediction, target)

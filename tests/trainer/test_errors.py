@@ -17,7 +17,7 @@ def test_errors_are_means_per_sample_in_float32():
     prediction, target = two()
     apart = prediction.double() - target.double()
     for got, wanted in ((errors.squared, apart**2), (errors.absolute, apart.abs())):
-        found = got(prediction, target)
+        found = errors.means(got(prediction, target))
         assert found.dtype == torch.float32 and torch.allclose(found.double(), wanted.mean((1, 2, 3)), rtol=1e-5)
 
 
@@ -27,7 +27,7 @@ def test_huber_equals_its_closed_form_with_a_width_for_each_sample(smooth):
     widths = torch.tensor([0.1, 0.5, 1.0])
     c = widths.double().view(-1, 1, 1, 1)
     wanted = 2 * (((prediction.double() - target.double()) ** 2 + c**2).sqrt() - c) * (1 if smooth else c)
-    got = errors.huber(prediction, target, widths, smooth_l1=smooth)
+    got = errors.means(errors.huber(prediction, target, widths, smooth_l1=smooth))
     assert torch.allclose(got.double(), wanted.mean((1, 2, 3)), rtol=1e-5)
 
 
@@ -74,3 +74,20 @@ def test_weights_are_finite_where_there_is_no_signal(prediction, option):
     gamma = {"min_snr_gamma": 5.0} if option == "min_snr_soft" else {}
     found = weigh(prediction, zero_terminal(), **{option: True}, **gamma)
     assert found.isfinite().all() and (found >= 0).all() and (found <= 100).all()
+
+
+def test_a_masked_mean_is_over_what_the_mask_shows():
+    each = torch.rand(2, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(2, 1, 3, 3)
+    mask[0, 0, :2] = 1
+    mask[1] = 0.25
+    found = errors.means(each, mask)
+    assert found[0].item() == pytest.approx(each[0, :, :2].double().mean().item(), rel=1e-5)
+    assert found[1].item() == pytest.approx(each[1].double().mean().item(), rel=1e-5), "weights are relative"
+    half = torch.ones(2, 1, 3, 3)
+    half[0, 0, 0] = 0.5
+    wanted = (each[0].double() * half[0].double()).sum() / (4 * half[0].double().sum())
+    assert errors.means(each, half)[0].item() == pytest.approx(wanted.item(), rel=1e-5)
+    frames = each.unsqueeze(2)  # [B, C, frames, h, w], as video models have them
+    assert torch.allclose(errors.means(frames, mask), found)
+    assert errors.means(each, torch.zeros(2, 1, 3, 3)).tolist() == [0, 0], "never a division by nothing"
