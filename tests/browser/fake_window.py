@@ -25,6 +25,6 @@ def fake(kind: str, argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    folder.create = lambda kind, name, text, argv, at=None: create(kind, name, text, fake(kind, argv), at)
-    folder.change = lambda job, text, argv: change(job, text, fake(job.kind, argv))
+    folder.create = lambda kind, name, text, argv, *more: create(kind, name, text, fake(kind, argv), *more)
+    folder.change = lambda job, text, argv, *more: change(job, text, fake(job.kind, argv), *more)
     sys.exit(main(sys.argv[3:]))
