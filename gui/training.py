@@ -21,7 +21,7 @@ from settings import presets, toml
 from settings.coerce import over
 from settings.errors import SettingsError, check, parse
 from settings.flags import flat, nested
-from trainer import command
+from trainer import command, preflight
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.plan import plan
@@ -92,6 +92,17 @@ class Training:
             return {self._parts["notice"]: notice(f"It could not be started: {reason}", bad=True)}
         self._window.runs.changed()
         return {self._parts["runs"]: {"run": job.id} | stamp(), self._window.tabs: gr.Tabs(selected="runs")}
+
+    def check(self, values: Typed) -> Updates:
+        """Two steps and a save in a process of its own, which queues the run if they work: no page is needed."""
+        try:
+            job = preflight.begin(self._form.read(values))
+        except SettingsError as error:
+            return self._refused(values, error)
+        except (JobError, OSError) as error:
+            reason = unreachable(error) if isinstance(error, OSError) else error
+            return {self._parts["notice"]: notice(f"It could not be checked: {reason}", bad=True)}
+        return {self._parts["preflight"]: {"work": job.id} | stamp()}
 
     def stop(self) -> Updates:
         mine = (job for job in self._window.runs.jobs() if job.kind == "train")

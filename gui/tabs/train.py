@@ -30,6 +30,8 @@ def build(window: Window) -> None:
             gr.HTML("<h2>Plan</h2>", apply_default_css=False, js_on_load=None)
             window.parts["plan"] = widget("plan", elem_id="plan", form="train", part="above")
             window.parts["start"] = gr.Button("Start training", variant="primary", elem_id="train-start")
+            window.parts["check"] = gr.Button("Check first, then start", elem_id="train-check")
+            window.parts["preflight"] = widget("preflight", elem_id="preflight")
             with gr.Row(elem_classes=["lor-buttons"]):
                 window.parts["stop"] = gr.Button("Stop and save", elem_id="train-stop")
                 window.parts["print"] = gr.Button("Show command", elem_id="train-command")
@@ -43,6 +45,7 @@ def wire(window: Window, page: gr.Blocks) -> None:
     page.load(training.fill, None, training.outputs, **QUIET)
     gr.on(inputs_of(form), training.typed, form.fields, answers, trigger_mode="always_last", **QUIET)
     parts["start"].click(training.start, form.fields, answers | {parts["runs"], window.tabs}, **QUIET)
+    parts["check"].click(training.check, form.fields, answers | {parts["preflight"]}, **QUIET)
     parts["stop"].click(training.stop, None, parts["notice"], **QUIET)
     parts["print"].click(training.command, form.fields, answers | {parts["command"]}, **QUIET)
     parts["presets"].choose(training.load_preset, form.fields, training.outputs, **QUIET)
