@@ -16,9 +16,9 @@ Loratory.runView = (id, { changed, load }) => {
   } }, el("summary", {}, "Settings of this run"),
   el("div", { class: "lor-row" }, L.button("Load these settings into the form", () => load(false)), el("a", { class: "lor-button", href: `${base}/files/config.toml`, download: "" }, "Download config.toml"),
     L.button("Copy", () => L.copy(config.textContent))), config);
-  const results = L.captionResults(), failure = L.failure(base, (fix) => load(false, fix));
+  const results = L.captionResults(), coverage = L.runCoverage(base), failure = L.failure(base, (fix) => load(false, fix));
   const logBox = el("details", { class: "lor-details", open: true }, el("summary", {}, "Log"), log.node);
-  const node = el("div", {}, el("div", { class: "lor-card" }, head, progress, status, facts, actions), failure.node, noted, charts, samples, results.node, files, settings, logBox);
+  const node = el("div", {}, el("div", { class: "lor-card" }, head, progress, status, facts, actions), failure.node, noted, charts, samples, results.node, files, coverage.node, settings, logBox);
   const shown = {};  // what was drawn last, so that nothing is drawn twice (and no selection or focus is lost)
   const once = (name, value, draw) => { const now = JSON.stringify(value); if (shown[name] !== now) { shown[name] = now; draw(); } };
 
@@ -46,6 +46,7 @@ Loratory.runView = (id, { changed, load }) => {
     once("warnings", run.warnings, () => drawWarnings(run));
     once("samples", run.samples, () => drawSamples(run));
     once("files", run.files.filter((file) => file.kind !== "record"), () => drawFiles(run));
+    await coverage.refresh(run);
     if (run.captions) await results.refresh(run);
     else if (shown.points !== run.points) {
       const curves = await L.get(`${base}/curves`);

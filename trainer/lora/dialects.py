@@ -19,22 +19,9 @@ from torch import Tensor
 
 from trainer.lora import declared, reading, writing
 from trainer.lora.adapter import Adapter
-from trainer.lora.keys import LoraError, Naming
+from trainer.lora.keys import DIALECTS, FOLDERS, LoraError, Naming
 
 Adapters = Mapping[str, Adapter]
-
-DIALECTS = {
-    "comfyui": "ComfyUI, A1111, Forge: the names in which training writes, with an alpha for each layer",
-    "kohya": "kohya's names joined by underscores; of transformers, OneTrainer's",
-    "blocks": "the original's block names, as kohya's own trainers write them for SDXL, SD 3 and FLUX",
-    "diffusers": "diffusers: pytorch_lora_weights.safetensors in a folder",
-    "diffusers-old": "diffusers before PEFT: lora.down and lora.up",
-    "peft": "PEFT: a folder for each part, for PeftModel.from_pretrained",
-}
-"""What each is for."""
-FOLDERS = ("diffusers", "diffusers-old", "peft")
-"""Those that are folders, not files."""
-
 
 def beside(source: Path, dialect: str) -> Path:
     """NAME-DIALECT.safetensors, or the folder NAME-DIALECT, in the folder of `source`."""
@@ -45,6 +32,8 @@ def beside(source: Path, dialect: str) -> Path:
 def write(to: Path, adapters: Adapters, naming: Naming, dialect: str, metadata: Mapping[str, str]) -> None:
     """Write `adapters` ({our name: update}) in `dialect`, and read them back. LoraError when it can't hold them, when
     something is at `to` already, or when what is read differs."""
+    if dialect not in DIALECTS:
+        raise LoraError(f"there is no dialect {dialect!r}; choose one of {', '.join(DIALECTS)}")
     if os.path.lexists(to):
         raise LoraError(f"there is a {to.name} in {to.parent} already; nothing is overwritten")
     metadata = {key: value for key, value in metadata.items() if key != declared.HEADER}

@@ -18,6 +18,18 @@ from trainer.lora import blueprints, native
 
 INNER = "text_model."
 
+DIALECTS = {
+    "comfyui": "ComfyUI, A1111, Forge: the names in which training writes, with an alpha for each layer",
+    "kohya": "kohya's names joined by underscores; of transformers, OneTrainer's",
+    "blocks": "the original's block names, as kohya's own trainers write them for SDXL, SD 3 and FLUX",
+    "diffusers": "diffusers: pytorch_lora_weights.safetensors in a folder",
+    "diffusers-old": "diffusers before PEFT: lora.down and lora.up",
+    "peft": "PEFT: a folder for each part, for PeftModel.from_pretrained",
+}
+"""What each is for."""
+FOLDERS = ("diffusers", "diffusers-old", "peft")
+"""Those that are folders, not files."""
+
 _ROLES = {
     ".lora_down.weight": "down",
     ".lora_up.weight": "up",

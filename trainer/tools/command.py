@@ -12,8 +12,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from trainer.lora.dialects import DIALECTS
-from trainer.lora.keys import LoraError
+from trainer.lora.keys import DIALECTS, LoraError
 from trainer.tools.convert import convert
 from trainer.tools.inspect import EXAMPLES, inspect, lines
 

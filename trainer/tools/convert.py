@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.lora import dialects, writing
-from trainer.lora.keys import LoraError
 from trainer.lora.reading import load
 from trainer.tools.recognise import recognised
 
@@ -25,12 +24,10 @@ class Converted:
 
 
 def convert(source: Path, dialect: str, to: Path | None = None, family: str = "") -> Converted:
-    """Write `source` in `dialect` (dialects.DIALECTS) to `to`, by default beside it under a name that is free.
+    """Write `source` in `dialect` (keys.DIALECTS) to `to`, by default beside it under a name that is free.
 
     `family` is only needed where a file does not tell its own. Raises LoraError, OSError; then nothing is left behind.
     """
-    if dialect not in dialects.DIALECTS:
-        raise LoraError(f"there is no dialect {dialect!r}; choose one of {', '.join(dialects.DIALECTS)}")
     found = recognised(load(source), family)
     target = to or writing.free(dialects.beside(source.absolute(), dialect))
     dialects.write(target, found.adapters, found.family.naming, dialect, found.file.metadata)

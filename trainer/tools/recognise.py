@@ -21,7 +21,7 @@ class Recognised:
     file: LoraFile
     family: Kind
     adapters: dict[str, Adapter]
-    """{our name: update}."""
+    """{our name: update}, in order."""
     unmatched: list[str]
     """Keys that fit no layer of the family."""
 
@@ -51,7 +51,14 @@ def recognised(file: LoraFile, wanted: str = "") -> Recognised:
     best = max(fits, key=lambda fit: (fit.said, fit.matched - fit.left, fit.wide))
     if wanted and best.family.name != wanted:
         best = _insisted(file, wanted, best, fits)
-    return Recognised(file, best.family, *updates(file, best.family.naming, best.layers))
+    adapters, unmatched = updates(file, best.family.naming, best.layers)
+    parts = [part.name for part in best.family.naming.parts]
+
+    def place(name: str) -> list:
+        part, *path = name.split(".")
+        return [parts.index(part), *((0, int(word), "") if word.isdigit() else (1, 0, word) for word in path)]
+
+    return Recognised(file, best.family, {name: adapters[name] for name in sorted(adapters, key=place)}, unmatched)
 
 
 def _insisted(file: LoraFile, wanted: str, best: _Fit, fits: list[_Fit]) -> _Fit:
