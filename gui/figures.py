@@ -18,13 +18,13 @@ def figures(run: Run) -> dict[str, str]:
     lora = result(run.job)
     found = {
         "Pictures" if pictures else "Steps": f"{run.step:,}{total}" if run.step or run.total else "",
-        "Epochs": text(last.get("epoch"), "{:.3g}"),
+        "Epochs": text(last.get("epoch")),
         "Time": duration(run.seconds) if run.seconds else "",
-        "Loss, averaged": text(last.get("loss_average"), "{:.4g}"),
-        "Steps a second": text(last.get("it_s"), "{:.3g}"),
-        "Pictures a second": text(last.get("img_s"), "{:.3g}"),
-        "Batch": text(batch(plan), "{:.0f}") if plan else "",
-        "Memory at most": text(last.get("memory_gb"), "{:.3g} GB"),
+        "Loss, averaged": text(last.get("loss_average"), digits=4),
+        "Steps a second": text(last.get("it_s")),
+        "Pictures a second": text(last.get("img_s")),
+        "Batch": text(batch(plan)) if plan else "",
+        "Memory at most": text(last.get("memory_gb"), " GB"),
         "Device": str(run.started.get("device", "")),
         "LoRA": f"{lora.name}, {size(lora.stat().st_size)}" if lora else "",
     }
@@ -63,7 +63,9 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def text(value: Any, how: str) -> str:
+def text(value: Any, unit: str = "", digits: int = 3) -> str:
     """A figure of an event; "" where there is none or it is not a number."""
     known = number(value)
-    return how.format(known) if math.isfinite(known) else ""
+    if not math.isfinite(known):
+        return ""
+    return f"{known:,.0f}{unit}" if abs(known) >= 10**digits else f"{known:.{digits}g}{unit}"

@@ -108,7 +108,9 @@ class Run:
         step = event.get("step", 0)
         self.loss.add(step, number(event.get("loss")))
         for group, rate in (event.get("lrs") or {"lr": event.get("lr")}).items():
-            self.rates.setdefault(group, Curve()).add(step, number(rate))
+            if group not in self.rates:
+                self.rates[group] = Curve()
+            self.rates[group].add(step, number(rate))
 
     def _forget_after(self, step: int) -> None:
         """A run that goes on from an older state repeats steps: what came after that state did not happen."""

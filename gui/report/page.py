@@ -30,12 +30,13 @@ p { margin: .3rem 0; } .note, small, figcaption { color: var(--ink); } .notes { 
 .tag { border: 1px solid var(--soft); border-radius: 99px; padding: .1rem .6rem; margin-right: .3rem; }
 table { border-collapse: collapse; font-size: .9rem; } .scroll { overflow-x: auto; }
 td, th { border-bottom: 1px solid var(--soft); padding: .25rem .8rem .25rem 0; text-align: left; vertical-align: top;
-  overflow-wrap: anywhere; min-width: 5rem; } tbody th, tr > th:first-child { font-weight: 600; max-width: 16rem; }
+  overflow-wrap: anywhere; min-width: 5rem; }
+tbody th, tr > th:first-child { font-weight: 600; min-width: 8rem; max-width: 16rem; }
 thead th { color: var(--ink); font-weight: 400; } code, pre { font-size: .8rem; overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; } td img { display: block; max-width: 11rem; border-radius: 6px; }
+pre { white-space: pre-wrap; } td img { display: block; max-width: 8.5rem; border-radius: 6px; }
 figure { margin: .6rem 0; } svg { width: 100%; height: auto; } svg text { font-size: 12px; fill: var(--ink); }
 .grid { stroke: var(--soft); } .line { fill: none; stroke: var(--line); stroke-width: 2; }
-.band { fill: var(--line); opacity: .2; } .lost { stroke: var(--bad); stroke-width: 2; }
+.band { fill: var(--line); stroke: var(--line); opacity: .25; } .lost { stroke: var(--bad); stroke-width: 2; }
 """
 
 
@@ -43,7 +44,10 @@ def page(run: Run, state: str, thumbnails: Thumbnails) -> str:
     """The whole page. `run` is as new as it was refreshed."""
     known = chosen(run.job)
     loss = svg(run.loss.thinned(POINTS), "Loss: lowest to highest, and smoothed", run.total, band=True)
-    rates = (svg(rate.thinned(POINTS), f"Learning rate: {group}", run.total) for group, rate in run.rates.items())
+    rates = (
+        svg(rate.thinned(POINTS), f"Learning rate: {group.replace('_', ' ')}", run.total)
+        for group, rate in run.rates.items()
+    )
     return "\n".join(
         chain(
             (MARK, f'<html lang="en"><head><meta charset="utf-8"><title>{safe(run.job.name)}</title>',

@@ -1,12 +1,13 @@
 // A curve on a canvas: lowest to highest of each stretch as a band, the smoothed value as a line, a readout under the pointer.
+// `overlay`: several curves of different things, which are told apart by name and need not begin at zero.
 "use strict";
-Loratory.chart = (title, { band = false, total = 0 } = {}) => {
+Loratory.chart = (title, { band = false, overlay = false, total = 0 } = {}) => {
   const L = Loratory, { el } = L;
   const canvas = el("canvas", { role: "img", "aria-label": title, tabindex: "0" });
   const readout = el("span", { class: "lor-note lor-readout" });
   const logarithmic = el("input", { type: "checkbox", onchange: () => draw() });
   const table = el("table", { class: "lor-hidden" });
-  let series = [], pointer = null, end = total, ends = null;
+  let series = [], pointer = null, end = total, ends = null, unit = "step";
 
   const color = (name) => getComputedStyle(canvas).getPropertyValue(name).trim();
   const COLORS = ["--lor-line-1", "--lor-line-2", "--lor-line-3", "--lor-line-4"];
@@ -19,7 +20,7 @@ Loratory.chart = (title, { band = false, total = 0 } = {}) => {
       const sorted = [...all].sort((a, b) => a - b);
       high = Math.min(high, sorted[Math.floor(0.98 * sorted.length)] * 1.5);
     }
-    if (!band && !logarithmic.checked) low = Math.min(0, low);
+    if (!band && !overlay && !logarithmic.checked) low = Math.min(0, low);
     if (low < high && !logarithmic.checked) high += 0.04 * (high - low);
     if (low === high) { high = low + (Math.abs(low) || 1) * 0.5; if (!logarithmic.checked) low = Math.min(0, low); else low /= 2; }
     return [height(low), height(high)];
@@ -30,6 +31,7 @@ Loratory.chart = (title, { band = false, total = 0 } = {}) => {
   };
 
   const draw = () => {
+    if (!L.onTheme.includes(repaint)) L.onTheme.push(repaint);
     const width = canvas.clientWidth, tall = canvas.clientHeight, scale = devicePixelRatio || 1;
     if (!width || !tall) return;
     if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
@@ -81,23 +83,25 @@ Loratory.chart = (title, { band = false, total = 0 } = {}) => {
       for (const at of one.lost || []) { pen.fillStyle = color("--lor-bad"); pen.fillRect(x(at) - 1, top, 2, tall - top - bottom); }
     });
     pen.restore();
-    if (pointer !== null && series[0]?.steps.length) mark(pen, x, y, tall, top, bottom);
+    if (pointer !== null && longest()?.steps.length) mark(pen, x, y, tall, top, bottom);
   };
+  const longest = () => series.reduce((most, one) => ((one.steps.at(-1) || 0) > (most?.steps.at(-1) || 0) ? one : most), series[0]);
   const nearest = (steps, at) => {
     let best = 0;
     steps.forEach((step, i) => { if (Math.abs(step - at) < Math.abs(steps[best] - at)) best = i; });
     return best;
   };
   const mark = (pen, x, y, tall, top, bottom) => {
-    const i = nearest(series[0].steps, pointer), at = series[0].steps[i];
+    const steps = longest().steps, at = steps[nearest(steps, pointer)];
     pen.strokeStyle = color("--lor-ink"); pen.globalAlpha = 0.5; pen.beginPath(); pen.moveTo(x(at), top); pen.lineTo(x(at), tall - bottom); pen.stroke(); pen.globalAlpha = 1;
     const words = series.map((one, index) => {
+      if (!one.steps.length || at > one.steps.at(-1)) return null;  // it did not get that far
       const j = nearest(one.steps, at);
       if (one.mean[j] === null) return "not a number";
       pen.fillStyle = color(COLORS[index % COLORS.length]); pen.beginPath(); pen.arc(x(one.steps[j]), y(one.mean[j]), 3.5, 0, 7); pen.fill();
       return `${one.name ? `${one.name} ` : ""}${L.number(one.mean[j])}${band ? ` (${L.number(one.low[j], 3)} to ${L.number(one.high[j], 3)})` : ""}`;
     });
-    readout.textContent = `step ${at.toLocaleString("en")}: ${words.join(", ")}`;
+    readout.textContent = `${unit} ${at.toLocaleString("en")}: ${words.filter((word) => word !== null).join(", ")}`;
   };
   canvas.addEventListener("pointermove", (event) => {
     const box = canvas.getBoundingClientRect();
@@ -106,9 +110,9 @@ Loratory.chart = (title, { band = false, total = 0 } = {}) => {
   });
   canvas.addEventListener("pointerleave", () => { pointer = null; say(); draw(); });
   canvas.addEventListener("keydown", (event) => {
-    if (!["ArrowLeft", "ArrowRight"].includes(event.key) || !series[0]?.steps.length) return;
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key) || !longest()?.steps.length) return;
     event.preventDefault();
-    const steps = series[0].steps, i = pointer === null ? steps.length - 1 : nearest(steps, pointer) + (event.key === "ArrowLeft" ? -1 : 1);
+    const steps = longest().steps, i = pointer === null ? steps.length - 1 : nearest(steps, pointer) + (event.key === "ArrowLeft" ? -1 : 1);
     pointer = steps[Math.min(steps.length - 1, Math.max(0, i))];
     draw();
   });
@@ -117,17 +121,21 @@ Loratory.chart = (title, { band = false, total = 0 } = {}) => {
     readout.textContent = series.filter((one) => one.mean.length).map((one) => `${one.name ? `${one.name} ` : ""}${L.number(one.mean.at(-1))}`).join(", ");
   };
   const describe = () => {  // the same for those who can't see the canvas; a few rows are enough
-    const one = series[0];
-    if (!one?.steps.length) return;
-    const picks = [...new Set(Array.from({ length: 11 }, (_, n) => Math.round((n * (one.steps.length - 1)) / 10)))];
-    L.fill(table, el("caption", {}, title), el("tr", {}, el("th", {}, "Step"), el("th", {}, title)),
-      picks.map((i) => el("tr", {}, el("td", {}, String(one.steps[i])), el("td", {}, one.mean[i] === null ? "not a number" : L.number(one.mean[i])))));
+    const steps = longest()?.steps;
+    if (!steps?.length) return;
+    const picks = [...new Set(Array.from({ length: 11 }, (_, n) => steps[Math.round((n * (steps.length - 1)) / 10)]))];
+    const value = (one, at) => (!one.steps.length || at > one.steps.at(-1) ? "" : L.number(one.mean[nearest(one.steps, at)] ?? "not a number"));
+    L.fill(table, el("caption", {}, title), el("tr", {}, el("th", {}, unit), series.map((one) => el("th", {}, one.name || title))),
+      picks.map((at) => el("tr", {}, el("td", {}, String(at)), series.map((one) => el("td", {}, value(one, at))))));
   };
   new ResizeObserver(draw).observe(canvas);
-  L.onTheme.push(() => draw());
+  const repaint = () => {  // of a chart that was taken off the page nobody tells
+    if (canvas.isConnected) draw();
+    else L.onTheme.splice(L.onTheme.indexOf(repaint), 1);
+  };
   return {
     node: el("figure", { class: "lor-chart" }, el("figcaption", { class: "lor-row" }, el("b", {}, title), readout,
-      band && el("label", { class: "lor-row tight lor-note" }, logarithmic, "log scale")), canvas, table),
-    show: (curves, until) => { series = curves; end = until; say(); describe(); draw(); },
+      (band || overlay) && el("label", { class: "lor-row tight lor-note" }, logarithmic, "log scale")), canvas, table),
+    show: (curves, until, along = "step") => { series = curves; end = until; unit = along; say(); describe(); draw(); },
   };
 };

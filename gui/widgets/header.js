@@ -22,7 +22,7 @@ Loratory.header = (root) => {
     .observe(document.body, { subtree: true, attributeFilter: ["aria-selected"] });
 
   L.poll(root, 2, async () => {
-    const runs = await L.get("/api/runs");
+    const runs = await L.get("/api/runs?live=true");
     const live = runs.filter((run) => run.state === "running"), waiting = runs.filter((run) => run.state === "queued");
     L.fill(running, live.map((run) => el("button", { type: "button", class: "lor-chip running", onclick: () => L.openRun(run.id) },
       el("span", { class: "lor-dot" }), `${run.name}: `,
@@ -41,7 +41,7 @@ Loratory.theme = (name) => {
   const dark = name === "dark" || (name === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
   document.body.classList.toggle("dark", dark);
   document.documentElement.style.colorScheme = dark ? "dark" : "light";
-  for (const told of Loratory.onTheme) told(name);
+  for (const told of [...Loratory.onTheme]) told(name);
   return name;
 };
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(() => Loratory.theme(Loratory.theme()), 0));
