@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import secrets
 import tempfile
 from collections.abc import Iterable
 
@@ -14,6 +15,7 @@ from gui import routes, theme
 from gui.front import BARE, Front
 from gui.gate import Gate
 from gui.login import Login
+from gui.routes.static import joined
 from gui.sessions import Sessions
 from gui.tabs import tabs
 from gui.widgets import widget
@@ -30,6 +32,7 @@ def build(password: str = "", hosts: Iterable[str] = (), front: Front = BARE) ->
     if password:
         window.login = Login(password, Sessions(window.home / "sessions.txt", password), front.root)
     page = draw(window)
+    window.version = version(page)
     app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes.router(window))
     gr.mount_gradio_app(
@@ -38,7 +41,7 @@ def build(password: str = "", hosts: Iterable[str] = (), front: Front = BARE) ->
         path="/",
         theme=theme.theme(),
         css=theme.style(),
-        head=theme.head(secrets.token_hex(4)),
+        head=theme.head(window.version),
         show_error=False,
         ssr_mode=False,
         run_history=False,
@@ -53,6 +56,15 @@ def build(password: str = "", hosts: Iterable[str] = (), front: Front = BARE) ->
     )
     ensure_runner()  # runs may wait that were queued before the machine was restarted
     return Gate(app, hosts, window.login, front)
+
+
+def version(page: gr.Blocks) -> str:
+    """What a page in a browser must have been drawn by to be understood here: the same fields in the same order, the
+    same scripts."""
+    config = page.get_config_file()
+    wires = [[event["inputs"], event["outputs"]] for event in config["dependencies"]]
+    drawn = json.dumps([config["components"], config["layout"], wires, joined()], default=str, sort_keys=True)
+    return hashlib.sha256(drawn.encode()).hexdigest()[:16]
 
 
 def draw(window: Window) -> gr.Blocks:

@@ -10,6 +10,7 @@ from gui.drafts import Drafts
 from gui.editing import Editing
 from gui.histories import Histories
 from gui.history import History
+from gui.importing import Imports
 from gui.preparation import Preparing
 from gui.runs import Runs
 from gui.scans import Scans
@@ -33,6 +34,7 @@ class Window:
     forms: dict[str, Form] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)
     login: Login | None = None  # None where nobody has to sign in
+    version: str = ""  # of the page
 
     def __post_init__(self) -> None:
         self.drafts = Drafts(self.home / "drafts")
@@ -43,4 +45,5 @@ class Window:
         self.thumbnails = Thumbnails(self.home / "cache" / "thumbnails")
         self.preparing = Preparing()
         self.works = Works()
+        self.imports = Imports()
         self.editing = Editing(self.home / "cache" / "albums")

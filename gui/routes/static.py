@@ -12,16 +12,21 @@ if TYPE_CHECKING:
     from gui.window import Window
 
 GUI = Path(__file__).parents[1]
-CACHED = {"cache-control": "private, max-age=3600"}  # the address changes with every start of the window
+CACHED = {"cache-control": "private, max-age=3600"}  # the address changes with what is in it
 
 
-def router(_: Window) -> APIRouter:
+def router(window: Window) -> APIRouter:
     routes = APIRouter()
     script = joined()
 
     @routes.get("/static/loratory.js")
     def scripts() -> Response:
         return Response(script, media_type="text/javascript", headers=CACHED)
+
+    @routes.get("/static/version")
+    def version() -> Response:
+        """Asked by a page that was cut off: whether the window still is the one that has drawn it."""
+        return Response(window.version, media_type="text/plain", headers={"cache-control": "no-store"})
 
     @routes.get("/static/logo.svg")
     @routes.get("/favicon.ico")
