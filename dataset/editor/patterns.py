@@ -17,12 +17,20 @@ from typing import Any
 LIMIT = 2.0  # seconds of a processor that all captions together may take; other programs' don't count
 PATIENCE = 20.0  # the same where they are changed
 KEPT = 100_000  # texts of which it is remembered whether a pattern is found in them
+SHORT = 2000  # characters of a text that a harmless pattern is looked for in without looking at the clock
+TOGETHER = 200  # such texts between two looks at it
+CHOICES = 8  # that a harmless pattern may have
 
 # What a pattern may consist of so that, written a little differently, it can't reach into the line after: then a search
 # over many lines at once finds what it would find in each of them.
 PLAIN = re.compile(r"\\[bBdwsSDWt1-9]|\\[^\w\x00-\x1f]|\((?:\?(?:[:=!>]|<[=!]|P<))?(?!\?)|"
                    r"\[(?P<set>\^?\]?(?:\\[dw]|\\[^\w\x00-\x1f]|[^]\\[\x00-\x1f])*)\]|\{(?=\d*,?\d*\})|[^\\(\[{\n]")
 WITHOUT_BREAKS = {r"\s": r"[^\S\n]", r"\D": r"[^\d\n]", r"\W": r"[^\w\n]"}
+
+ODD = re.compile(r"\\[1-9B]|\{|\(\?<|\[.+(?:\[|--|&&|~~|\|\|)")  # parts of which `re` has another opinion, or none
+
+# Parts of one character or none before a text. The other way round they mean the same, and `re` is quick to find texts.
+LED = re.compile(r"\A((?:\\[bdswDSW]|\.)+)((?:[^][\\(){}.^$*+?|]|\\[^\w])+)(?![*+?])")
 
 
 class PatternError(ValueError):
@@ -56,15 +64,35 @@ class Pattern:
         if fresh := [text for text in texts if text not in known]:
             known = known | dict(zip(fresh, self._lines(fresh)))  # a new one: other threads may be reading the old
             memory[0] = known if len(known) <= KEPT else {}
-        return [known[text] for text in texts]
+        return list(map(known.__getitem__, texts))
 
     def _lines(self, texts: list[str]) -> list[bool]:
-        """Of most patterns the texts are searched as the lines of one long text, which is several times quicker."""
+        """Harmless patterns are looked for by `re`, which is several times quicker. For most others the texts are
+        searched as the lines of one long text, which is quicker, too."""
+        if not _is_harmless(self.text):
+            return self._as_lines(texts)
+        if not self.ignore_case:
+            return self._each(self.text, self.text, texts)
+        lower = _across_lines(self.text, True)  # the same, several times quicker
+        if lower is None or not all(map(str.isascii, texts)):
+            return self._as_lines(texts)
+        return self._each(lower, self.text.lower(), list(map(str.lower, texts)))
+
+    def _each(self, alike: str, plain: str, texts: list[str]) -> list[bool]:
+        search, needed, found = re.compile(LED.sub(r"\2(?<=\1\2)", alike)).search, _needed(plain), []
+        for start in range(0, len(texts), TOGETHER):
+            self._left()
+            some = texts[start : start + TOGETHER]
+            found += [needed in text and (search(text) is not None if len(text) <= SHORT else self.found(text))
+                      for text in some]
+        return found
+
+    def _as_lines(self, texts: list[str]) -> list[bool]:
         alike, whole, ignore_case = _across_lines(self.text), "\n".join(texts), self.ignore_case
         if not texts or alike is None or whole.count("\n") != len(texts) - 1:
             return list(map(self.found, texts))
         if ignore_case and whole.isascii() and (lower := _across_lines(self.text, True)):
-            alike, whole, ignore_case = lower, whole.lower(), False  # the same, several times quicker
+            alike, whole, ignore_case = lower, whole.lower(), False
         once_each = _compiled(f"(?:{alike})[^\\n]*\\n?", ignore_case, True)
         starts = [0, *accumulate(len(text) + 1 for text in texts)]
         found, number = [False] * len(texts), 0
@@ -128,6 +156,38 @@ def _across_lines(text: str, lower: bool = False) -> str | None:
         parts.append(part.lower() if lower and len(part) == 1 else part)
         at = match.end()
     return "".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _is_harmless(text: str) -> bool:
+    """Whether `re` takes a pattern for the same, and it takes no time to speak of in any short text: one repeat without
+    an end, no repeat of a group, few choices."""
+    if _across_lines(text) is None:
+        return False
+    parts = [match[0] for match in PLAIN.finditer(text)]
+    if any(map(ODD.match, parts)):
+        return False
+    repeats = [number for number, part in enumerate(parts) if part in ("*", "+", "?")]
+    endless = sum(parts[number] != "?" for number in repeats)
+    plain = all(parts[number - 1] not in (")", "^", "$", r"\b") for number in repeats)
+    return plain and endless <= 1 and len(repeats) + parts.count("|") <= CHOICES
+
+
+@lru_cache(maxsize=256)
+def _needed(text: str) -> str:
+    """The longest text that is in all that a harmless pattern finds; "" where none is known."""
+    runs, depth = [""], 0
+    parts = [match[0] for match in PLAIN.finditer(text)]
+    for part, after in zip(parts, [*parts[1:], ""]):
+        depth += part.startswith("(") - (part == ")")
+        if part == "|" and not depth:
+            return ""
+        literal = not depth and re.fullmatch(r"[^][\\(){}.^$*+?|]|\\\W", part) and after not in ("*", "?")
+        if literal:
+            runs[-1] += part[-1]
+        if not literal or after == "+":
+            runs.append("")
+    return max(runs, key=len)
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ An answer is an array, so that the operators are numpy's and cost nothing. Texts
 from __future__ import annotations
 
 import operator
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -299,10 +300,14 @@ def _numbers(numbers: Iterable[int]) -> Any:
 
 
 def _searched(*texts: Callable[[Entry], str]) -> Callable[[Facts, str | Regex], Mask]:
-    """A search in some texts of an entry: found in any of them."""
+    """A search in some texts of an entry: found in any of them. The next is looked into only where it wasn't yet."""
 
     def search(facts: Facts, value: str | Regex) -> Mask:
-        return np.logical_or.reduce([_looked_for(value, list(map(text, facts.entries))) for text in texts])
+        found = np.zeros(len(facts.entries), bool)
+        for text in texts:
+            left = np.flatnonzero(~found)
+            found[left] = _looked_for(value, [text(facts.entries[number]) for number in left.tolist()])
+        return found
 
     return search
 
@@ -310,13 +315,13 @@ def _searched(*texts: Callable[[Entry], str]) -> Callable[[Facts, str | Regex], 
 def _looked_for(value: str | Regex, texts: list[str]) -> list[bool]:
     if isinstance(value, Regex):
         return Pattern(value.text, value.ignore_case).among(texts)
-    wanted = fold(value)
+    wanted, folded = fold(value), map(fold, texts)
     if "?" in wanted:
-        return Pattern(spelling.wild_pattern(wanted)).among(list(map(fold, texts)))
+        return Pattern(spelling.wild_pattern(wanted)).among(list(folded))
     if "*" in wanted:
         parts = wanted.split("*")
-        return [spelling.has_parts(fold(text), parts) for text in texts]
-    return [wanted in fold(text) for text in texts]
+        return [spelling.has_parts(text, parts) for text in folded]
+    return [wanted in text for text in folded]
 
 
 def _is_wild(text: str) -> bool:
@@ -324,11 +329,11 @@ def _is_wild(text: str) -> bool:
 
 
 def _name(entry: Entry) -> str:
-    return entry.path.name
+    return str(entry.path).rpartition(os.sep)[2]  # ten times as quick as `name`
 
 
 def _path(entry: Entry) -> str:
-    return f"{entry.folder}/{entry.path.name}" if entry.folder else entry.path.name
+    return f"{entry.folder}/{_name(entry)}" if entry.folder else _name(entry)
 
 
 TEXTS: dict[str, Callable[[Facts, str | Regex], Mask]] = {

@@ -298,6 +298,22 @@ def test_a_pattern_finds_in_all_captions_at_once_what_it_finds_in_each(seed):
     assert pattern.among(texts) == [pattern.found(text) for text in texts]
 
 
+@pytest.mark.parametrize("line", [r".at", r"\bsky\b", r"\s.sky", r"c?at", r"(cat|sky) 1", r"\d+ cat|ky", r".\.a"])
+@pytest.mark.parametrize("ignore_case", [False, True])
+def test_a_plain_pattern_finds_what_it_says(line, ignore_case):
+    texts = ["cat", "at", "a t", "SKY, cat", "the sky 1", "skyline", "12 cat", "a.a", "", " sky", "İ sky", "a\nat"]
+    pattern = patterns.Pattern(line, ignore_case)
+    assert pattern.among(texts) == list(map(pattern.found, texts))
+    assert pattern.among(texts) == [bool(re.search(line, text, re.IGNORECASE * ignore_case)) for text in texts]
+
+
+def test_a_harmless_pattern_is_given_up_too_where_there_are_many_texts(monkeypatch):
+    monkeypatch.setattr(patterns, "LIMIT", 0.2)
+    hard = Facts([Picture(Path(f"{n}.png"), f"{n}" + "a" * 1900) for n in range(3000)])
+    with pytest.raises(FilterError, match="takes more than"):
+        parse("caption:/a*[bc]/").apply(hard)
+
+
 def test_what_a_pattern_found_is_not_remembered_of_other_texts():
     pattern = patterns.Pattern("c.t")
     assert pattern.among(["cat", "dog"]) == [True, False]
