@@ -53,7 +53,8 @@ def peak(config: TrainSettings) -> Moment | None:
 def moments(config: TrainSettings) -> dict[str, Moment]:
     """"encoding", "step" and "samples", as far as they come; nothing for a model whose size is not known."""
     family = families()[config.model.family]
-    shape = family.footprint_of(fitting(config.model.base, config.model.family, config.model.trust_pickle))
+    model = config.model
+    shape = family.footprint_of(fitting(model.base, model.family, model.trust_pickle, model.components))
     if shape is None:
         return {}
     learnt = adapters(config, shape)
