@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from trainer.models import BaseModel
 
 LONGEST = 256  # tokens of T5, as the pipeline takes them; the CLIPs see 77
+READERS = {"text_encoder": 0.25, "text_encoder_2": 1.39, "text_encoder_3": 9.5}
+MEDIUM = Footprint(  # of 3.5; 3 takes a little less
+    weights=4.49,
+    activations=11.05,
+    checkpointed=0.85,
+    readers=READERS,
+    learnt={"attention": 0.746, "attention+ff": 1.468, "all": 2.038},
+)
 
 
 class Sd3(FlowFamily):
@@ -33,7 +41,13 @@ class Sd3(FlowFamily):
     naming = keys.SD3
     widths = {r"denoiser\.transformer_blocks\.\d+\.attn\.to_[qkv]": frozenset({1536, 2432})}
     layers = targets.SD3
-    footprint = Footprint(weights=16.6, activations=11.0, checkpointed=1.6)
+    footprint = Footprint(
+        weights=16.11,
+        activations=22.24,
+        checkpointed=1.47,
+        readers=READERS,
+        learnt={"attention": 1.474, "attention+ff": 3.298, "all": 4.582},
+    )
     text_encoders = ("text_encoder", "text_encoder_2")
     readers = ("text_encoder", "text_encoder_2", "text_encoder_3")
     spare = ("text_encoder_3",)
@@ -44,7 +58,7 @@ class Sd3(FlowFamily):
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
-        known = {24: Footprint(weights=4.9, activations=5.0, checkpointed=0.9), 38: cls.footprint}
+        known = {24: MEDIUM, 38: cls.footprint}
         return known.get(cls.said(model, "num_layers", 38))
 
     @classmethod
