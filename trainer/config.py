@@ -12,6 +12,7 @@ from pydantic import Field
 from dataset.settings import CaptionSettings, DatasetSettings
 from dataset.variation import varies
 from settings.section import Section, Ui
+from trainer.families import families
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -133,7 +134,7 @@ class LoraSettings(Section):
     Empty: from nothing."""
 
     denoiser: DenoiserLora = DenoiserLora()
-    text_encoder: TextEncoderLora = TextEncoderLora()
+    text_encoder: Annotated[TextEncoderLora, Ui(needs="text_encoder")] = TextEncoderLora()
     text_encoder_2: Annotated[TextEncoderLora, Ui(needs="two_text_encoders")] = TextEncoderLora()
 
     @property
@@ -553,11 +554,12 @@ class PreviewSettings(Section):
     height: Annotated[int | None, Field(ge=16, le=4096), Ui(kohya="sample_prompts --h")] = None
     """Empty: the training resolution."""
 
-    steps: Annotated[int, Field(ge=1, le=200), Ui("Sampling steps", kohya="sample_prompts --s")] = 25
-    """Denoising steps of a sample."""
+    steps: Annotated[int | None, Field(ge=1, le=200), Ui("Sampling steps", kohya="sample_prompts --s")] = None
+    """Denoising steps of a sample. Empty: as many as are usual for the family."""
 
-    guidance: Annotated[float, Field(ge=1, le=30), Ui("Guidance scale", kohya="sample_prompts --l")] = 7.0
-    """How closely a sample follows its prompt (classifier-free guidance). 1: none."""
+    guidance: Annotated[float | None, Field(ge=1, le=30), Ui("Guidance scale", kohya="sample_prompts --l")] = None
+    """How closely a sample follows its prompt (classifier-free guidance). 1: none. Empty: as is usual for the
+    family."""
 
     sampler: Annotated[
         Literal["ddim", "euler", "euler_a", "dpm++_2m"], Ui(level="expert", needs="ddpm", kohya="sample_sampler")
@@ -676,7 +678,8 @@ class TrainSettings(Section):
     def captions_can_be_cached(self) -> bool:
         """Captions that vary and a learning text encoder give another encoding each step."""
         varied = varies(self.captions) and not self.captions.variants
-        learnt = any(text.train for text in self.lora.text_encoders.values())
+        family = families().get(self.model.family)
+        learnt = any(self.lora.text_encoders[name].train for name in (family.text_encoders if family else ()))
         return self.memory.cache_captions and not varied and not learnt
 
     def conflicts(self) -> Iterator[tuple[str, str]]:

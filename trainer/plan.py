@@ -21,7 +21,8 @@ from settings.section import at, settings
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.memory import Moment, peak
-from trainer.models import HUB_NAME, ModelError, fitting, located
+from trainer.families.base import Family
+from trainer.models import HUB_NAME, BaseModel, ModelError, fitting, located
 from trainer.schedule import warmup_steps
 
 
@@ -142,10 +143,7 @@ def wrong_paths(config: TrainSettings) -> dict[str, str]:
         except ModelError as error:
             problems["model.base"] = str(error)
         else:
-            unsaid = families()[config.model.family].unsaid(model)
-            if config.model.prediction_type != "auto":
-                unsaid.pop("model.prediction_type", None)
-            problems |= unsaid
+            problems |= wrong_for(config, families()[config.model.family], model)
     return problems | wrong_folders(config)
 
 
@@ -156,6 +154,28 @@ def wrong_folders(config: TrainSettings) -> dict[str, str]:
         found = located(vae)
         if found is None or not (found / "config.json").is_file():
             problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
+def wrong_for(config: TrainSettings, family: type[Family], model: BaseModel) -> dict[str, str]:
+    """What this very model can't be trained with."""
+    problems = family.unsaid(model)
+    if config.model.prediction_type != "auto":
+        problems.pop("model.prediction_type", None)
+    if not config.lora.denoiser.train and not any(config.lora.text_encoders[name].train
+                                                  for name in family.text_encoders):
+        problems["lora.denoiser.train"] = f"nothing would be trained: {family.label} has no other part that learns here"
+    return wrong_sides(config, family.side_step(model)) | problems
+
+
+def wrong_sides(config: TrainSettings, step: int) -> dict[str, str]:
+    """Sides in pixels that leave the model's places half empty."""
+    dataset, preview = config.dataset, config.preview
+    sides = {"dataset.bucket_step": dataset.bucket_step} if dataset.buckets else {
+        "dataset.resolution": dataset.resolution}
+    if preview.prompts:
+        sides |= {"preview.width": preview.width or step, "preview.height": preview.height or step}
+    return {path: f"this model takes sides that are multiples of {step}: use {max(1, round(side / step)) * step}"
+            for path, side in sides.items() if side % step}
+
+
     if (weights := config.lora.weights) and not Path(weights).expanduser().exists():
         problems["lora.weights"] = f"there is no {weights}: choose a LoRA file or the folder of a run"
     for name in ("folder", "logging_folder"):

@@ -64,8 +64,8 @@ class Preview:
         return Drawing(
             preview.width or side,
             preview.height or side,
-            preview.steps,
-            preview.guidance,
+            preview.steps or self._family.steps,
+            preview.guidance or self._family.guidance,
             preview.sampler,
             preview.seed + index,
         )

@@ -81,3 +81,34 @@ def test_what_a_family_does_not_know_is_said(of_family):
     assert "Stable Diffusion 3" in flow["noise.min_snr_gamma"]
     ddpm = plan(of_family("sdxl", noise={"bias": 1.0})).warnings
     assert "noise.bias" in ddpm and "noise.min_snr_gamma" not in ddpm
+
+
+def test_a_family_whose_text_encoders_never_learn_says_so(configure, bases, of_family):
+    """Its captions are encoded once all the same, and nothing else to train is a problem, not an empty file."""
+    from settings.errors import SettingsError
+    from trainer.plan import plan
+
+    model, text = {"family": "chroma", "base": str(bases["chroma"])}, {"train": True, "rank": 2}
+    config = configure(model=model, lora={"text_encoder": text})
+    assert config.captions_can_be_cached and "Chroma" in plan(config).warnings["lora.text_encoder.train"]
+    assert not of_family("flux").captions_can_be_cached
+    with pytest.raises(SettingsError, match="nothing would be trained"):
+        plan(configure(model=model, lora={"text_encoder": text, "denoiser": {"train": False}}))
+
+
+@pytest.mark.parametrize("name, step", [("sd15", 8), ("flux", 4), ("qwen_image", 4), ("flux2_klein", 4), ("sana", 2)])
+def test_sides_that_leave_places_half_empty_are_refused(of_family, bases, configure, name, step):
+    from trainer.models import BaseModel, find
+    from trainer.plan import wrong_sides
+
+    family = families()[name]
+    if name != "sd15":  # the tiny VAEs halve once
+        assert family.side_step(find(str(bases[name]))) == step
+    published = BaseModel("author/model", "hub")
+    assert family.side_step(published) == {"sd15": 8, "sana": 32}.get(name, 16)
+    preview = {"prompts": ["sks"], "width": 40, "height": 48}
+    wrong = wrong_sides(configure(dataset={"bucket_step": 24, "resolution": 48}, preview=preview), 16)
+    assert wrong == {"dataset.bucket_step": "this model takes sides that are multiples of 16: use 32",
+                     "preview.width": "this model takes sides that are multiples of 16: use 32"}
+    assert not wrong_sides(configure(dataset={"buckets": False, "resolution": 48}), 16)
+    assert "dataset.resolution" in wrong_sides(configure(dataset={"buckets": False, "resolution": 40}), 16)

@@ -92,6 +92,8 @@ class Family(ABC):
     """{pattern of our names of layers: how many inputs they may have}: tells its LoRA files from those of families
     whose layers have the same names."""
     footprint: ClassVar[Footprint]
+    steps: ClassVar[int] = 25  # in which it is usually drawn
+    guidance: ClassVar[float] = 7.0  # and how closely to the prompt
     text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """The parts that read captions and can learn; each has its settings under `lora`, by the same name."""
 
@@ -104,6 +106,11 @@ class Family(ABC):
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
         """The memory of this very model; None for one of other sizes than the published ones."""
         return cls.footprint
+
+    @classmethod
+    def side_step(cls, model: BaseModel) -> int:
+        """The sides of its pictures, in pixels, are multiples of this."""
+        return 8
 
     @classmethod
     def unsaid(cls, model: BaseModel) -> dict[str, str]:

@@ -12,6 +12,7 @@ from trainer.families.flow import RowFamily, masked_tokens, places, trimmed
 from trainer.lora import keys, targets
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from trainer.models import BaseModel
@@ -33,6 +34,7 @@ class Chroma(RowFamily):
     layers = targets.FLUX | {"all": rf"({targets.FLUX['attention+ff']}|{_TIMESTEP})"}
     footprint = Footprint(weights=18.0, activations=13.0, checkpointed=2.0)
     pipeline = "ChromaPipeline"
+    guidance = 4.0
     transformer = "ChromaTransformer2DModel"
     left_out = {"image_encoder": None, "feature_extractor": None}
     marks = ("double_blocks.0.img_attn.qkv.weight", "distilled_guidance_layer.in_proj.weight")
@@ -40,6 +42,13 @@ class Chroma(RowFamily):
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
         return cls.footprint if cls.said(model, "num_layers", 19) == 19 else None
+
+    def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
+        parts = super().load(model, dtype, vae)
+        transformer = self._pipe.transformer
+        for block in (*transformer.transformer_blocks, *transformer.single_transformer_blocks):
+            block.attn.register_forward_pre_hook(hidden_words_see_too, with_kwargs=True)
+        return parts
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         """The mask lets one token more through than the caption has: the model was trained with it."""
@@ -81,3 +90,10 @@ class Chroma(RowFamily):
             return checkpoint(block.__call__, *given, *masks, use_reentrant=False)
 
         self._pipe.transformer.enable_gradient_checkpointing(computed_again)
+
+
+def hidden_words_see_too(_: nn.Module, given: tuple, named: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """What is masked is seen by none, but may see the others: the blocks mask it both ways, and a row that sees nothing
+    comes out as no numbers on some devices. bool [B, 1, n, n] -> [B, 1, 1, n]."""
+    mask = named.get("attention_mask")
+    return given, named if mask is None else named | {"attention_mask": mask.any(-2, keepdim=True)}

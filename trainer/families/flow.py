@@ -39,6 +39,9 @@ class FlowFamily(Family):
     readers: ClassVar[tuple[str, ...]] = ("text_encoder",)
     spare: ClassVar[tuple[str, ...]] = ()  # readers that a model's folder may leave out; they are None then
     left_out: ClassVar[dict[str, Any]] = {}  # parts that training never looks at
+    levels: ClassVar[str] = "block_out_channels"  # of the VAE's config; between two of them it halves the sides
+    patch: ClassVar[int] = 2  # latents a side that are one place to the transformer
+    published_step: ClassVar[int] = 16  # between sides of pictures, where the VAE's config is not at hand
     marks: ClassVar[tuple[str, ...]] = ()  # tensors by which its transformer is known in a single file; (): not read
 
     @classmethod
@@ -57,6 +60,11 @@ class FlowFamily(Family):
         except ModelError as error:
             return {one_file.SETTING: str(error)}
         return {}
+
+    @classmethod
+    def side_step(cls, model: BaseModel) -> int:
+        levels = model.configs.get("vae", {}).get(cls.levels)
+        return 2 ** (len(levels) - 1) * cls.patch if levels else cls.published_step
 
     @classmethod
     def said(cls, model: BaseModel, name: str, usual: int) -> int:

@@ -37,6 +37,7 @@ class Flux(RowFamily):
     text_encoders = ("text_encoder",)
     readers = ("text_encoder", "text_encoder_2")
     pipeline = "FluxPipeline"
+    guidance = 3.5
     transformer = "FluxTransformer2DModel"
     left_out = {"image_encoder": None, "feature_extractor": None}
     marks = ("double_blocks.0.img_attn.qkv.weight", "vector_in.in_layer.weight")

@@ -37,6 +37,7 @@ class Flux2Klein(FlowFamily):
     }
     footprint = Footprint(weights=18.4, activations=11.0, checkpointed=1.7)
     pipeline = "Flux2KleinPipeline"
+    guidance = 4.0  # a distilled one draws without, whatever is said
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:

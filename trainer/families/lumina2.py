@@ -36,6 +36,8 @@ class Lumina2(FlowFamily):
     }
     footprint = Footprint(weights=5.4, activations=7.0, checkpointed=1.0)
     pipeline = "Lumina2Pipeline"
+    steps = 30
+    guidance = 4.0
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:

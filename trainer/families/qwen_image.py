@@ -36,6 +36,8 @@ class QwenImage(RowFamily):
     }
     footprint = Footprint(weights=41.2, activations=20.0, checkpointed=3.0)
     pipeline = "QwenImagePipeline"
+    levels = "dim_mult"
+    guidance = 4.0
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:

@@ -36,6 +36,11 @@ class Sana(FlowFamily):
     }
     footprint = Footprint(weights=3.9, activations=3.0, checkpointed=0.5)
     pipeline = "SanaPipeline"
+    levels = "encoder_block_out_channels"
+    patch = 1
+    published_step = 32
+    steps = 20
+    guidance = 4.5
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:

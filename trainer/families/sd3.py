@@ -52,6 +52,7 @@ class Sd3(FlowFamily):
     readers = ("text_encoder", "text_encoder_2", "text_encoder_3")
     spare = ("text_encoder_3",)
     pipeline = "StableDiffusion3Pipeline"
+    guidance = 4.5
     transformer = "SD3Transformer2DModel"
     left_out = {"image_encoder": None, "feature_extractor": None}
     marks = ("joint_blocks.0.context_block.attn.qkv.weight", "y_embedder.mlp.0.weight")

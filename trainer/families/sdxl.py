@@ -24,7 +24,7 @@ class Sdxl(UNetFamily):
     name = "sdxl"
     label = "Stable Diffusion XL"
     order = 30
-    traits = frozenset({"ddpm", "two_text_encoders", "original_blocks"})
+    traits = frozenset({"ddpm", "text_encoder", "two_text_encoders", "original_blocks"})
     resolution = 1024
     base_version = "sdxl_base_v1-0"
     architecture = "stable-diffusion-xl-v1-base"

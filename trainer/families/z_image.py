@@ -36,6 +36,7 @@ class ZImage(FlowFamily):
     }
     footprint = Footprint(weights=12.5, activations=11.0, checkpointed=1.6)
     pipeline = "ZImagePipeline"
+    guidance = 5.0
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
