@@ -36,6 +36,12 @@ class BaseModel:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     components: str = ""
+    trusted: bool = False  # somebody has said yes to pickles
+
+    @property
+    def only_safetensors(self) -> bool | None:
+        """For diffusers' `use_safetensors`. None, after a yes: pickles too if there is nothing else, weights-only."""
+        return None if self.trusted else True
 
     @property
     def prediction_type(self) -> str | None:
@@ -56,11 +62,23 @@ def find(base: str, trust_pickle: bool = False) -> BaseModel:
     path = located(base)
     if path is None:
         if HUB_NAME.fullmatch(base):
-            return cached_from_hub(base) or BaseModel(base, "hub")
+            return replace(cached_from_hub(base) or BaseModel(base, "hub"), trusted=trust_pickle)
         raise ModelError(f"there is nothing at {base!r}, and it is no hub name such as author/model")
     files = [path] if path.is_file() else [path, *sorted(path.glob("*.json")), *sorted(path.glob("*/*config.json"))]
     facts = [file.stat() for file in files]
-    return read(path, trust_pickle, tuple((fact.st_mtime_ns, fact.st_size, fact.st_ino) for fact in facts))
+    found = read(path, trust_pickle, tuple((fact.st_mtime_ns, fact.st_size, fact.st_ino) for fact in facts))
+    return replace(found, trusted=trust_pickle)
+
+
+def own_vae(typed: str, model: BaseModel) -> str:
+    """Where a VAE lies that is used instead of the model's own. Raises ModelError for pickles without a yes."""
+    folder = located(typed)
+    if folder and pickled(folder) and not model.trusted:
+        raise ModelError(
+            f"the VAE {folder.name} holds its weights as a pickle (.bin), which can carry programs: use one with "
+            ".safetensors files, or say that you trust it (model.trust_pickle)"
+        )
+    return str(folder or typed)
 
 
 def located(base: str) -> Path | None:
@@ -128,7 +146,7 @@ def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]
             header = json.loads(file.read(length))
             metadata = header.pop("__metadata__", {})
             return {name: tuple(entry["shape"]) for name, entry in header.items()}, metadata
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ModelError(f"{path.name} is no safetensors file: its header can't be read") from None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from trainer.families import one_file
 from trainer.families.base import Drawing, Family, Flow
 from trainer.lora import keys, targets
-from trainer.models import ModelError
+from trainer.models import ModelError, own_vae
 
 if TYPE_CHECKING:
     import torch
@@ -88,10 +88,12 @@ class FlowFamily(Family):
             parts, given = one_file.components(model, type(self)), {"transformer": self._from_file(model, dtype)}
         absent = self._nothing(self._missing(parts)) if parts.kind == "folder" else {}
         self._pipe = getattr(diffusers, self.pipeline).from_pretrained(
-            parts.where, dtype=dtypes, **given, **self.left_out, **absent
+            parts.where, dtype=dtypes, use_safetensors=parts.only_safetensors, **given, **self.left_out, **absent
         )
         if vae:
-            self._pipe.vae = type(self._pipe.vae).from_pretrained(vae, dtype=torch.float32)
+            self._pipe.vae = type(self._pipe.vae).from_pretrained(
+                own_vae(vae, model), dtype=torch.float32, use_safetensors=model.only_safetensors
+            )
         parts = {"denoiser": self._pipe.transformer, "vae": self._pipe.vae}
         parts |= {name: getattr(self._pipe, name) for name in self.readers if getattr(self._pipe, name) is not None}
         for part in parts.values():

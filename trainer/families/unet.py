@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from trainer.families import configs
 from trainer.families.base import Diffusion, Drawing, Family, Footprint
 from trainer.lora import targets
-from trainer.models import ModelError
+from trainer.models import ModelError, own_vae
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,9 @@ class UNetFamily(Family):
         self._pipe = self._read(model, dtype)
         self.prediction_type = model.prediction_type or self._pipe.scheduler.config.prediction_type
         if vae:
-            self._pipe.vae = AutoencoderKL.from_pretrained(vae, dtype=torch.float32)
+            self._pipe.vae = AutoencoderKL.from_pretrained(
+                own_vae(vae, model), dtype=torch.float32, use_safetensors=model.only_safetensors
+            )
         parts = {"denoiser": self._pipe.unet, "vae": self._pipe.vae}
         parts |= {name: getattr(self._pipe, name) for name in self.text_encoders}
         for part in parts.values():
@@ -52,7 +54,9 @@ class UNetFamily(Family):
         # SDXL's makes no numbers in float16.
         if model.kind in ("folder", "hub"):
             dtypes = {"default": dtype, "vae": torch.float32}
-            return pipeline.from_pretrained(model.where, dtype=dtypes, **self.left_out)
+            return pipeline.from_pretrained(
+                model.where, dtype=dtypes, use_safetensors=model.only_safetensors, **self.left_out
+            )
         folder = str(self.single_file_configs())
         vae = diffusers.AutoencoderKL.from_single_file(model.where, config=folder, subfolder="vae", dtype=torch.float32)
         return pipeline.from_single_file(model.where, config=folder, vae=vae, dtype=dtype, **self.left_out)
