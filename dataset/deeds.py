@@ -9,20 +9,19 @@ changed by an action of the journal, which the record names, and what a person h
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from dataset.editor import marks
 from dataset.files import FileError, alone, content, named, synced
-from dataset.journal import FOLDER, Action, Journal, JournalError, Outcome, State
+from dataset.journal import FOLDER, Action, Journal, JournalError, Outcome, noting
 from dataset.problem import Problem
+from dataset.records import State, append, parsed, whole_lines
 
 VERSION = 1
 BIN = f"{FOLDER}/bin"
@@ -50,18 +49,8 @@ class Deeds:
 
     def begin(self, label: str) -> Deed:
         """A new deed, to be used in a `with` block. JournalError if the folder can't be written."""
-        moment = time.time()
-        id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(moment))}-{secrets.token_hex(4)}"
-        try:
-            if not self.root.is_dir():
-                raise JournalError(f"there is no folder {self.root}")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return Deed(self, id, label, moment)
-        except OSError as error:
-            if isinstance(error, JournalError):
-                raise
-            raise JournalError(f"nothing can be written in {self.folder} ({error.strerror}), so nothing could be "
-                               "undone; allow writing there, or work on a copy of the data set") from error
+        with noting(self.root, self.folder) as (name, moment):
+            return Deed(self, name, label, moment)
 
     def history(self) -> list[Told]:
         """Every deed that did something, newest first."""
@@ -119,7 +108,7 @@ class Deed:
         self._lock.__enter__()
         self._action: Action | None = None
         self._moved = 0
-        _append(self._file, {"version": VERSION, "id": id, "label": label, "time": moment})
+        append(self._file, {"version": VERSION, "id": id, "label": label, "time": moment})
 
     @property
     def files(self) -> int:
@@ -140,7 +129,7 @@ class Deed:
         """Change a caption file, as `journal.Action.change` does."""
         if self._action is None:
             self._action = Journal(self.root).begin(self.label)
-            _append(self._file, {"journal": self._action.id})
+            append(self._file, {"journal": self._action.id})
         return self._action.change(file, before, after)
 
     def exclude(self, files: Iterable[Path], excluded: bool, by: str) -> int:
@@ -165,12 +154,12 @@ class Deed:
         if self._action:
             self._action.close()
         if self.files:
-            _append(self._file, {"done": time.time(), "files": self.files})
+            append(self._file, {"done": time.time(), "files": self.files})
         self._leave()
 
     def _noted(self, line: dict[str, Any], do: Callable[[], object]) -> None:
         start = self._file.tell()
-        _append(self._file, line)
+        append(self._file, line)
         done = False
         try:
             do()
@@ -273,7 +262,7 @@ class _Record:
     def read(cls, path: Path) -> _Record | None:
         """None for a file that is no deed of ours; a torn last line is one that was never acted upon."""
         try:
-            lines = [_parsed(line) for line in path.read_bytes().split(b"\n")]
+            lines = [parsed(line) for line in path.read_bytes().split(b"\n")]
         except OSError:
             return None
         head = lines[0]
@@ -304,8 +293,9 @@ class _Return:
     def run(self) -> Outcome:
         changed, kept = 0, []
         back = self.to == "undone"
-        with self.record.path.open("ab", buffering=0) as file:
-            _append(file, {"moving": time.time()}, fresh_line=True)
+        with self.record.path.open("r+b", buffering=0) as file:
+            whole_lines(file)
+            append(file, {"moving": time.time()})
             for line in reversed(self.record.lines) if back else self.record.lines:
                 try:
                     outcome = self._line(line, back)
@@ -315,7 +305,7 @@ class _Return:
                     kept.append(Problem(error.path, error.reason, error.fix))
             end = self.to if changed or not kept else self.record.last  # nothing could be done: it is what it was
             if end:
-                _append(file, {end: time.time()})
+                append(file, {end: time.time()})
         self._tidy()
         return Outcome(changed, kept, self.record.id)
 
@@ -418,19 +408,3 @@ def _relative(root: Path, file: Path) -> str:
     if not path.is_relative_to(root):
         raise FileError(file, f"it isn't in {root}", "open the folder that it is in")
     return path.relative_to(root).as_posix()
-
-
-def _append(file: FileIO, values: dict[str, Any], fresh_line: bool = False) -> None:
-    data = (b"\n" if fresh_line else b"") + json.dumps(values).encode() + b"\n"
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest):]
-    synced(file.fileno())
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import base64
 import errno
-import hashlib
-import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
 from dataset.captions import EXTENSIONS, TABLES
 from dataset.files import FileError, Swap, Unfinished, alone, content, named, swap, swap_all, sweep, synced
 from dataset.problem import Problem
+from dataset.records import VERSION, Content, Entry, Record, Span, State, Told, append, digest_of, whole_lines
 
 FOLDER = ".loratory"
-VERSION = 1
 INLINE = 8192  # bytes; longer contents, which are tables, are kept as files, once each and not for every change
 MANY = 500  # changes that are noted at once
 
@@ -34,23 +32,8 @@ EACH_LASTING = not hasattr(os, "sync")
 """An undo needn't wait for the disk with every file, which takes minutes for thousands: the journal has all of it until
 the end, when it waits once, where the system can do that."""
 
-State = Literal["running", "done", "undone", "interrupted"]
-
-
 class JournalError(OSError):
     """Nothing can be noted here, or this action can't be undone now; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One bulk change, for a list of them."""
-
-    id: str
-    label: str
-    time: float  # seconds since 1970
-    files: int  # how many it changed
-    state: State  # interrupted: it was killed; what it did is known and can be undone
-    moved: float = 0.0  # when it ended, or was undone or done again
 
 
 @dataclass(frozen=True)
@@ -62,23 +45,6 @@ class Outcome:
     id: str | None = None  # None: there was nothing to undo or redo
 
 
-@dataclass(frozen=True)
-class _Content:
-    """What a file holds, known by its digest; the bytes may be in the journal, or only in the file itself."""
-
-    digest: str  # "" : there is no file
-    data: bytes | None = None
-
-
-@dataclass
-class _Span:
-    """All that one action did to one file, as one step."""
-
-    file: str
-    before: _Content
-    afters: list[_Content]
-
-
 class Journal:
     """The journal of the data set in `root`. Making one touches nothing."""
 
@@ -88,20 +54,10 @@ class Journal:
 
     def begin(self, label: str) -> Action:
         """A new action, to be used in a `with` block. JournalError if the folder can't be written."""
-        moment = time.time()
-        name = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(moment))}-{secrets.token_hex(4)}"
-        try:
-            if not self.root.is_dir():
-                raise JournalError(f"there is no folder {self.root}")
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with noting(self.root, self.folder) as (name, moment):
             for folder in filter(Path.is_dir, self.folder.iterdir()):  # a killed action may have left half a table
                 sweep(folder)
             return Action(self, name, label, moment)
-        except OSError as error:
-            if isinstance(error, JournalError):
-                raise
-            raise JournalError(f"nothing can be written in {self.folder} ({error.strerror}), so nothing could be "
-                               "undone; allow writing there, or work on a copy of the data set") from error
 
     def history(self) -> list[Entry]:
         """Every action that changed something, newest first."""
@@ -117,36 +73,55 @@ class Journal:
             (r for r, state in states if state == "undone"), key=lambda record: record.moved, default=None))
 
     def _move(self, id: str | None, to: Literal["done", "undone"],
-              choose: Callable[[list[tuple[_Record, State]]], _Record | None]) -> Outcome:
+              choose: Callable[[list[tuple[Told, State]]], Told | None]) -> Outcome:
         records = self._records()
         if id is None:
-            record = choose([(record, record.state()) for record in records])
-            if record is None:
+            told = choose([(record, record.state()) for record in records])
+            if told is None:
                 return Outcome()
         else:
-            record = next((record for record in records if record.id == id), None)
-            if record is None:
+            told = next((record for record in records if record.id == id), None)
+            if told is None:
                 raise JournalError(f"{self.folder} knows no action {id!r}")
         try:
-            with alone(record.path, patience=0.2) as mine:
+            with alone(told.path, patience=0.2) as mine:
                 if not mine:
                     raise JournalError("this action is still going on; stop it first")
-                return _Move(self, record, to).run()
+                record = Record.read(told.path)
+                return _Move(self, record, to).run() if record else Outcome()
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
-            raise JournalError(f"{record.path} can't be written ({error.strerror}); allow it and try again") from error
+            raise JournalError(f"{told.path} can't be written ({error.strerror}); allow it and try again") from error
 
-    def _records(self) -> list[_Record]:
+    def _records(self) -> list[Told]:
+        """What the ends of all records tell, newest first: there may be hundreds, and megabytes in each."""
         try:
-            names = sorted(os.listdir(self.folder), reverse=True)
+            names = os.listdir(self.folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
         except PermissionError as error:
             raise JournalError(f"{self.folder} can't be read ({error.strerror}); allow it") from error
-        found = (_Record.read(self.folder / name) for name in names if name.endswith(".jsonl"))
-        return sorted((record for record in found if record and record.spans), key=lambda r: (r.time, r.id),
+        found = (Told.read(self.folder / name) for name in names if name.endswith(".jsonl"))
+        return sorted((record for record in found if record and record.files), key=lambda r: (r.time, r.id),
                       reverse=True)
+
+
+@contextmanager
+def noting(root: Path, folder: Path) -> Iterator[tuple[str, float]]:
+    """A name and the time for what is about to be noted in a folder of the data set, which is made. JournalError for
+    whatever keeps it from being noted."""
+    moment = time.time()
+    try:
+        if not root.is_dir():
+            raise JournalError(f"there is no folder {root}")
+        folder.mkdir(parents=True, exist_ok=True)
+        yield f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(moment))}-{secrets.token_hex(4)}", moment
+    except JournalError:
+        raise
+    except OSError as error:
+        raise JournalError(f"nothing can be written in {folder} ({error.strerror}), so nothing could be undone; allow "
+                           "writing there, or work on a copy of the data set") from error
 
 
 class Action:
@@ -258,7 +233,7 @@ class Action:
             return
         try:
             if self._files:
-                self._append({"done": time.time()})
+                self._append({"done": time.time(), "files": self.files})
         finally:
             self._leave()
 
@@ -293,7 +268,7 @@ class Action:
         """A content in a form that brings it back: long ones as a file of their own, unless this action made them."""
         if data is None or len(data) <= INLINE:
             return _written(data)
-        digest = _digest(data)
+        digest = digest_of(data)
         if digest not in self._written.get(name, ()):
             _keep(self._path.with_suffix(""), digest, data)
         return {"sha256": digest}
@@ -302,15 +277,15 @@ class Action:
         """A content in a form that recognises it: long ones are in the file itself, as long as they matter."""
         if data is None or len(data) <= INLINE:
             return _written(data)
-        self._written.setdefault(name, set()).add(_digest(data))
-        return {"sha256": _digest(data)}
+        self._written.setdefault(name, set()).add(digest_of(data))
+        return {"sha256": digest_of(data)}
 
     def _append(self, *lines: dict[str, Any]) -> None:
         """All of them, or none."""
         start = self._file.tell()
         try:
             if lines:
-                _append(self._file, *lines)
+                append(self._file, *lines)
         except OSError:
             self._take_back(start)
             raise
@@ -323,70 +298,11 @@ class Action:
 
 
 @dataclass
-class _Record:
-    """An action as its file tells it."""
-
-    path: Path
-    id: str
-    label: str
-    time: float
-    spans: dict[str, _Span]
-    last: Literal["done", "undone", ""] = ""  # "": it was killed, or an undo of it was
-    moved: float = 0.0  # when that was
-
-    def entry(self) -> Entry:
-        return Entry(self.id, self.label, self.time, len(self.spans), self.state(), self.moved)
-
-    def state(self) -> State:
-        if self.last:
-            return self.last
-        with alone(self.path, patience=0) as free:
-            return "interrupted" if free else "running"
-
-    @classmethod
-    def read(cls, path: Path) -> _Record | None:
-        """None for a file that is no action of ours. A torn last line is one that was never acted upon."""
-        try:
-            lines = [_parsed(line) for line in path.read_bytes().split(b"\n")]
-        except OSError:
-            return None  # taken away in the meantime, or another person's
-        head = lines[0]
-        known = head.get("version") == VERSION and isinstance(head.get("label"), str)
-        if not known or not isinstance(head.get("time"), int | float):
-            return None
-        record = cls(path, path.stem, head["label"], float(head["time"]), {})
-        for line in lines[1:]:
-            record._add(line)
-        return record
-
-    def _add(self, line: dict[str, Any]) -> None:
-        for word in ("done", "undone", "moving"):
-            if isinstance(line.get(word), int | float):
-                self.last, self.moved = "" if word == "moving" else word, float(line[word])
-        left = self.spans.get(line["left"]) if isinstance(line.get("left"), str) else None
-        if left and not left.afters[1:]:
-            del self.spans[left.file]
-        elif left:
-            left.afters.pop()
-        name = line.get("file")
-        if not isinstance(name, str) or "before" not in line or "after" not in line:
-            return
-        before, after = _read(line["before"]), _read(line["after"])
-        if before is None or after is None:
-            return
-        span = self.spans.get(name)
-        if span and before.digest == span.afters[-1].digest:
-            span.afters.append(after)
-        elif before.digest != after.digest:  # first change, or someone else changed it in between: theirs counts
-            self.spans[name] = _Span(name, before, [after])
-
-
-@dataclass
 class _Move:
     """An undo or a redo of one action."""
 
     journal: Journal
-    record: _Record
+    record: Record
     to: Literal["done", "undone"]
     changed: int = 0
     kept: list[Problem] = field(default_factory=list)
@@ -396,8 +312,8 @@ class _Move:
     def run(self) -> Outcome:
         spans = list(self.record.spans.values())
         with self.record.path.open("r+b", buffering=0) as file:
-            _whole_lines(file)
-            _append(file, {"moving": time.time()})
+            whole_lines(file)
+            append(file, {"moving": time.time()})
             for span in reversed(spans) if self.to == "undone" else spans:
                 try:
                     self._plan(span)
@@ -409,13 +325,13 @@ class _Move:
                 os.sync()
             end = self.to if self.changed or not self.kept else self.record.last  # nothing could be done: as it was
             if end:
-                _append(file, {end: time.time()})
+                append(file, {end: time.time(), "files": len(spans)})
         return Outcome(self.changed, self.kept, self.record.id)
 
     def _keep(self, error: FileError) -> None:
         self.kept.append(Problem(error.path, error.reason, error.fix))
 
-    def _plan(self, span: _Span) -> None:
+    def _plan(self, span: Span) -> None:
         """Find out what is to be done to a file, and do it when there are enough in its folder."""
         file = self.journal.root / span.file
         real = self._allowed(file)
@@ -426,7 +342,7 @@ class _Move:
         if real in waiting or len(waiting) == MANY:  # by another name; or enough
             self._flush(real.parent)
         now = content(real)
-        there = _digest(now)
+        there = digest_of(now)
         goal, from_ = (span.before, span.afters) if self.to == "undone" else (span.afters[-1], [span.before])
         if there == goal.digest:
             return
@@ -459,11 +375,11 @@ class _Move:
                 sweep(folder)
             self.swept.add(folder)
 
-    def _data(self, file: Path, state: _Content) -> bytes | None:
+    def _data(self, file: Path, state: Content) -> bytes | None:
         if not state.digest or state.data is not None:
             return state.data
         data = content(self.record.path.with_suffix("") / state.digest)
-        if data is None or _digest(data) != state.digest:
+        if data is None or digest_of(data) != state.digest:
             raise FileError(file, "what it was is missing in the journal", "restore it from a backup of your own")
         return data
 
@@ -505,33 +421,12 @@ def _bytes(text: str | bytes | None) -> bytes | None:
     return text.encode() if isinstance(text, str) else text
 
 
-def _digest(data: bytes | None) -> str:
-    return "" if data is None else hashlib.sha256(data).hexdigest()
-
-
 def _written(data: bytes | None) -> Any:
     """As JSON: text as it is, whatever its line ends and marks, and other bytes so that they come back exactly."""
     try:
         return data if data is None else data.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(data).decode()}
-
-
-def _read(value: Any) -> _Content | None:
-    """None for what no journal of ours says."""
-    if value is None:
-        return _Content("")
-    try:
-        if isinstance(value, str):
-            data = value.encode()
-        elif "base64" in value:
-            data = base64.b64decode(value["base64"], validate=True)
-        else:
-            digest = value["sha256"]
-            return _Content(digest) if len(bytes.fromhex(digest)) == 32 and digest.isalnum() else None
-    except (TypeError, ValueError, KeyError):
-        return None
-    return _Content(_digest(data), data)
 
 
 def _keep(folder: Path, digest: str, data: bytes) -> None:
@@ -542,30 +437,6 @@ def _keep(folder: Path, digest: str, data: bytes) -> None:
     sweep(folder)
     swap(folder / digest, content(folder / digest), data)
     _sync_folder(folder)
-
-
-def _append(file: FileIO, *lines: dict[str, Any]) -> None:
-    data = memoryview(b"".join(json.dumps(values).encode() + b"\n" for values in lines))
-    while data:  # unbuffered: nothing is left in a buffer to come out later when the disk is full
-        data = data[file.write(data):]
-    synced(file.fileno())
-
-
-def _whole_lines(file: FileIO) -> None:
-    """Go to the end for writing, behind half a line that a killed program left."""
-    size = file.seek(0, os.SEEK_END)
-    if size:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _sync_folder(folder: Path) -> None:

@@ -377,7 +377,7 @@ def test_half_a_line_in_the_journal_is_taken_back(root, monkeypatch):
 
     with Journal(root).begin("full") as action:
         with monkeypatch.context() as patch:
-            patch.setattr(journal, "_append", torn)
+            patch.setattr(journal, "append", torn)
             with pytest.raises(OSError, match="No space left"):
                 action.change(root / "b.txt", "old b", "new b")
         assert action.change(root / "c.txt", "old c", "new c")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset import files
+from dataset import files, records
 from dataset.files import FileError
 from dataset.journal import Journal
 
@@ -101,7 +101,7 @@ def test_a_journal_that_cannot_be_written_changes_nothing(root, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("dataset.journal._append", full)
+    monkeypatch.setattr("dataset.journal.append", full)
     with pytest.raises(OSError, match="No space"), action:
         action.change_all(wanted)
     assert texts(root) == old and not list((root / ".loratory/journal").glob("*.jsonl"))
@@ -122,3 +122,29 @@ def test_killed_before_any_was_made(root):
     assert (outcome.changed, outcome.kept, texts(root)) == (7, [], old)
     assert Journal(root).redo().changed == 12 and texts(root) == new
     assert json.loads(lines[1])["after"].startswith("new")
+
+
+def test_a_list_of_actions_reads_the_ends_of_their_records_only(tmp_path, monkeypatch):
+    files = [tmp_path / f"{number}.txt" for number in range(400)]
+    for turn in range(3):
+        with Journal(tmp_path).begin(f"turn {turn}") as action:
+            before = f"words {turn - 1} " * 30 if turn else None
+            action.change_all([(file, before and before.encode(), f"words {turn} ".encode() * 30) for file in files])
+    Journal(tmp_path).undo()
+    monkeypatch.setattr(records.Record, "read", lambda path: pytest.fail("all of it was read"))
+    told = Journal(tmp_path).history()
+    assert [(one.label, one.files, one.state) for one in told] == [
+        ("turn 2", 400, "undone"), ("turn 1", 400, "done"), ("turn 0", 400, "done")]
+
+
+@pytest.mark.parametrize("end", [b"", b'{"done": 5}\n', b'{"moving": 5}\n', b'{"done": 5, "files": 9',
+                                 b'{"files": 9}\n', b'{"done": 5, "files": 1}\n{"undone": 6, "files": "9"}\n'])
+def test_a_record_without_such_an_end_is_read_in_full(tmp_path, end):
+    file = tmp_path / "a.txt"
+    with Journal(tmp_path).begin("one") as action:
+        action.change(file, None, "words")
+    record = tmp_path / ".loratory" / "journal" / f"{action.id}.jsonl"
+    lines = record.read_bytes().splitlines(keepends=True)
+    record.write_bytes(b"".join(lines[:-1]) + end)
+    (told,) = Journal(tmp_path).history()
+    assert told == records.Record.read(record).entry() and told.files == 1
