@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,22 +28,27 @@ BY = "by you, in the doctor"
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(ABC):
     """One thing that happens to one file. `picture` is what a page shows beside it."""
 
     picture: Path
 
-    def do(self, deed: Deed) -> None:
-        """FileError where it can't be done."""
-        raise NotImplementedError
-
+    @abstractmethod
     def told(self) -> dict[str, Any]:
         """For a preview: `what` happens; `before` and `after` of a text, `to` of a name, `others` that go along."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class ToBin(Step):
+class Single(Step):
+    """A step that is done by itself, whatever the others are."""
+
+    @abstractmethod
+    def do(self, deed: Deed) -> None:
+        """FileError where it can't be done."""
+
+
+@dataclass(frozen=True)
+class ToBin(Single):
     """A picture, or another file, goes to the bin with all that belongs to it."""
 
     others: tuple[Path, ...] = ()
@@ -55,7 +61,7 @@ class ToBin(Step):
 
 
 @dataclass(frozen=True)
-class Rename(Step):
+class Rename(Single):
     """A picture gets another name in its folder, and so does all that belongs to it."""
 
     to: Path
@@ -71,7 +77,7 @@ class Rename(Step):
 
 
 @dataclass(frozen=True)
-class Write(Step):
+class Write(Single):
     """A caption file gets another content. `texts` are the captions before and after, where they are what changes."""
 
     file: Path
@@ -91,7 +97,7 @@ class Write(Step):
 
 
 @dataclass(frozen=True)
-class Flatten(Step):
+class Flatten(Single):
     """A copy of a picture takes its place as a PNG: upright, opaque, a single frame. The picture goes to the bin; what
     belongs to it stays, because the name does."""
 
@@ -115,7 +121,7 @@ class Flatten(Step):
 
 @dataclass(frozen=True)
 class Exclude(Step):
-    """A picture is marked as not to be trained on, or as to be after all."""
+    """A picture is marked as not to be trained on, or as to be after all. All are at once: the marks are in one file."""
 
     excluded: bool = True
 
@@ -163,9 +169,9 @@ def apply(root: Path, plan: Plan, progress: Callable[[int, int], object] = lambd
     if not plan.steps:
         return Outcome(0, kept)
     marked = [step for step in plan.steps if isinstance(step, Exclude)]
-    others = [step for step in plan.steps if not isinstance(step, Exclude)]
+    others = [step for step in plan.steps if isinstance(step, Single)]
     with Deeds(root).begin(plan.label) as deed:
-        for excluded in (True, False):  # all at once: they are in one file
+        for excluded in (True, False):
             deed.exclude((step.picture for step in marked if step.excluded == excluded), excluded, BY)
         for done, step in enumerate(others, start=len(marked) + 1):
             try:
