@@ -121,7 +121,7 @@ class Flatten(Single):
 
 @dataclass(frozen=True)
 class Exclude(Step):
-    """A picture is marked as not to be trained on, or as to be after all. All are at once: the marks are in one file."""
+    """A picture is marked as not to be trained on, or as to be. All are at once, because the marks are in one file."""
 
     excluded: bool = True
 
