@@ -71,7 +71,7 @@ def read_events(path: Path, offset: int = 0, most: int = -1) -> tuple[list[dict[
             whole, newline, _ = (text if most < 0 or text.endswith(b"\n") else text + file.readline()).rpartition(b"\n")
     except FileNotFoundError:
         return [], 0
-    return [event for line in whole.split(b"\n") if (event := _event(line))], offset + len(whole) + len(newline)
+    return _events(whole), offset + len(whole) + len(newline)
 
 
 def last_event(path: Path, wanted: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any] | None:
@@ -93,6 +93,18 @@ def last_event(path: Path, wanted: Callable[[dict[str, Any]], bool] = bool) -> d
                 span *= 8
     except FileNotFoundError:
         return None
+
+
+def _events(whole: bytes) -> list[dict[str, Any]]:
+    """The events of whole lines. All at once where none is torn, which takes half the time."""
+    lines = [line for line in whole.split(b"\n") if line]
+    try:
+        found = json.loads(b"[%s]" % b",".join(lines))
+    except ValueError:
+        found = []
+    if len(found) != len(lines):
+        return [event for line in lines if (event := _event(line))]
+    return [event for event in found if isinstance(event, dict) and "kind" in event]
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

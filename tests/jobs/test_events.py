@@ -171,3 +171,9 @@ def test_a_long_file_is_read_in_parts(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b'{"kind": "half')
     assert read_events(path, offset, 300) == ([], offset)
+
+
+def test_pieces_of_torn_lines_are_not_taken_together_for_an_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('[1\n2]\n{"kind": "step", "of": [{"kind": "a"}\n{"kind": "b"}]}\n{"kind": "whole"}\n"text"\n')
+    assert [event["kind"] for event in read_events(path)[0]] == ["whole"]
