@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from settings.errors import SettingsError
 from settings.presets import SHIPPED, Preset, delete, presets
+from trainer.families import families
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -28,6 +29,9 @@ def router(window: Window) -> APIRouter:
                 "key": key,
                 "name": preset.name,
                 "family": preset.family,
+                "label": label(preset.family),
+                "purpose": preset.purpose,
+                "memory_gb": preset.memory_gb,
                 "description": preset.description,
                 "builtin": preset.builtin,
             }
@@ -46,6 +50,12 @@ def router(window: Window) -> APIRouter:
         return {}
 
     return routes
+
+
+def label(family: str) -> str:
+    """What people call a family; a folder of another name, as the toy world's, is called by it."""
+    found = families().get(family)
+    return found.label if found else family.capitalize()
 
 
 def known(window: Window) -> dict[str, Preset]:

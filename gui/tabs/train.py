@@ -8,6 +8,7 @@ import gradio as gr
 
 from gui.events import QUIET, inputs_of
 from gui.form import Choice, Form
+from gui.importing import Importing
 from gui.training import Training
 from gui.widgets import widget
 from trainer.config import TrainSettings
@@ -25,7 +26,9 @@ def build(window: Window) -> None:
     with gr.Row(elem_classes=["lor-split"]):
         with gr.Column(elem_classes=["lor-main"]):
             window.parts["presets"] = widget("presets", elem_id="presets")
+            window.parts["import"] = widget("importing", elem_id="import")
             window.forms["train"] = Form(TrainSettings, "train", {"model.family": labels})
+            window.parts["model"] = widget("basemodel", elem_id="model-about", field="train-model-base")
         with gr.Column(elem_classes=["lor-aside"]), gr.Column(elem_classes=["lor-card", "lor-plan-card"]):
             gr.HTML("<h2>Plan</h2>", apply_default_css=False, js_on_load=None)
             window.parts["plan"] = widget("plan", elem_id="plan", form="train", part="above")
@@ -43,10 +46,15 @@ def wire(window: Window, page: gr.Blocks) -> None:
     training, form, parts = Training(window), window.forms["train"], window.parts
     answers = training.outputs - form.fields
     page.load(training.fill, None, training.outputs, **QUIET)
-    gr.on(inputs_of(form), training.typed, form.fields, answers, trigger_mode="always_last", **QUIET)
+    typed = answers | {form.one("model.family")}
+    gr.on(inputs_of(form), training.typed, form.fields, typed, trigger_mode="always_last", **QUIET)
     parts["start"].click(training.start, form.fields, answers | {parts["runs"], window.tabs}, **QUIET)
     parts["check"].click(training.check, form.fields, answers | {parts["preflight"]}, **QUIET)
     parts["stop"].click(training.stop, None, parts["notice"], **QUIET)
     parts["print"].click(training.command, form.fields, answers | {parts["command"]}, **QUIET)
     parts["presets"].choose(training.load_preset, form.fields, training.outputs, **QUIET)
+    parts["model"].choose(training.take, form.fields, training.outputs, **QUIET)
+    importing = Importing(window, training)
+    parts["import"].choose(importing.fill, form.fields, training.outputs | {parts["import"]}, **QUIET)
+    parts["import"].undo(importing.undo, None, training.outputs | {parts["import"]}, **QUIET)
     parts["presets"].keep(training.keep_preset, form.fields, {parts["presets"], parts["notice"]}, **QUIET)

@@ -19,7 +19,7 @@ const about = ABOUT;
 const start = () =>
   window.Loratory?.NAME ? Loratory.mount("NAME", element, {about, props, watch, trigger}) : setTimeout(start, 20);
 start();
-["input", "choose", "keep"];
+["input", "choose", "keep", "undo"];
 """
 
 
