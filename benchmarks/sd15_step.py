@@ -55,9 +55,10 @@ def side_by_side(job: Path, rounds: int) -> dict:
     from dataset.turns import lay_out
     from trainer.batches import Batches
     from trainer.beginning import encode, load_family, where_to_train
-    from trainer.loop import Run, scan
+    from trainer.loop import scan
     from trainer.plan import plan
     from trainer.report import Report
+    from trainer.run import Run
 
     config = command.toml.read(TrainSettings, job / "config.toml")
     dataset = scan(config.dataset.folders)

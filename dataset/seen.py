@@ -22,9 +22,10 @@ from pydantic import Field
 from dataset import masks, tokens, turns
 from dataset.buckets import Crop, fit, pixels
 from dataset.captions import CaptionFinder
+from dataset.holdout import held_out
 from dataset.pictures import size_of
 from dataset.scan import Dataset, Item
-from dataset.settings import CaptionSettings, DatasetSettings
+from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
 from dataset.turns import Pace, Turn
 from dataset.variation import has_choice
 from settings.errors import check
@@ -62,6 +63,7 @@ class Showing(Section):
     model: Base = Base()
     dataset: DatasetSettings = DatasetSettings()
     captions: CaptionSettings = CaptionSettings()
+    validation: ValidationSettings = ValidationSettings()
     run: Length = Length()
     accelerate: Processes = Processes()
 
@@ -140,14 +142,20 @@ def showing(values: dict[str, Any]) -> Showing:
 
 def seen(path: Path, settings: Showing, dataset: Dataset, times: int = TIMES) -> Seen:
     """How a run with these settings over this data set sees a picture, also if it isn't in it. Raises PictureError."""
-    number, item = _found(path, dataset)
+    item = _found(path, dataset)
     if item is None:
         size, caption = size_of(path), CaptionFinder(path.parent, settings.dataset.caption_extension).find(path)
         left_out = (problem for problem in dataset.problems if problem.path == path and not problem.used)
         reason = next((problem.reason for problem in left_out), "it is in none of the folders")
         crop = fit(*size, settings.dataset)
         return Seen(path, size, crop, caption.text if caption else "", None, reason, 0, 0, [], masks.find(path))
-    entries = turns.lay_out(settings.dataset, dataset.items)
+    trained, held = held_out(settings.validation, dataset)
+    if any(one.path == item.path for one in held):
+        crop = fit(item.width, item.height, settings.dataset)
+        reason = "it is held out for validation, and never trained on"
+        return Seen(path, (item.width, item.height), crop, item.caption, item, reason, 0, 0, [], masks.find(path))
+    number = trained.items.index(item)
+    entries = turns.lay_out(settings.dataset, trained.items)
     place = next((index for index, entry in enumerate(entries) if entry.item == number), None)
     pace = Pace(settings.run.seed, settings.run.batch_size,
                 settings.run.gradient_accumulation * settings.accelerate.processes)
@@ -169,13 +177,13 @@ def _turns(item: Item, settings: Showing, places: Iterator[tuple[int, int, int]]
         yield Turn(epoch, step, place, flip, caption)
 
 
-def _found(path: Path, dataset: Dataset) -> tuple[int, Item | None]:
+def _found(path: Path, dataset: Dataset) -> Item | None:
     """The picture in the data set, also where it was named by another way to the same file."""
-    for number, item in enumerate(dataset.items):
+    for item in dataset.items:
         if item.path == path:
-            return number, item
-    alike = ((number, item) for number, item in enumerate(dataset.items) if item.path.name == path.name)
-    return next(((number, item) for number, item in alike if item.path.samefile(path)), (-1, None))
+            return item
+    alike = (item for item in dataset.items if item.path.name == path.name)
+    return next((item for item in alike if item.path.samefile(path)), None)
 
 
 def vocabulary(base: str) -> Vocabulary:

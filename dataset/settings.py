@@ -113,6 +113,40 @@ class DatasetSettings(Section):
         return self.bucket_step if self.buckets else 8
 
 
+class ValidationSettings(Section):
+    """Pictures that are never trained on, only looked at: while the training loss falls, theirs tells when the LoRA
+    begins to know the pictures by heart."""
+
+    share: Annotated[
+        float, Field(ge=0, le=0.5), Ui("Share held out", step=0.05, level="expert", kohya="validation_split")
+    ] = 0.0
+    """Share of the training pictures that is held out; at least one, if it is not 0. 0.1 is usual, from some thirty
+    pictures on."""
+
+    seed: Annotated[
+        int, Field(ge=0, lt=2**32), Ui(level="expert", when="validation.share", kohya="validation_seed")
+    ] = 1
+    """Which ones. Runs with the same seed hold out the same pictures, whatever else they do."""
+
+    every_epochs: Annotated[
+        int,
+        Field(ge=0),
+        Ui("Look every N epochs", level="expert", when="validation.share", kohya="validate_every_n_epochs"),
+    ] = 1
+    """0: not by epochs. Before the first step and after the last they are always looked at."""
+
+    every_steps: Annotated[
+        int,
+        Field(ge=0),
+        Ui("Look every N steps", level="expert", when="validation.share", kohya="validate_every_n_steps"),
+    ] = 0
+    """0: not by steps."""
+
+    draws: Annotated[int, Field(ge=1, le=100), Ui("Shares of noise", level="expert", when="validation.share")] = 4
+    """With how many shares of noise, evenly spread, each picture is looked at: always the same noise, so that the
+    numbers can be compared."""
+
+
 class CaptionSettings(Section):
     """How captions are varied while training, so that the model learns the words and not their order."""
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from dataset import turns
-from dataset.buckets import Crop
+from dataset.buckets import Crop, fit
 from dataset.scan import Item
 from dataset.turns import Entry, Pace
 from trainer.config import TrainSettings
 from trainer.families.base import View
 from trainer.masks import Masks
 from trainer.plan import Plan
+
+UNVARIED = {"shuffle": False, "wildcards": False, "tag_dropout": 0.0, "dropout": 0.0}
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,15 @@ class Sample:
 class Batches:
     """The batches of every step. Each epoch shows every entry as often as its repeats say, one bucket a batch."""
 
-    def __init__(self, config: TrainSettings, plan: Plan, entries: Sequence[Entry], items: Sequence[Item]):
-        self._config, self._plan, self._entries, self._items = config, plan, entries, items
+    def __init__(
+        self,
+        config: TrainSettings,
+        plan: Plan,
+        entries: Sequence[Entry],
+        items: Sequence[Item],
+        held: Sequence[Item] = (),
+    ):
+        self._config, self._plan, self._entries, self._items, self._held = config, plan, entries, items, held
         self._epoch = lru_cache(maxsize=2)(self._shuffled)
         self.masks = Masks(config.dataset)
 
@@ -84,6 +93,22 @@ class Batches:
         return [
             Sample(self._items[entry.item], entry.crop, False, self._items[entry.item].caption, 0, 1.0)
             for entry in self._entries
+        ]
+
+    @cached_property
+    def unseen(self) -> list[Sample]:
+        """The pictures that are held out, as validation looks at them: not mirrored, with their whole captions."""
+        plain = self._config.captions.model_copy(update=UNVARIED)
+        return [
+            Sample(
+                item,
+                fit(item.width, item.height, self._config.dataset),
+                False,
+                turns.wordings(self._config.run.seed, item.caption, plain).pop(),
+                place,
+                item.weight,
+            )
+            for place, item in enumerate(self._held)
         ]
 
     @property

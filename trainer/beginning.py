@@ -154,16 +154,16 @@ def encode(
     cache = home() / "cache"
     latents = Latents(family, parts["vae"], Store(cache / "latents") if config.memory.cache_latents else None)
     captions = Captions(family, readers, Store(cache / "captions") if config.captions_can_be_cached else None)
-    samples = batches.distinct()
-    mine = samples[place.process_index :: place.num_processes]
+    mine = batches.distinct()[place.process_index :: place.num_processes]
     parts["vae"].to(place.device)
     if config.memory.cache_latents:
-        latents.encode_all(both_ways(mine, config.dataset.flip), report.counting("cache latents"))
+        latents.encode_all(both_ways(mine, config.dataset.flip) + batches.unseen, report.counting("cache latents"))
         parts["vae"].to("cpu")
     for reader in readers:
         reader.to(place.device)
     if config.captions_can_be_cached:
-        words = batches.wordings | {"", config.preview.negative_prompt, *config.preview.prompts}
+        words = batches.wordings | {sample.caption for sample in batches.unseen}
+        words |= {"", config.preview.negative_prompt, *config.preview.prompts}
         captions.encode_all(
             sorted(words)[place.process_index :: place.num_processes], report.counting("cache captions")
         )

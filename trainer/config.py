@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dataset.settings import CaptionSettings, DatasetSettings
+from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
 from dataset.variation import varies
 from settings.section import Section, Ui
 from trainer.families import families
@@ -663,6 +663,7 @@ class TrainSettings(Section):
     model: ModelSettings = ModelSettings()
     dataset: DatasetSettings = DatasetSettings()
     captions: CaptionSettings = CaptionSettings()
+    validation: ValidationSettings = ValidationSettings()
     lora: LoraSettings = LoraSettings()
     run: RunSettings = RunSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -675,11 +676,16 @@ class TrainSettings(Section):
     metadata: MetadataSettings = MetadataSettings()
 
     @property
+    def text_encoders(self) -> dict[str, TextEncoderLora]:
+        """Those that can learn in this family, by its names for them. What is set for others has no effect."""
+        family = families().get(self.model.family)
+        return {name: self.lora.text_encoders[name] for name in (family.text_encoders if family else ())}
+
+    @property
     def captions_can_be_cached(self) -> bool:
         """Captions that vary and a learning text encoder give another encoding each step."""
         varied = varies(self.captions) and not self.captions.variants
-        family = families().get(self.model.family)
-        learnt = any(self.lora.text_encoders[name].train for name in (family.text_encoders if family else ()))
+        learnt = any(text.train for text in self.text_encoders.values())
         return self.memory.cache_captions and not varied and not learnt
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
@@ -693,18 +699,18 @@ class TrainSettings(Section):
 
     def _one_rate(self) -> Iterator[tuple[str, str]]:
         unet = self.lora.denoiser
-        for part, lora in {"denoiser": unet, **self.lora.text_encoders}.items():
+        for part, lora in {"denoiser": unet, **self.text_encoders}.items():
             if self.optimizer.finds_its_rate and lora.train and (lora.plus_ratio or 1) != 1:
                 said = f"{self.optimizer.name} finds one step size for everything: leave it empty"
                 yield f"lora.{part}.plus_ratio", said
-        for name, text in self.lora.text_encoders.items():
+        for name, text in self.text_encoders.items():
             differ = unet.train and text.train and unet.learning_rate != text.learning_rate
             if self.optimizer.finds_its_rate and differ:
                 same = f"set the learning rate of the UNet ({unet.learning_rate:g}) here too"
                 yield f"lora.{name}.learning_rate", f"{self.optimizer.name} finds one step size for everything: {same}"
 
     def warnings(self) -> Iterator[tuple[str, str]]:
-        for part, lora in {"denoiser": self.lora.denoiser, **self.lora.text_encoders}.items():
+        for part, lora in {"denoiser": self.lora.denoiser, **self.text_encoders}.items():
             if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
                 said = f"{self.optimizer.name} multiplies its own step size by this: leave it at 1"
                 yield f"lora.{part}.learning_rate", said

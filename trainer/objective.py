@@ -95,6 +95,10 @@ class Objective(ABC):
     @abstractmethod
     def timestep(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor: ...
     @abstractmethod
+    def evenly(self, number: int, count: int, shape: tuple[int, ...]) -> Tensor:
+        """One of `count` timesteps that are spread evenly over what is trained: [1]. Without chance."""
+
+    @abstractmethod
     def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
     @abstractmethod
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
@@ -133,6 +137,10 @@ class Denoising(Objective):
     def timestep(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor:
         first, end = self.settings.timesteps_of(len(self.alphas_cumprod))
         return torch.randint(first, end, (), generator=random)
+
+    def evenly(self, number: int, count: int, shape: tuple[int, ...]) -> Tensor:
+        first, end = self.settings.timesteps_of(len(self.alphas_cumprod))
+        return torch.tensor([first + int((number + 0.5) / count * (end - first))])
 
     def shaped(self, plain: Tensor, random: torch.Generator) -> Tensor:
         several = self.settings.multires_iterations
@@ -191,7 +199,13 @@ class Straight(Objective):
     def timestep(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor:
         """The share of noise, float32. A positive bias means more noise. diffusers' scripts look such numbers up in a
         list that falls, and so turn the sign of the paper's mean round; here a logit of 0 is half noise."""
-        sigma, shift = noise.share_of_noise(self.settings, random), self.shift(shape)
+        return self._shifted(noise.share_of_noise(self.settings, random), shape)
+
+    def evenly(self, number: int, count: int, shape: tuple[int, ...]) -> Tensor:
+        return self._shifted(torch.tensor([(number + 0.5) / count], dtype=torch.float64), shape)
+
+    def _shifted(self, sigma: Tensor, shape: tuple[int, ...]) -> Tensor:
+        shift = self.shift(shape)
         sigma = shift * sigma / (1 + (shift - 1) * sigma)
         low, high = self.settings.timestep_min / 1000, self.settings.timestep_max / 1000
         return (low + (high - low) * sigma).float()

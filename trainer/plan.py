@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dataset.holdout import held_out
 from dataset.scan import Dataset, Item, scan
 from dataset.turns import Entry, lay_out
 from settings.errors import SettingsError, warnings
 from settings.section import at, settings
 from trainer.config import TrainSettings
 from trainer.families import families
-from trainer.memory import Moment, peak
 from trainer.families.base import Family
+from trainer.memory import Moment, peak
 from trainer.models import HUB_NAME, BaseModel, ModelError, fitting, located
 from trainer.schedule import warmup_steps
 
@@ -45,6 +46,8 @@ class Plan:
     warmup_steps: int
     saves: tuple[int, ...]
     samples: tuple[int, ...]
+    held_out: int  # pictures
+    validations: tuple[int, ...]
     memory: Moment | None
     warnings: dict[str, str] = field(default_factory=dict)
 
@@ -71,6 +74,7 @@ class Plan:
         rows = [
             ("Pictures", f"{self.pictures} ({self.repeated} with repeats)"),
             ("Regularisation", f"{self.regularisation} ({self.regularisation_repeated} used an epoch)"),
+            ("Held out", f"{self.held_out}, looked at {len(self.validations)} times" if self.held_out else ""),
             ("Buckets", ", ".join(f"{w}x{h}: {n}" for w, h, n, _ in self.buckets)),
             ("Batch", f"{self.batch_size}{accumulated}{processes}"),
             ("Batches an epoch", f"{self.batches_per_epoch:,}"),
@@ -101,6 +105,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     if problems:
         raise SettingsError(problems)
 
+    dataset, held = held_out(config.validation, dataset)
     entries = lay_out(config.dataset, dataset.items)
     rows = bucket_rows(entries, dataset.items)
     batches = sum(math.ceil(entries_in / config.run.batch_size) for *_, entries_in in rows)
@@ -126,6 +131,8 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         warmup_steps=warmup_steps(config.schedule, total),
         saves=moments(config.save.every_steps, config.save.every_epochs, per_epoch, total - 1),
         samples=sample_steps(config, per_epoch, total),
+        held_out=len(held),
+        validations=validation_steps(config, per_epoch, total) if held else (),
         memory=peak(config),
         warnings=warnings(config) | without_effect(config) | notes(dataset),
     )
@@ -147,13 +154,6 @@ def wrong_paths(config: TrainSettings) -> dict[str, str]:
     return problems | wrong_folders(config)
 
 
-def wrong_folders(config: TrainSettings) -> dict[str, str]:
-    """What could only fail hours later: another VAE that is none, folders that can't be written to."""
-    problems = {}
-    if (vae := config.model.vae) and not HUB_NAME.fullmatch(vae):
-        found = located(vae)
-        if found is None or not (found / "config.json").is_file():
-            problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
 def wrong_for(config: TrainSettings, family: type[Family], model: BaseModel) -> dict[str, str]:
     """What this very model can't be trained with."""
     problems = family.unsaid(model)
@@ -176,6 +176,13 @@ def wrong_sides(config: TrainSettings, step: int) -> dict[str, str]:
             for path, side in sides.items() if side % step}
 
 
+def wrong_folders(config: TrainSettings) -> dict[str, str]:
+    """What could only fail hours later: another VAE that is none, folders that can't be written to."""
+    problems = {}
+    if (vae := config.model.vae) and not HUB_NAME.fullmatch(vae):
+        found = located(vae)
+        if found is None or not (found / "config.json").is_file():
+            problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
     if (weights := config.lora.weights) and not Path(weights).expanduser().exists():
         problems["lora.weights"] = f"there is no {weights}: choose a LoRA file or the folder of a run"
     for name in ("folder", "logging_folder"):
@@ -220,6 +227,11 @@ def moments(every_steps: int, every_epochs: int, per_epoch: int, last: int) -> t
     if every_epochs:
         due |= set(range(every_epochs * per_epoch, last + 1, every_epochs * per_epoch))
     return tuple(sorted(due))
+
+
+def validation_steps(config: TrainSettings, per_epoch: int, total: int) -> tuple[int, ...]:
+    often = config.validation
+    return tuple(sorted({0, *moments(often.every_steps, often.every_epochs, per_epoch, total), total}))
 
 
 def sample_steps(config: TrainSettings, per_epoch: int, total: int) -> tuple[int, ...]:

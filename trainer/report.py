@@ -178,6 +178,11 @@ class Report:
             still = f", {one['zero']} of them never moved" if one["zero"] else ""
             print(f"{one['part']}: {one['layers']} layers{still}; they change by {one['norm']:.4g}", flush=True)
 
+    def validated(self, step: int, loss: float) -> None:
+        """The error on pictures that are held out."""
+        self._events.write("validation", step=step, loss=loss)
+        print(f"step {step}: validation loss {loss:.4f}", flush=True)
+
     def finished(self, lora: Path, step: int) -> None:
         seconds = round(time.monotonic() - self._began, 1)
         print(f"finished after {clock(seconds)}: {lora}", flush=True)

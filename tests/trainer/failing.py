@@ -23,7 +23,7 @@ def arrange(how: str, job: Path) -> None:
 
 
 def at_step(wrong: Callable[[], None]) -> None:
-    from trainer.loop import Run
+    from trainer.run import Run
 
     one_step = Run.one_step
 
@@ -60,17 +60,17 @@ HOWS = {"card": of_the_card, "machine": of_the_machine, "driver": driver}
 
 def no_numbers(job: Path) -> None:
     """From the third step on the model says nothing but NaN."""
-    from trainer import loop
+    from trainer import run
     from trainer.families import families
 
-    family, loop.GIVE_UP = families()["sd15"], 2
-    predict, one_step, now = family.predict, loop.Run.one_step, [0]
+    family, run.GIVE_UP = families()["sd15"], 2
+    predict, one_step, now = family.predict, run.Run.one_step, [0]
 
-    def step(self: loop.Run) -> dict:
+    def step(self: run.Run) -> dict:
         now[0] = self.step + 1
         return one_step(self)
 
-    loop.Run.one_step = step
+    run.Run.one_step = step
     family.predict = lambda self, *inputs: predict(self, *inputs) * (float("nan") if now[0] >= AT_STEP else 1)
 
 

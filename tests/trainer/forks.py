@@ -47,7 +47,7 @@ class Forks:
 def child(line: dict, out: int) -> None:
     from tests.trainer import failing
     from trainer.__main__ import main
-    from trainer.loop import Run
+    from trainer.run import Run
 
     os.environ["LORATORY_HOME"] = line["home"]
     os.dup2(out, 1)

@@ -15,8 +15,9 @@ from tests.trainer.reading import equal, events, losses, newest, warnings
 from trainer import __main__ as worker
 from trainer import command, disk, loop, state
 from trainer.families import families
-from trainer.loop import Run, train
+from trainer.loop import train
 from trainer.preview import Preview
+from trainer.run import Run
 
 DROPOUT = {"denoiser": {"rank": 2, "dropout": 0.3}}
 
@@ -262,7 +263,7 @@ def test_a_gradient_without_a_number_is_skipped_though_the_loss_has_one(configur
 
 def test_no_numbers_again_and_again_end_the_run_and_keep_what_was_saved(configure, monkeypatch):
     spoil(monkeypatch, lambda call: float("inf") if call > 2 else 1)
-    monkeypatch.setattr(loop, "GIVE_UP", 3)
+    monkeypatch.setattr("trainer.run.GIVE_UP", 3)
     job = command.create(configure(save={"every_steps": 1}))
     assert work(job) == 1
     last = job.last_event

@@ -16,7 +16,8 @@ from tests.trainer.reading import events, losses, newest
 from trainer import __main__ as worker
 from trainer import command
 from trainer.batches import Batches
-from trainer.loop import Run, train
+from trainer.loop import train
+from trainer.run import Run
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses"
 

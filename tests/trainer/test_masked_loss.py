@@ -11,9 +11,10 @@ from settings.errors import SettingsError, warnings
 from tests.trainer.reading import events, losses, newest
 from trainer import command
 from trainer.batches import Batches
-from trainer.loop import Run, train
+from trainer.loop import train
 from trainer.masks import Masks
 from trainer.plan import plan
+from trainer.run import Run
 
 
 def mask(pictures, name: str, shown: tuple[slice, slice] = (slice(0, 32), slice(None))) -> None:

@@ -14,7 +14,8 @@ from tests.trainer.forks import Forks
 from tests.trainer.reading import equal, events, newest
 from trainer import command, state
 from trainer.config import OptimizerSettings
-from trainer.loop import Run, train
+from trainer.loop import train
+from trainer.run import Run
 
 LEARNS_TO_READ = {"denoiser": {"rank": 2, "dropout": 0.3}, "text_encoder": {"train": True, "rank": 2, "dropout": 0.2}}
 CASES = {
