@@ -14,16 +14,17 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 CLIP = ("encoder.layers.{0..31}.{self_attn.{q,k,v,out}_proj,mlp.fc{1,2}}", "text_projection")
 
-_UNET_BLOCK = "{{down,up}_blocks.{0..3},mid_block}"
+_RESNET = "{{down,up}_blocks.{0..3}.resnets.{0..2},mid_block.resnets.{0,1}}"
+_ATTENTION = "{{down,up}_blocks.{0..3}.attentions.{0..2},mid_block.attentions.0}"
 _UNET = (
     "{conv_in,conv_out,{time,add}_embedding.linear_{1,2}}",
     "{down_blocks.{0..3}.down,up_blocks.{0..3}.up}samplers.0.conv",
-    f"{_UNET_BLOCK}.resnets.{{0..2}}.{{conv1,conv2,conv_shortcut,time_emb_proj}}",
-    f"{_UNET_BLOCK}.attentions.{{0..2}}.proj_{{in,out}}",
+    f"{_RESNET}.{{conv1,conv2,conv_shortcut,time_emb_proj}}",
+    f"{_ATTENTION}.proj_{{in,out}}",
 )
-_UNET_TRANSFORMER = "transformer_blocks.{depth}.{attn{1,2}.{to_{q,k,v},to_out.0},ff.net.{0.proj,2}}"
-UNET = (*_UNET, f"{_UNET_BLOCK}.attentions.{{0..2}}." + _UNET_TRANSFORMER.replace("depth", "0..0"))
-UNET_DEEP = (*_UNET, f"{_UNET_BLOCK}.attentions.{{0..2}}." + _UNET_TRANSFORMER.replace("depth", "0..9"))
+_IN_ATTENTION = "{attn{1,2}.{to_{q,k,v},to_out.0},ff.net.{0.proj,2}}"
+UNET = (*_UNET, f"{_ATTENTION}.transformer_blocks.0.{_IN_ATTENTION}")
+UNET_DEEP = (*_UNET, f"{_ATTENTION}.transformer_blocks.{{0..9}}.{_IN_ATTENTION}")
 
 _TIME_AND_TEXT = "time_text_embed.{timestep,guidance,text}_embedder.linear_{1,2}"
 _JOINT = "{attn.{to_{q,k,v},to_out.0,add_{q,k,v}_proj,to_add_out},ff{,_context}.net.{0.proj,2},norm1{,_context}.linear}"

@@ -3,11 +3,12 @@
 import pytest
 import safetensors.torch
 import torch
+from diffusers import FluxTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel
 
 from tests.lora import random_lora
-from tests.models import header_of
-from trainer.families import families
-from trainer.lora import dialects, native, reading
+from tests.models import full_size, header_of
+from trainer.families import configs, families
+from trainer.lora import dialects, inject, native, reading
 from trainer.lora.adapter import Adapter
 from trainer.lora.keys import LoraError
 from trainer.lora.reading import load, updates
@@ -105,6 +106,29 @@ def test_names_of_other_programs_are_read(tmp_path, family, stem, name):
     safetensors.torch.save_file(tensors, path)
     found = recognised(load(path), family)
     assert list(found.adapters) == [name] and found.adapters[name].alpha == 1.0 and not found.unmatched
+
+
+@pytest.mark.parametrize("family", families())
+def test_no_two_layers_of_a_blueprint_have_one_name(family):
+    naming = families()[family].naming
+    layers = naming.layers()
+    pieces = [piece for name in layers if name.startswith("denoiser.") and (piece := naming.piece(name))]
+    assert len({(piece.name, piece.number) for piece in pieces}) == len(pieces)
+    index = naming.index(layers)
+    assert [index[naming.stem(name)] for name in layers] == layers
+
+
+def test_blueprints_hold_every_layer_of_the_real_models():
+    unet, text = full_size("sd15")
+    held = set(families()["sd15"].naming.layers())
+    learnable = inject.learnable({"denoiser": unet, "text_encoder": text})
+    assert learnable.keys() <= held
+    with torch.device("meta"):
+        sdxl = UNet2DConditionModel(**{key: value for key, value in configs.UNET_SDXL.items() if key[0] != "_"})
+        flux = FluxTransformer2DModel(guidance_embeds=True)
+        sd3 = SD3Transformer2DModel(num_layers=38, dual_attention_layers=tuple(range(13)))
+    for name, denoiser in (("sdxl", sdxl), ("flux", flux), ("sd3", sd3)):
+        assert inject.learnable({"denoiser": denoiser}).keys() <= set(families()[name].naming.layers())
 
 
 def test_every_piece_of_an_original_layer_is_ours():
