@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from gui.runs import CaptionRun, Run, number
@@ -15,7 +16,7 @@ def figures(run: Run) -> dict[str, str]:
     last, plan = run.last, run.started.get("plan") or {}
     pictures = isinstance(run, CaptionRun)
     total = f" of {run.total:,}" if run.total else ""
-    lora = result(run.job)
+    lora = next(iter(results(run.job)), None)
     found = {
         "Pictures" if pictures else "Steps": f"{run.step:,}{total}" if run.step or run.total else "",
         "Epochs": text(last.get("epoch")),
@@ -31,9 +32,11 @@ def figures(run: Run) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def result(job: Job) -> Any:
-    """The finished LoRA, or None."""
-    return next(iter(sorted(job.folder.glob("*.safetensors"))), None)
+def results(job: Job) -> list[Path]:
+    """The finished LoRA, then what lies beside it; of a run that did not come to its end the newest checkpoint."""
+    finished = sorted(job.folder.glob("*.safetensors"), key=lambda path: (len(path.name), path.name))
+    saved = sorted(job.checkpoints.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
+    return finished or saved[-1:]
 
 
 def batch(plan: dict[str, Any]) -> float:

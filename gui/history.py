@@ -73,7 +73,7 @@ class History:
             "best": any(one.notes.best for one in known.values()),
             "kinds": sorted({job.kind for job in jobs}),
             "states": sorted(set(states.values())),
-            "binned": len(job_bin.binned(self._home)),
+            "binned": job_bin.count(self._home),
         }
 
     def known(self, job: Job) -> Known:
@@ -98,7 +98,7 @@ class History:
         return loss if math.isfinite(loss) else None
 
     def _line(self, job: Job) -> dict[str, Any]:
-        known = self.known(job)
+        known = self._known[job.id]
         return self._runs.line(job) | {
             "family": known.family,
             "loss": self._loss(job),

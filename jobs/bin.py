@@ -69,6 +69,11 @@ def binned(root: Path) -> list[Binned]:
     return sorted(found, key=lambda thing: (thing.thrown, thing.job.id), reverse=True)
 
 
+def count(root: Path) -> int:
+    """How many jobs lie in the bin, without looking into them."""
+    return sum(1 for _ in (root / FOLDER).glob("*/*/job.json"))
+
+
 def put_back(root: Path, thing: Binned) -> Job:
     """Where it was before. Raises JobError where a job of the same name is there by now."""
     place = root / "jobs" / thing.job.id

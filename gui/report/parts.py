@@ -13,7 +13,7 @@ from typing import Any
 
 from dataset.pictures import PictureError
 from gui.chosen import Chosen, last_part
-from gui.figures import result, size
+from gui.figures import results, size
 from gui.runs import Run
 from gui.thumbnails import Thumbnails
 from trainer.models import ModelError, read_header
@@ -126,7 +126,7 @@ def data(run: Run, known: dict[str, Chosen]) -> list[str]:
 
 def tags(run: Run) -> Counter[str]:
     """How often each tag was in a caption, by the LoRA file's own account."""
-    lora = result(run.job)
+    lora = next(iter(results(run.job)), None)
     found: Counter[str] = Counter()
     try:
         listed = json.loads(read_header(lora)[1].get("ss_tag_frequency") or "{}") if lora else {}
@@ -139,12 +139,12 @@ def tags(run: Run) -> Counter[str]:
 
 def files(run: Run) -> list[str]:
     """The LoRA's name, size and sums, by which it can be recognised anywhere."""
-    lora = result(run.job)
-    if lora is None:
-        return []
-    with lora.open("rb") as file:
-        total = hashlib.file_digest(file, "sha256").hexdigest()
-    return facts({"LoRA": lora.name, "Size": size(lora.stat().st_size), "SHA-256": total, "AutoV2": total[:10].upper()})
+    rows = []
+    for lora in results(run.job):
+        with lora.open("rb") as file:
+            total = hashlib.file_digest(file, "sha256").hexdigest()
+        rows.append((safe(lora.name), size(lora.stat().st_size), f"<code>{total}</code>", total[:10].upper()))
+    return table(rows, ("LoRA", "Size", "SHA-256", "AutoV2")) if rows else []
 
 
 def samples(run: Run, thumbnails: Thumbnails) -> list[str]:

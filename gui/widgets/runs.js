@@ -49,8 +49,9 @@ Loratory.runs = (root, { props, watch, trigger }) => {
     turnList();
   };
 
-  const nothing = () => L.fill(place, el("div", { class: "lor-card lor-nothing" }, el("h2", {}, "Nothing has been captioned or trained yet"),
-    el("p", {}, "A run appears here as soon as it is started, and stays here with its captions, or its curve, samples and files."), L.button("Go to LoRA training", () => L.openTab("train"), "primary")));
+  const welcome = el("div", { class: "lor-card lor-nothing" }, el("h2", {}, "Nothing has been captioned or trained yet"),
+    el("p", {}, "A run appears here as soon as it is started, and stays here with its captions, or its curve, samples and files."), L.button("Go to LoRA training", () => L.openTab("train"), "primary"));
+  const gone = el("div", { class: "lor-card lor-nothing" }, el("p", {}, "This run is not here any more. It may have been moved to the bin."));
   const draw = () => {
     if (!found) return;
     for (const run of found.runs) {
@@ -70,15 +71,21 @@ Loratory.runs = (root, { props, watch, trigger }) => {
   const turnList = L.poll(root, 2, async () => {
     found = await newest(L.get(`/api/history?${search.query()}&many=${many}`));
     search.offer(found);
-    if (!chosen && !view && found.runs.length && !place.childElementCount) {
+    if (!chosen && !view && found.runs.length && (!place.childElementCount || welcome.isConnected)) {
       const last = remembered();
       choose(props.value?.run || L.runWanted || (found.runs.some((run) => run.id === last) ? last : found.runs[0].id));
     }
-    if (!found.all && !found.binned) nothing();
+    if (!found.all && !found.binned && !welcome.isConnected) L.fill(place, welcome);
     if (JSON.stringify(found) !== before) draw();
     before = JSON.stringify(found);
   });
-  const turnDetail = L.poll(root, 1.2, async () => { if (view) await view.refresh(); });
+  const turnDetail = L.poll(root, 1.2, async () => {
+    try { await view?.refresh(); } catch (error) {
+      if (error.status !== 404) throw error;
+      leave(null);
+      L.fill(place, gone);
+    }
+  });
   watch("value", () => { if (props.value?.run) { turnList(); choose(props.value.run); } });
 };
 

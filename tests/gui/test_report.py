@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from gui.figures import results
 from gui.report import __main__ as command
 from gui.report import page as pages
 from gui.report.parts import spread
@@ -151,3 +152,13 @@ def test_it_needs_no_window():
     script = "import sys, gui.report.__main__; print(sorted({'gradio', 'torch', 'fastapi'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_the_file_is_the_finished_lora_or_the_newest_checkpoint(job):
+    (job.folder / "x-ema.safetensors").write_bytes(b"ema")
+    (job.checkpoints / "x-000001.safetensors").write_bytes(b"1")
+    assert [path.name for path in results(job)] == ["x.safetensors", "x-ema.safetensors"]
+    for path in results(job):
+        path.unlink()
+    assert [path.name for path in results(job)] == ["x-000001.safetensors"]
+    assert "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b" in report(job)

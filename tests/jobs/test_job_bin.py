@@ -40,7 +40,7 @@ def test_there_and_back() -> None:
 def test_what_is_at_work_or_waits_stays(make, wait) -> None:
     running = make()
     start(running)
-    wait(running.log_path.exists)
+    wait(lambda: running.state() == "running")
     with pytest.raises(JobError, match="is running"):
         job_bin.throw(home(), running)
     waiting = create("train", "waiting", "", ["python", "-c", "pass"])
