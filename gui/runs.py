@@ -51,6 +51,7 @@ class Run:
         self.checkpoints: dict[str, int] = {}  # path -> step
         self.loss = Curve(smooth=True)
         self.rates: dict[str, Curve] = {}
+        self.validation = Curve()  # the error on pictures that are held out
 
     def refresh(self) -> Run:
         with self._lock:
@@ -90,6 +91,9 @@ class Run:
             self.phase = event
         elif kind == "sample":
             self.samples[event.get("step", 0), event.get("index", 0)] = event
+        elif kind == "validation":
+            self.validation.cut(event.get("step", 0) - 1)  # looked at again where a run went on
+            self.validation.add(event.get("step", 0), number(event.get("loss")))
         elif kind == "checkpoint":
             self.checkpoints[str(event.get("path", ""))] = event.get("step", 0)
         elif kind == "warning":
@@ -115,6 +119,7 @@ class Run:
     def _forget_after(self, step: int) -> None:
         """A run that goes on from an older state repeats steps: what came after that state did not happen."""
         self.loss.cut(step)
+        self.validation.cut(step)
         for rate in self.rates.values():
             rate.cut(step)
         if self.last.get("step", 0) > step:

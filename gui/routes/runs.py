@@ -54,6 +54,7 @@ def router(window: Window) -> APIRouter:
         points = min(max(points, 10), 2 * POINTS)
         return {
             "loss": known.loss.thinned(points),
+            "validation": known.validation.thinned(points),
             "total": known.total,
             "rates": {group: rate.thinned(points // 4) for group, rate in known.rates.items()},
         }
@@ -151,7 +152,7 @@ def described(run: Run, state: str) -> dict[str, Any]:
         "img_s": last.get("img_s"),
         "eta": last.get("eta"),
         "memory_gb": last.get("memory_gb"),
-        "points": len(run.loss),
+        "points": len(run.loss) + len(run.validation),
         "warnings": run.warnings[-20:],
         "end": ending(run),
         "samples": samples(run),

@@ -144,3 +144,16 @@ def test_two_hundred_runs_are_listed_quickly(home):
     for _ in range(5):
         runs.overview()
     assert (time.process_time() - began) / 5 < 0.1  # about 8 ms on a quiet machine
+
+
+def test_what_is_held_out_has_a_curve_that_goes_back_with_the_run(home):
+    job, events = make()
+    events.write("started", step=0, total_steps=10)
+    for number, loss in ((0, 1.0), (2, 0.9), (4, 0.8), (6, 0.7)):
+        events.write("validation", step=number, loss=loss)
+    events.write("resumed")
+    events.write("started", step=4, total_steps=10)
+    events.write("validation", step=4, loss=0.8)
+    events.write("validation", step=6, loss=0.75)
+    curve = Runs(home).find(job.id).refresh().validation.thinned(100)
+    assert curve["steps"] == [0, 2, 4, 6] and curve["mean"] == [1.0, 0.9, 0.8, 0.75]
