@@ -32,7 +32,7 @@ from trainer.plan import plan
 KIND = "preflight"
 ARGV = ("python", "-m", "trainer.preflight", "{job}")
 STEPS = 2
-PAUSE = 0.3  # seconds between two looks
+PAUSE = 1.0  # seconds between two looks
 NO_NUMBER = (
     "Choose another mixed precision (bf16, or no), a lower learning rate, or another VAE: that of SDXL breaks in fp16."
 )

@@ -21,7 +21,7 @@ Loratory.queue = (root) => {
       ondragleave: () => node.classList.remove("target"),
       ondrop: (event) => { event.preventDefault(); const moved = dragged; dragged = null; if (moved) act(of(moved, "before"), { other: below(moved, index, all) }); } },
     el("span", { class: "lor-queue-number", "aria-hidden": "true" }, `${index + 1}`),
-    el("span", { class: "lor-queue-what" }, open(job), el("span", { class: "lor-note" }, [job.needs && `needs ${job.needs}`, job.why].filter(Boolean).join(" · "))),
+    el("span", { class: "lor-queue-what" }, open(job), el("span", { class: "lor-note" }, [job.needs && `needs ${job.needs}`, !told.paused && job.why].filter(Boolean).join(" · "))),
     el("span", { class: "lor-row tight" }, small("↑", "Earlier", job, "move/up", index === 0), small("↓", "Later", job, "move/down", index === all.length - 1),
       small("Run next", "Run next", job, "move/next", index === 0), small("Remove", "Remove from the queue", job, "remove", false)));
     return node;
