@@ -21,6 +21,7 @@ from trainer.families import families
 from trainer.families.base import Family
 from trainer.lora import file, inject
 from trainer.lora.keys import LoraError
+from trainer.tools.recognise import recognised
 from trainer.models import fitting
 from trainer.plan import Plan
 from trainer.report import Report
@@ -122,7 +123,7 @@ def start_from(source: Path, family: Family, trained: dict[str, nn.Module], repo
             inject.load_state(trained, saved.adapters)
             return
         source = newest_lora(source) if (source / "job.json").exists() else source
-        applied = file.apply(trained, file.load(source), family.naming)
+        applied = applied_to(trained, file.load(source), family)
     except LoraError as error:
         raise SettingsError({"lora.weights": str(error)}) from error
     if applied.untouched or applied.unused:
@@ -130,6 +131,15 @@ def start_from(source: Path, family: Family, trained: dict[str, nn.Module], repo
             f"lora.weights: {len(applied.loaded)} layers start from {source.name}; {len(applied.untouched)} that learn "
             f"are not in it and {len(applied.unused)} of it don't learn here"
         )
+
+
+def applied_to(trained: dict[str, nn.Module], lora: file.LoraFile, family: Family) -> file.Applied:
+    """As file.apply; a LoRA that does not fit because it was made for another family is refused by that name."""
+    try:
+        return file.apply(trained, lora, family.naming)
+    except LoraError:
+        recognised(lora, family.name)
+        raise
 
 
 def newest_lora(job: Path) -> Path:
