@@ -10,7 +10,7 @@
     const said = run.captions, phase = { load: "the model is loaded", download: "the model is downloaded" }[run.phase.name] || run.phase.name, done = `${run.step.toLocaleString("en")} of ${n(run.total, "picture")}`;
     const part = phase && `${phase[0].toUpperCase()}${phase.slice(1)}${run.phase.total > 1 ? `: ${run.phase.name === "download" ? `${L.bytes(run.phase.done)} of ${L.bytes(run.phase.total)}` : `${run.phase.done} of ${run.phase.total}`}` : "…"}`;
     return {
-      queued: run.waits ? "Waits for its turn; it starts by itself." : "Not in the queue: it waits for you.",
+      queued: run.waits ? "Waits in the queue, which is shown above." : "Not in the queue: it waits for you.",
       running: run.asked.includes("stop") ? "Stopping after these pictures; what is written stays." : part || (run.total
         ? `${said.passes > 1 ? `${said.captioner}, ${said.pass} of ${said.passes}: ` : ""}${done}${run.img_s ? `, ${L.number(run.img_s, 3)} a second` : ""}${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : "Starting…"),
       interrupted: `Interrupted after ${done}. It can go on where it was.`, stopped: `Stopped after ${done}. It can go on where it was.`,

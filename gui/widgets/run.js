@@ -77,7 +77,7 @@ Loratory.runView = (id, { changed, load }) => {
     }
     const wish = ["stop", "pause"].find((one) => run.asked.includes(one));
     const asked = wish && `${wish === "stop" ? "Stopping" : "Pausing"} after this step; what is learnt is saved.${run.patience_ends ? ` If it does not answer by ${new Date(run.patience_ends * 1000).toLocaleTimeString()}, it is ended at once.` : ""}`;
-    status.textContent = { queued: run.waits ? "Waits for its turn; it starts by itself." : "Not in the queue: it waits for you.", interrupted: `Interrupted at step ${run.step}. It can go on from the last saved state.`,
+    status.textContent = { queued: run.waits ? "Waits in the queue, which is shown above." : "Not in the queue: it waits for you.", interrupted: `Interrupted at step ${run.step}. It can go on from the last saved state.`,
       running: asked || part || (run.total ? `${Math.floor((100 * run.step) / run.total)} %${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : "Starting…"),
       paused: `Paused at step ${run.step.toLocaleString("en")}. Everything is saved and nothing runs; it goes on exactly where it was.`,
       stopped: run.end.hung ? "It did not answer, and was ended at once. It can go on from the last saved state." : run.end.killed ? `Ended at once at step ${run.step}, without saving.` : `Stopped at step ${run.step}; saved.`, failed: `Failed${run.step ? ` at step ${run.step}` : ""}.`,
