@@ -154,7 +154,8 @@ class Captioning:
         config = command.with_absolute_paths(config)
         if wrong := dict(command.folder_problems(config)):
             raise SettingsError(wrong)
-        return self._window.scans.captions(config.source.folders, config.source.recursive, config.source.only)
+        source = config.source
+        return self._window.scans.captions(source.folders, source.recursive, source.only, by="captions")
 
     def _wished(self, config: Section, wish: dict[str, Any]) -> Section:
         """The settings that a button stands for."""

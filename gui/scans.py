@@ -1,8 +1,13 @@
 """Data sets and the captions in them, looked at anew only after something has changed on disk: a plan is made at every
-key press."""
+key press.
+
+While a path is typed it may name a whole disk for a moment. So a look goes only so far, and ends as soon as the same
+form asks for something else.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +20,10 @@ from dataset.captions import CaptionFinder
 from dataset.problem import Problem
 from dataset.scan import Dataset, scan
 from dataset.settings import Folder
+from settings.errors import SettingsError
 
 KEPT = 4  # data sets; a person goes back and forth between few
+MOST = 300_000  # files below the folders: far more than any data set has, and a few seconds' look
 
 
 @dataclass(frozen=True)
@@ -35,21 +42,29 @@ class Scans:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[int, Any]] = {}
+        self._turns = itertools.count()
+        self._newest: dict[str, int] = {}  # who follows what is typed -> when it asked last
 
-    def scan(self, folders: Iterable[Folder], caption_extension: str = ".txt") -> Dataset:
+    def scan(self, folders: Iterable[Folder], caption_extension: str = ".txt", by: str = "") -> Dataset:
+        """`by`: the form that asks, where it does so again with every key press. SettingsError for folders with too
+        many files, and where the same form has asked again meanwhile."""
         folders = list(folders)
         key = repr([caption_extension, *(folder.model_dump_json() for folder in folders)])
         roots = [Path(os.path.expanduser(folder.path)) for folder in folders if folder.path.strip()]
-        return self._cached(key, roots, lambda: scan(folders, caption_extension))
+        return self._cached(key, roots, lambda: scan(folders, caption_extension), by)
 
-    def captions(self, folders: list[str], recursive: bool, only: list[str]) -> Pictured:
+    def captions(self, folders: list[str], recursive: bool, only: list[str], by: str = "") -> Pictured:
+        """As `scan`, of the pictures that a captioning run would be about."""
         roots = [Path(folder) for folder in folders]
         key = repr(["captions", recursive, only, *map(str, roots)])
-        return self._cached(key, roots, lambda: pictured(roots, recursive, only))
+        return self._cached(key, roots, lambda: pictured(roots, recursive, only), by)
 
-    def _cached(self, key: str, roots: list[Path], make: Callable[[], Any]) -> Any:
+    def _cached(self, key: str, roots: list[Path], make: Callable[[], Any], by: str) -> Any:
+        turn = next(self._turns)
+        if by:
+            self._newest[by] = turn
         with self._lock:
-            now = fingerprint(roots)
+            now = fingerprint(roots, lambda: self._newest.get(by, turn) == turn)
             if key in self._kept and self._kept[key][0] == now:
                 return self._kept[key][1]
             found = make()
@@ -67,9 +82,18 @@ def pictured(roots: list[Path], recursive: bool, only: list[str]) -> Pictured:
     return Pictured(texts, found.pictures, found.problems)
 
 
-def fingerprint(roots: Iterable[Path]) -> int:
-    """A number that changes when a file below one of the folders is added, removed, renamed or written."""
-    return hash(tuple(entry for root in roots for entry in files(root)))
+def fingerprint(roots: Iterable[Path], wanted: Callable[[], bool] = lambda: True) -> int:
+    """A number that changes when a file below one of the folders is added, removed, renamed or written. SettingsError
+    where there are too many, or it isn't `wanted` any more."""
+    found = []
+    for root in roots:
+        for entry in files(root):
+            found.append(entry)
+            if len(found) > MOST:
+                raise SettingsError({"path": f"{root}: more than {MOST:,} files; choose the pictures' folder"})
+            if len(found) % 100 == 1 and not wanted():
+                raise SettingsError({"path": "another folder was chosen meanwhile"})
+    return hash(tuple(found))
 
 
 def files(root: Path) -> Iterator[tuple[str, int, int]]:

@@ -162,7 +162,7 @@ class Training:
         found["model"] = basemodel.about(complete)
         try:
             config = command.with_absolute_paths(check(TrainSettings, values))
-            dataset = self._window.scans.scan(config.dataset.folders, config.dataset.caption_extension)
+            dataset = self._window.scans.scan(config.dataset.folders, config.dataset.caption_extension, by="train")
             planned = plan(config, dataset)
         except SettingsError as error:
             return found | {"problems": error.problems}

@@ -45,8 +45,9 @@ def router(window: Window) -> APIRouter:
     def open_folder(wish: Wish) -> dict[str, Any]:
         if not wish.path.strip():
             raise HTTPException(400, "Choose a folder with pictures.")
+        found = shown(window, wish.path)
         window.drafts.save("dataset", {"path": wish.path})
-        return shown(window, wish.path)
+        return found
 
     @routes.get("/api/pictures/{picture}")
     def picture(picture: str, side: int = 256) -> FileResponse:
@@ -67,7 +68,10 @@ def router(window: Window) -> APIRouter:
 
 def shown(window: Window, path: str) -> dict[str, Any]:
     settings = training_sizes(window)
-    dataset = window.scans.scan([Folder(path=path)], settings.caption_extension)
+    try:
+        dataset = window.scans.scan([Folder(path=path)], settings.caption_extension)
+    except SettingsError as error:
+        raise HTTPException(400, str(error)) from None
     found = stats(dataset, settings)
     return {
         "path": path,

@@ -32,7 +32,7 @@ def router(window: Window) -> APIRouter:
             raise HTTPException(404, "This picture is not open.")
         try:
             return look(window, path, times)
-        except (PictureError, OSError) as error:
+        except (PictureError, SettingsError, OSError) as error:
             raise HTTPException(404, f"{path.name}: {error}") from None
 
     @routes.get("/api/seen/{picture}")

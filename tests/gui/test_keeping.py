@@ -1,13 +1,17 @@
 """Drafts, cached scans and thumbnails: what is kept, and when it is thrown away."""
 
+import threading
+import time
+
 import pytest
 from PIL import Image
 
 from dataset.pictures import PictureError
 from dataset.settings import Folder
 from gui.drafts import Drafts
-from gui.scans import Scans
+from gui.scans import Scans, files
 from gui.thumbnails import Thumbnails
+from settings.errors import SettingsError
 
 
 def test_a_draft_comes_back(tmp_path):
@@ -45,6 +49,36 @@ def test_a_scan_is_kept_until_something_changes(pictures):
 def test_scans_follow_links_in_a_circle_once(pictures):
     (pictures / "loop").symlink_to(pictures, target_is_directory=True)
     assert Scans().scan([Folder(path=str(pictures))]).images == 1
+
+
+def test_a_folder_with_too_many_files_is_not_looked_through(pictures, monkeypatch):
+    monkeypatch.setattr("gui.scans.MOST", 20)
+    for number in range(20):
+        (pictures / f"{number}.txt").write_text("")
+    with pytest.raises(SettingsError, match="more than 20 files; choose the pictures' folder"):
+        Scans().scan([Folder(path=str(pictures))])
+    (pictures / "0.txt").unlink()
+    assert Scans().scan([Folder(path=str(pictures))]).images == 1
+
+
+def test_a_look_ends_when_the_same_form_asks_for_another_folder(pictures, tmp_path, monkeypatch):
+    scans, other = Scans(), tmp_path / "other"
+    other.mkdir()
+    asked = []
+
+    def slow(root):
+        if root == pictures and not asked:
+            asked.append(threading.Thread(target=scans.scan, args=([Folder(path=str(other))], ".txt", "train")))
+            asked[0].start()
+            while scans._newest["train"] != 1:
+                time.sleep(0.001)
+        return files(root)
+
+    monkeypatch.setattr("gui.scans.files", slow)
+    with pytest.raises(SettingsError, match="another folder was chosen"):
+        scans.scan([Folder(path=str(pictures))], by="train")
+    asked[0].join(10)
+    assert scans.scan([Folder(path=str(pictures))], by="captions").images == 1  # other forms don't mind
 
 
 def test_folders_that_are_not_there(tmp_path):
