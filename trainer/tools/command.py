@@ -18,7 +18,10 @@ from trainer.tools.inspect import EXAMPLES, inspect, lines
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="launch.py lora", description="Look into LoRA files and write them anew.")
+    top = argparse.ArgumentParser(
+        prog="launch.py lora", description="Look into LoRA files and write them anew.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog="  lora inspect FILE [--family NAME] [--json]\n"
+        f"  lora convert FILE --to {'|'.join(DIALECTS)} [--out PATH] [--family NAME] [--json]")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="inspect|convert")
     look = verbs.add_parser("inspect", help="what a file is: family, names, ranks, what it changes, its metadata")
     change = verbs.add_parser(

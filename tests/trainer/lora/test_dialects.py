@@ -6,7 +6,7 @@ import torch
 from diffusers import FluxTransformer2DModel, SD3Transformer2DModel, UNet2DConditionModel
 
 from tests.lora import random_lora
-from tests.models import full_size, header_of
+from tests.models import full_size, golden_lines, header_of
 from trainer.families import configs, families
 from trainer.lora import dialects, inject, native, reading
 from trainer.lora.adapter import Adapter
@@ -18,6 +18,10 @@ WITH_BLOCKS = [name for name, family in families().items() if family.naming.part
                or family.naming.part("denoiser").original("conv_in")]
 CHOICES = [(family, dialect) for family in families() for dialect in dialects.DIALECTS
            if dialect != "blocks" or family in WITH_BLOCKS]
+
+
+GOLDEN = [("sd15", "peft"), ("sdxl", "blocks"), ("sdxl", "peft"), ("sdxl", "diffusers-old"), ("sd3", "blocks"),
+          ("flux", "blocks"), ("flux", "peft"), ("flux", "kohya"), ("chroma", "blocks"), ("qwen_image", "kohya")]
 
 
 @pytest.mark.parametrize("family, dialect", CHOICES)
@@ -77,6 +81,20 @@ def test_hashes_and_alphas_of_a_diffusers_file_are_in_its_header(tmp_path):
     header = header_of(path)["__metadata__"]
     assert "unet.alpha_pattern" in header["lora_adapter_metadata"] and len(header["sshs_model_hash"]) == 64
     assert not any("alpha" in key for key in safetensors.torch.load_file(path))
+
+
+@pytest.mark.parametrize("family, dialect", GOLDEN)
+def test_keys_of_other_dialects_are_the_golden_lists(tmp_path, family, dialect):
+    dialects.write(tmp_path / "a", random_lora(family, alike=True), families()[family].naming, dialect, {})
+    assert keys_in(tmp_path / "a") == golden_lines(f"keys/dialects/{family}_{dialect}.txt")
+
+
+def keys_in(path) -> list[str]:
+    """Sorted; those of a folder with the file that each is in."""
+    if path.is_file():
+        return sorted(safetensors.torch.load_file(path))
+    return sorted(f"{one.relative_to(path).as_posix()} {key}" for one in path.rglob("*.safetensors")
+                  for key in safetensors.torch.load_file(one))
 
 
 # Names of other programs, written out by hand

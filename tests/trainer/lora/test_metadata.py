@@ -1,5 +1,6 @@
 """The entries that other programs read, and nothing private when that is asked for."""
 
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +88,17 @@ def test_private_leaves_out_names_and_tags():
     assert "secret" in json.dumps(open_file) and "Grass".lower() in json.dumps(open_file)
     assert not any(word in json.dumps(private) for word in ("secret", "sks", "grass", "pictures"))
     assert private["ss_base_model_version"] == "sd_v1" and private["ss_num_train_images"] == "40"
+
+
+def test_a_usage_hint_and_the_hash_of_a_single_file_base_are_told(tmp_path):
+    held = entries(metadata={"usage_hint": "at 0.8, with euler"})
+    assert held["modelspec.usage_hint"] == "at 0.8, with euler" and held["ss_sd_model_hash"] == "None"
+    base = tmp_path / "base.safetensors"
+    base.write_bytes(bytes(0x100000) + b"x" * 0x10000 + b"more")
+    told = entries(model={"base": str(base)})
+    assert told["ss_sd_model_hash"] == hashlib.sha256(b"x" * 0x10000).hexdigest()[:8]
+    private = entries(model={"base": str(base)}, metadata={"private": True})
+    assert "ss_sd_model_hash" not in private and "ss_sd_model_name" not in private
 
 
 def test_what_was_trained():
