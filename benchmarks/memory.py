@@ -31,6 +31,7 @@ from torch.utils._pytree import tree_leaves  # noqa: E402
 
 from trainer.families import configs, families  # noqa: E402
 from trainer.lora import inject  # noqa: E402
+from trainer.models import BaseModel  # noqa: E402
 
 GB = 1e9
 RANK = 16
@@ -195,6 +196,16 @@ def adapters(label: str) -> tuple[float, ...]:
     return tuple(round(size / 1e6, 3) for size in sizes)
 
 
+def estimated(label: str) -> tuple[float, float]:
+    """GB of the frozen denoiser with a step's activations, without and with checkpointing, as the plan has them."""
+    name, make, _, _ = PUBLISHED[label]
+    with torch.device("meta"):
+        config = dict(make().config)
+    model = BaseModel(label, "folder", configs={"unet": config, "transformer": config})
+    shape = families()[name].footprint_of(model)
+    return shape.weights + shape.activations, shape.weights + shape.checkpointed
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=list(PUBLISHED), help=", ".join(PUBLISHED))
@@ -207,9 +218,10 @@ def main() -> int:
         plain, thrifty = ((step(label, checkpointed) - gradients) / GB for checkpointed in (False, True))
         print(
             f"{label}: denoiser {2 * weights / GB:.2f} GB, activations {plain:.2f}, checkpointed {thrifty:.2f}, "
-            f"adapters {dict(zip(LAYERS, learnt))} million a rank ({time.monotonic() - start:.0f} s)",
-            flush=True,
+            f"adapters {dict(zip(LAYERS, learnt))} million a rank ({time.monotonic() - start:.0f} s)"
         )
+        ratios = (told / (2 * weights / GB + found) for told, found in zip(estimated(label), (plain, thrifty)))
+        print("  the plan's estimate against this: {:.2f}, checkpointed {:.2f}".format(*ratios), flush=True)
     for side in (512, 1024):
         print(f"VAE at {side}: encode {vae(side, False) / GB:.2f} GB, decode {vae(side, True) / GB:.2f} GB")
     return 0
