@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainer.models import BaseModel
 
 DENOISER_ALONE = keys.Naming(
-    (keys.Part("denoiser", "lora_transformer", "transformer", also=("lora_unet", "lycoris")),),
+    (keys.Part("denoiser", "lora_transformer", "transformer", also=keys.SD3.parts[0].also),),
     style="diffusers",
     alphas=False,  # diffusers 0.42 refuses or misreads alphas beside names that begin with "transformer."
 )

@@ -40,6 +40,10 @@ class Lumina2(FlowFamily):
     guidance = 4.0
 
     @classmethod
+    def recognises(cls, model: BaseModel) -> bool:
+        return super().recognises(model) or model.pipeline == "Lumina2Text2ImgPipeline"  # what it was called at first
+
+    @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
         return cls.footprint if cls.said(model, "hidden_size", 2304) == 2304 else None
 

@@ -44,7 +44,7 @@ class Sana(FlowFamily):
 
     @classmethod
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
-        return cls.footprint if cls.said(model, "num_attention_heads", 70) == 70 else None
+        return cls.footprint if cls.said(model, "num_layers", 20) == 20 else None
 
     def process(self) -> Flow:
         shift = float(self._pipe.scheduler.config.flow_shift)

@@ -204,6 +204,15 @@ def test_t5_never_learns_while_the_clips_do(tmp_path):
     assert not any(weight.requires_grad for weight in parts["text_encoder_3"].parameters())
 
 
+def test_lumina_is_known_by_its_first_name_too(tmp_path):
+    folder = models.tiny_lumina2(tmp_path / "lumina2")
+    index = json.loads((folder / "model_index.json").read_text()) | {"_class_name": "Lumina2Text2ImgPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    model = find(str(folder))
+    assert [name for name, family in families().items() if family.recognises(model)] == ["lumina2"]
+    assert families()["lumina2"]().load(model, torch.float32)["denoiser"]
+
+
 def test_the_shift_of_flux_is_that_of_its_pipeline(tmp_path):
     from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
