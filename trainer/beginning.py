@@ -21,11 +21,11 @@ from trainer.families import families
 from trainer.families.base import Family
 from trainer.lora import file, inject
 from trainer.lora.keys import LoraError
-from trainer.tools.recognise import recognised
 from trainer.models import fitting
 from trainer.plan import Plan
 from trainer.report import Report
 from trainer.state import State
+from trainer.tools.recognise import recognised
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
 

@@ -18,7 +18,7 @@ from diffusers.loaders.lora_conversion_utils import (
 from peft import PeftModel
 from PIL import Image
 
-from settings.errors import check
+from settings.errors import SettingsError, check
 from tests import models
 from tests.lora import random_lora
 from tests.trainer.reading import events
@@ -190,3 +190,11 @@ def test_coverage_tells_ranks_norms_and_what_never_moved():
 ])
 def test_blocks(path, name):
     assert block(path) == name
+
+
+def test_a_lora_of_another_family_is_refused_by_name(configure, tmp_path):
+    path = tmp_path / "a.safetensors"
+    dialects.write(path, random_lora("flux"), families()["flux"].naming, "comfyui", {"ss_base_model_version": "flux1"})
+    job = command.create(configure(lora={"weights": str(path)}))
+    with pytest.raises(SettingsError, match="is a LoRA for FLUX.1, not for Stable Diffusion 1.x"):
+        train(job.folder)
