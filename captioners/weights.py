@@ -143,8 +143,8 @@ def refusal(model: str, error: Exception) -> str:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     page = f"https://huggingface.co/{model}"
     if "GatedRepoError" in kinds:
-        return (f"the hub gives {model} only to people who accepted its licence: accept it on {page}, then put your "
-                "token into the environment variable HF_TOKEN")
+        return (f"the hub gives {model} only to people who accepted its licence: accept it on {page}, then save your "
+                "token in Settings, or put it into the environment variable HF_TOKEN")
     if "RepositoryNotFoundError" in kinds:
         return f"the hub has no model {model!r}, or it is private: check the name"
     if "RevisionNotFoundError" in kinds:

@@ -1,4 +1,6 @@
-"""What was typed into a form, kept at every change: reloading the page or restarting the window loses nothing."""
+"""What was typed into a form, kept at every change: reloading the page or restarting the window loses nothing.
+
+Only a token of the hub that was pasted into a field is not kept: its place is Settings, Tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ import os
 import threading
 from pathlib import Path
 from typing import Any
+
+from jobs.secrets import without
 
 
 class Drafts:
@@ -29,7 +33,7 @@ class Drafts:
         with self._lock:
             self._folder.mkdir(parents=True, exist_ok=True)
             aside = path.with_suffix(".partial")
-            aside.write_text(json.dumps(values), encoding="utf-8")
+            aside.write_text(without(json.dumps(values), {}), encoding="utf-8")
             os.replace(aside, path)
 
     def _path(self, name: str) -> Path:

@@ -17,7 +17,8 @@ import gradio as gr
 from gradio.components import Component
 
 from gui.widgets import widget
-from settings.errors import check
+from jobs.secrets import SPELLED
+from settings.errors import SettingsError, check
 from settings.flags import flat, nested
 from settings.section import Section, Setting, label, section_help, settings, words
 
@@ -32,6 +33,9 @@ TITLES = {
     "preview": "Samples",
     "": "Basics",
 }
+
+
+NO_TOKEN = "has a token in it: it belongs into Settings, Tokens, and nowhere else"
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,12 @@ class Form:
         )
 
     def read(self, values: dict[Component, Any]) -> Section:
-        """What stands in the fields, checked. Raises SettingsError."""
-        return check(self.section, self.typed(values))
+        """What stands in the fields, checked. Raises SettingsError, also for a token of the hub in any of them: it
+        would be written into settings, metadata and logs."""
+        typed = self.typed(values)
+        if wrong := {path: NO_TOKEN for path, value in flat(typed).items() if SPELLED.search(str(value))}:
+            raise SettingsError(wrong)
+        return check(self.section, typed)
 
     def show(self, values: Section | dict[str, Any]) -> dict[Component, Any]:
         """Updates that put values on the form and make it usable. What the values leave out gets its default."""

@@ -77,7 +77,8 @@ def described(entry: os.DirEntry[str], kind: str) -> dict[str, Any]:
     if entry.is_dir() and kind == "model" and os.path.exists(os.path.join(entry.path, "model_index.json")):
         hint = "diffusers model"
     elif entry.is_file():
-        hint = f"{entry.stat().st_size / 1e6:,.0f} MB"
+        pickle = kind == "model" and Path(entry.name).suffix.lower() != ".safetensors"
+        hint = f"{entry.stat().st_size / 1e6:,.0f} MB{', a pickle: asks for your yes' if pickle else ''}"
     return {"name": entry.name, "path": entry.path, "folder": entry.is_dir(), "hint": hint}
 
 

@@ -76,7 +76,7 @@ window.Loratory = (() => {
         try { await task(); lost = 0; }
         catch (error) { if (!(error instanceof Refused)) lost += 1; if (!(error instanceof TypeError)) console.warn(error); }
         busy = false;
-        L.connection(lost < 3);
+        L.connection(lost < 3 && !L.cut);
       }
       timer = setTimeout(turn, 1000 * (visible() ? seconds * (lost > 3 ? 3 : 1) : 0.4));
     };

@@ -14,6 +14,7 @@
     } catch { return ""; }
   };
   const mended = async () => {
+    L.cut = true;
     L.connection(false);
     for (let pause = 1; ; pause = Math.min(10, pause * 1.5)) {
       const found = await version();
@@ -21,6 +22,7 @@
       if (found) break;
       await wait(pause);
     }
+    L.cut = false;
     L.connection(true);
   };
   const lost = "The connection was lost just then. What was typed is kept; if you pressed a button, see whether it was done.";
