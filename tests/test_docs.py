@@ -17,6 +17,7 @@ from trainer.config import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/demo.md", "docs/doctor.md"]
+PAGES += ["docs/cloud.md"]
 PAGES += ["docs/tags.md", "docs/exchange.md", "docs/seen.md"]
 PAGES += ["docs/resize.md", "docs/importing.md", "docs/runs.md"]
 PAGES += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "decisions").glob("*.md"))
