@@ -38,6 +38,7 @@ from PIL import Image  # noqa: E402
 LIST = "/api/history?search=&state=&kind=&tag=&sort=newest&many=50"
 MOST_MB, MOST_MS = 300, 200
 PROMPTS = 3
+CLICKS = 12  # with nobody else there
 
 
 @dataclass
@@ -86,7 +87,8 @@ def measure(home: Path, load: Load) -> int:
 
 def told(load: Load, url: str, window: psutil.Process, live: str, ids: list[str]) -> int:
     with httpx.Client(base_url=url, timeout=60) as client:
-        idle, _ = clicks(client, window, ids[:20], load)
+        idle, spent = clicks(client, window, ids[:CLICKS], load)
+        print(f"clicks before anyone watches: {words(idle)}, {1000 * spent:.0f} ms of a processor each", flush=True)
         alone = window.memory_info().rss
         over = threading.Event()
         watchers = [threading.Thread(target=watch, args=(url, live, load, over)) for _ in range(load.clients)]
@@ -102,16 +104,13 @@ def told(load: Load, url: str, window: psutil.Process, live: str, ids: list[str]
             rss.append(window.memory_info().rss)
             time.sleep(0.5)
         share = (cpu(window) - used) / (time.monotonic() - since)
-        page = in_chromium(url, ids)
+        print(f"clicks beside {load.clients} clients that watch: {words(busy)}", flush=True)
+        page = in_chromium(url)
         rss.append(window.memory_info().rss)
         over.set()
         for watcher in watchers:
             watcher.join()
-        quiet, spent = clicks(client, window, ids[-20:], load)
-    print(f"clicks before anyone watches: {words(idle)}")
-    print(f"clicks after: {words(quiet)}, {1000 * spent:.0f} ms of a processor each")
-    print(f"clicks beside {load.clients} clients that watch: {words(busy)}")
-    print(f"their {4 * PROMPTS} thumbnails, first seen: {words(load.pictures)} more")
+    print(f"the thumbnails of its newest samples, {PROMPTS}, first seen: {words(load.pictures)} more")
     sent = f"{load.sent / 1e6:.1f} MB sent, {load.refused} refused"
     print(f"{len(load.polls)} polls of theirs: {words(load.polls)}; {sent}")
     print(f"the window took {share:.0%} of a processor, and {max(rss) / 1e6:.0f} MB at most ({alone / 1e6:.0f} before)")
@@ -130,7 +129,7 @@ def clicks(client: httpx.Client, window: psutil.Process, ids: list[str], load: L
         shown = click(client, run)
         times.append(time.monotonic() - began)
         spent += cpu(window) - used
-        for step, index, _ in shown["samples"]["have"][-4 * PROMPTS :]:
+        for step, index, _ in shown["samples"]["have"][-PROMPTS:]:
             client.get(f"/api/runs/{quote(run)}/samples/{step}/{index}?side=256").raise_for_status()
         load.pictures.append(time.monotonic() - began - times[-1])
     return times, spent / len(ids)
@@ -176,7 +175,7 @@ def watch(url: str, run: str, load: Load, over: threading.Event) -> None:
                     due = time.monotonic() + 2
 
 
-def in_chromium(url: str, ids: list[str]) -> list[float]:
+def in_chromium(url: str) -> list[float]:
     """Seconds until a real page shows the run that was clicked; nothing without a Chromium."""
     if (program := shutil.which("chromium")) is None:
         return []
@@ -189,7 +188,7 @@ def in_chromium(url: str, ids: list[str]) -> list[float]:
         page.goto(url)
         page.get_by_role("tab", name="Runs", exact=True).click(timeout=120_000)
         page.wait_for_selector(".lor-run-line")
-        for number in range(2, 12):
+        for number in range(2, 8):
             line = page.locator(".lor-run-line").nth(number)
             name = line.locator("b").inner_text()
             began = time.monotonic()
