@@ -70,8 +70,8 @@ def spawn(job: Job, devices: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """The process itself, for its supervisor. Raises JobError where the job is being worked on already."""
     if is_running(job.folder):
         raise JobError(f"{job.id} is running already")
-    environment = job_environment() | {MARK: _mark(job.folder)} | visible(devices)
-    process = detached(job.argv, job.folder / RAW, environment)
+    variables = job_environment() | {MARK: _mark(job.folder)} | visible(devices)
+    process = detached(job.argv, job.folder / RAW, variables)
     try:
         _remember(job.folder, process.pid, devices)
     except OSError:  # a full disk: nobody could ever find this process again
@@ -90,20 +90,20 @@ def claim(folder: Path) -> None:
 
 
 def _supervisor(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    environment = {name: value for name, value in job_environment().items() if name != MARK}  # it is no part of a job
+    variables = {name: value for name, value in environment().items() if name != MARK}  # it is no part of a job
     argv = [sys.executable, "-m", "jobs.supervisor", str(folder.absolute()), *words]
-    return detached(argv, folder / SUPERVISOR_LOG, environment, answers=True)
+    return detached(argv, folder / SUPERVISOR_LOG, variables, answers=True)
 
 
 def detached(
-    argv: list[str], output: Path, environment: dict[str, str], answers: bool = False
+    argv: list[str], output: Path, variables: dict[str, str], answers: bool = False
 ) -> subprocess.Popen[bytes]:
     """A process with a session of its own, no input, and its output appended to a file that only we can read: nothing
     ties it to us. `answers`: what it says first (its stdout) is for us."""
     with open(output, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
         options: dict[str, Any] = {
             "cwd": REPOSITORY,
-            "env": environment,
+            "env": variables,
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE if answers else log,
             "stderr": log,

@@ -18,7 +18,7 @@ from jobs.events import FINAL, EventWriter, read_events
 from jobs.files import home, read_json, replace
 from jobs.folder import Job, jobs, something_left
 from jobs.lock import held, locked
-from jobs.process import JobError, detached, is_watched, job_environment, put_back, set_aside
+from jobs.process import JobError, detached, environment, is_watched, put_back, set_aside
 from jobs.requests import take
 
 Direction = Literal["up", "down", "next"]
@@ -135,8 +135,8 @@ def ensure_runner() -> None:
     like."""
     root = home()
     if something_to_do(root) and not held(root / "queue.lock"):
-        environment = job_environment() | {"LORATORY_HOME": str(root)}
-        detached([sys.executable, "-m", "jobs.runner", str(root)], root / "queue.log", environment)
+        variables = environment() | {"LORATORY_HOME": str(root)}
+        detached([sys.executable, "-m", "jobs.runner", str(root)], root / "queue.log", variables)
 
 
 def _ours(job: Job) -> None:

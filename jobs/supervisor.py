@@ -24,7 +24,7 @@ from jobs.events import FINAL, EventWriter, read_events
 from jobs.folder import Job
 from jobs.lock import locked
 from jobs.output import FULL, Output
-from jobs.process import LOCK, SUPERVISOR_LOG, JobError, is_running, kill, spawn, was_killed
+from jobs.process import LOCK, SUPERVISOR_LOG, JobError, is_running, job_environment, kill, spawn, was_killed
 from jobs.queue import ensure_runner
 from jobs.redaction import redaction
 from jobs.verdict import verdict
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
 
 def started(job: Job, devices: Sequence[str]) -> bool:
     """Start the process, tell whoever waits for that, and watch over it to its end. False where it did not start."""
-    output = Output(job.folder, redaction(os.environ))
+    output = Output(job.folder, redaction(job_environment()))
     if not is_running(job.folder):
         output.finish()  # what an earlier process left when everything was killed
     before = Before(job)
@@ -75,7 +75,7 @@ def started(job: Job, devices: Sequence[str]) -> bool:
 
 def watch(job: Job, process: subprocess.Popen[bytes] | None) -> None:
     """Until the process, and all that it has started, is gone."""
-    output, watchdog = Output(job.folder, redaction(os.environ)), Watchdog(job)
+    output, watchdog = Output(job.folder, redaction(job_environment())), Watchdog(job)
     while job.folder.exists():
         launched = process is not None and process.poll() is None
         if not (launched or is_running(job.folder)):

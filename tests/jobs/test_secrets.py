@@ -41,7 +41,7 @@ def test_a_job_gets_it_by_its_environment_and_nothing_else_has_it(workspace, mon
     script = "import os, sys; print(len(os.environ['HF_TOKEN']), os.environ.get('LORATORY_TOKEN'), sys.argv)"
     job = folder.create("test", "x", "", ["python", "-c", script])
     assert process.spawn(job).wait() == 0
-    assert job.log_path.read_text().split(None, 2)[:2] == [str(len(CANARY)), "None"]
+    assert (job.folder / "output").read_text().split(None, 2)[:2] == [str(len(CANARY)), "None"]
     written = b"".join(path.read_bytes() for path in job.folder.rglob("*") if path.is_file())
     assert CANARY.encode() not in written
 
