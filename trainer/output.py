@@ -70,7 +70,8 @@ class Output:
         if not finished:
             return self.checkpoint(learnt, step)
         path = self._folder / f"{self._config.name}.safetensors"
-        written = [*self._others(path, learnt, step), *self._write(path, learnt, step)]
+        lora = self._write(path, learnt, step)  # first: it is safe whatever becomes of the others
+        written = [*self._others(path, learnt, step), *lora]
         if self._config.save.folder:
             return [copied(one, Path(self._config.save.folder).expanduser()) for one in written][-1]
         return path
