@@ -23,6 +23,7 @@ PAGES += ["docs/resize.md", "docs/importing.md", "docs/runs.md"]
 PAGES += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "decisions").glob("*.md"))
 MADE_LATER = ("workspace/", "model/", "log/", "reg/", "img/", "models/", "runs/")
 MADE_LATER += ("requests/", "state/", "samples/", "answers/")  # of a job
+MADE_LATER += ("token.txt",)  # of a workspace
 
 
 def text(page: str) -> str:
