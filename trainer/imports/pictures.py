@@ -21,7 +21,7 @@ def folders(t: Translation) -> None:
     for name, regularisation in (("train_data_dir", False), ("reg_data_dir", True)):
         if path := t.text(name):
             rows.append({"path": path, "regularisation": regularisation})
-            t.put(name, "dataset.folders", rows, "a row with regularisation on" if regularisation else "a row of the table of folders")
+            t.put(name, "dataset.folders", rows, "a regularisation row" if regularisation else "a row of folders")
     if rows and "dataset.folders" not in t.values:
         t.put("folders", "dataset.folders", rows, "a row for each subset; their repeats count, not the folders' names")
 
