@@ -37,7 +37,7 @@ def test_start_save_sample_pause_continue_kill_reopen_stop_resume(visit: Visit, 
     page.get_by_role("button", name="Use for training").click()
     expect(page.get_by_label("Folder, row 1", exact=True)).to_have_value(str(pictures))
     page.locator("#train-name input").fill("hard_day")
-    page.locator("#train-name input").press("Control+Enter")
+    page.get_by_role("button", name="Start training").click()
     expect(run).to_contain_text("/ 1,200")
     (job,) = server.jobs()
 
