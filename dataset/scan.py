@@ -351,8 +351,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def suffix(name: str) -> str:
     """The extension in lower case with its dot; "" for none. Of thousands of names, so without the care of a Path."""
-    stem, dot, extension = name.rpartition(".")
-    return f".{extension.lower()}" if dot and stem.strip(".") else ""
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 and (name[0] != "." or name[:dot].strip(".")) else ""
 
 
 def _is_kohya_parent(path: Path) -> bool:

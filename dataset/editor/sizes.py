@@ -31,7 +31,7 @@ class Sizes:
         """What the file says about itself; raises PictureError or OSError."""
         facts = entry.stat()
         row = self._known.get(entry.path)
-        if row is None or row[0] != facts.st_mtime_ns or row[1] != facts.st_size:
+        if not _is_row(row) or row[0] != facts.st_mtime_ns or row[1] != facts.st_size:
             head = checked(entry)
             row = [facts.st_mtime_ns, facts.st_size, head.width, head.height, int(head.animated)]
             self._known[entry.path] = row
@@ -60,8 +60,8 @@ def _read(path: Path) -> dict[str, list[int]]:
     except (OSError, ValueError, RecursionError):
         return {}  # it is only a cache
     rows = table.get("pictures") if isinstance(table, dict) and table.get("version") == VERSION else None
-    return rows if isinstance(rows, dict) and all(map(_is_row, rows.values())) else {}
+    return rows if isinstance(rows, dict) else {}
 
 
 def _is_row(row: object) -> bool:
-    return isinstance(row, list) and len(row) == 5 and all(type(value) is int for value in row)
+    return type(row) is list and len(row) == 5 and set(map(type, row)) == {int}
