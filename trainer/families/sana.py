@@ -47,7 +47,8 @@ class Sana(FlowFamily):
         return cls.footprint if cls.said(model, "num_layers", 20) == 20 else None
 
     def process(self) -> Flow:
-        shift = float(self._pipe.scheduler.config.flow_shift)
+        said = self._pipe.scheduler.config
+        shift = float(said.get("flow_shift") or said.shift)  # of its own sampler, or of the flows' usual one
         return Flow(lambda _: shift)
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
