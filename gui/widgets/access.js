@@ -2,7 +2,7 @@
 "use strict";
 Loratory.accessCards = (card) => {
   const L = Loratory, { el } = L;
-  const tokens = el("div", { class: "lor-tokens" }), people = el("div", { class: "lor-sessions" });
+  const tokens = el("div", { class: "lor-secrets" }), people = el("div", { class: "lor-sessions" });
   const states = (one) => (one.saved ? "saved ✓" : one.environment ? "set in the environment" : "not set");
   const field = (one) => {
     const input = el("input", { type: "password", class: "lor-input", id: `token-${one.name}`, autocomplete: "off", spellcheck: "false",
@@ -18,14 +18,14 @@ Loratory.accessCards = (card) => {
       const found = await L.attempt(() => L.post("/api/access/secrets/remove", { name: one.name }));
       if (found) { L.toast("Removed."); show(found); }
     };
-    return el("form", { class: "lor-token", onsubmit: (event) => { event.preventDefault(); keep(); } },
+    return el("form", { class: "lor-secret", onsubmit: (event) => { event.preventDefault(); keep(); } },
       el("label", { for: input.id }, `${one.name} `, el("span", { class: "lor-note" }, states(one))), el("p", { class: "lor-help" }, one.about),
       el("div", { class: "lor-row" }, input, L.button("Save", keep), one.saved && L.button("Remove", forget, "quiet", { "aria-label": `Remove ${one.name}` })));
   };
   const show = (found) => L.fill(tokens, found.map(field));
   const signOut = async () => { await L.attempt(() => fetch(L.at("/logout"), { method: "POST" })); location.reload(); };
   const end = (id) => L.attempt(async () => list((await L.post("/api/access/sessions/end", { id })).sessions));
-  const list = (sessions) => L.fill(people, el("ul", { class: "lor-checks" }, sessions.map((one) => el("li", {},
+  const list = (sessions) => L.fill(people, el("div", {}, sessions.map((one) => el("p", { class: "lor-row" },
     el("span", {}, `Signed in ${L.when(one.began)}${one.mine ? ", this browser" : ""}`), !one.mine && L.button("Sign out", () => end(one.id), "quiet")))),
   el("div", { class: "lor-row" }, L.button("Sign out", signOut), sessions.length > 1 && L.button("Sign out all others", () => end(""), "quiet")));
   L.attempt(async () => {
