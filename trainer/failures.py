@@ -98,10 +98,13 @@ def in_want_of_memory(failure: Failure, error: BaseException, config: TrainSetti
 
 def moment_of(error: BaseException) -> str:
     """In which of `memory.moments` it happened, by the files that the error came through."""
-    files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
+    frames = traceback.extract_tb(error.__traceback__)
+    files = {Path(frame.filename).name for frame in frames}
     if "preview.py" in files:
         return "samples"
-    return "encoding" if {"beginning.py", "cache.py"} <= files else "step"
+    if not {"beginning.py", "cache.py"} <= files:
+        return "step"
+    return "reading" if any(frame.name == "encode_captions" for frame in frames) else "encoding"
 
 
 def without_numbers(failure: Failure, config: TrainSettings, folder: Path) -> Failure:

@@ -1,8 +1,8 @@
 """How much memory a run takes at its most, part by part: arithmetic on the figures that each family carries, so that
 the plan can say it before anything is loaded. `benchmarks/memory.py` holds it against measured steps.
 
-A run has three moments that may be the most: encoding what is kept, a step, and drawing samples, for which every part
-of the model is brought onto the device.
+A run has four moments that may be the most: encoding pictures, encoding captions, a step, and drawing samples, for
+which the VAE is brought back onto the device, and the text encoders where the prompts were not encoded beforehand.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def peak(config: TrainSettings) -> Moment | None:
 
 
 def moments(config: TrainSettings) -> dict[str, Moment]:
-    """"encoding", "step" and "samples", as far as they come; nothing for a model whose size is not known."""
+    """"encoding", "reading", "step" and "samples", as far as they come; nothing for a model whose size is not known."""
     family = families()[config.model.family]
     model = config.model
     shape = family.footprint_of(fitting(model.base, model.family, model.trust_pickle, model.components))
@@ -59,6 +59,8 @@ def moments(config: TrainSettings) -> dict[str, Moment]:
         return {}
     learnt = adapters(config, shape)
     found = {"step": step(config, shape, learnt), "encoding": encoding(config, shape)}
+    if config.captions_can_be_cached:
+        found["reading"] = reading(config, shape)
     if config.preview.prompts:
         found["samples"] = samples(config, shape, learnt)
     return found
@@ -83,18 +85,27 @@ def step(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
 
 
 def encoding(config: TrainSettings, shape: Footprint) -> Moment:
-    """Pictures and captions one by one, with the denoiser not there yet."""
+    """Pictures one by one, with the denoiser not there yet."""
     parts = {"VAE": VAE + ENCODE * megapixels(config), "around it": AROUND}
     if config.accelerate.cpu:
         parts["base model"] = weights(config, shape.weights + sum(shape.readers.values()))
-    return Moment("it encodes", parts)
+    return Moment("it encodes pictures", parts)
+
+
+def reading(config: TrainSettings, shape: Footprint) -> Moment:
+    """Captions one by one, with all text encoders and nothing else on the device."""
+    parts = {"text encoders": weights(config, sum(shape.readers.values())), "around it": AROUND}
+    if config.accelerate.cpu:
+        parts["base model"] = weights(config, shape.weights) + VAE
+    return Moment("it encodes captions", parts)
 
 
 def samples(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     side, preview = config.dataset.resolution, config.preview
     drawn = (preview.width or side) * (preview.height or side) / 1e6
     kept = learnt * (1 + STATE[config.optimizer.name] + bool(config.optimizer.ema_decay))
-    readers = weights(config, sum(shape.readers.values()))
+    stays = config.accelerate.cpu or not config.captions_can_be_cached
+    readers = 0.0 if not stays else weights(config, sum(shape.readers.values()))
     parts = {"base model": weights(config, shape.weights), "text encoders": readers}
     parts |= {"VAE": VAE + DECODE * drawn, "LoRA and optimizer": kept, "around it": AROUND}
     return Moment("it draws samples", parts)

@@ -33,7 +33,10 @@ class Preview:
         precision: Callable[[], AbstractContextManager],
     ):
         """`precision` gives the autocast that the denoiser is trained in; the VAE decodes outside it."""
-        self._config, self._family, self._parts, self._captions = config, family, parts, captions
+        self._config, self._family, self._captions = config, family, captions
+        # Where the prompts were encoded beforehand, text encoders of many gigabytes can stay where they are.
+        awake = ("denoiser", "vae") if config.captions_can_be_cached else parts
+        self._parts = {name: parts[name] for name in awake}
         self._precision = precision
 
     def draw(self, step: int, folder: Path) -> Iterator[tuple[int, str, int, Path]]:

@@ -42,3 +42,15 @@ def test_cached_is_the_same_as_uncached(configure, pictures, option):
 def test_captions_that_vary_without_limit_are_not_encoded_beforehand(configure, varied):
     assert configure().captions_can_be_cached and not configure(captions=varied).captions_can_be_cached
     assert configure(captions=varied | {"variants": 2}).captions_can_be_cached
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_text_encoders_are_woken_for_samples_only_where_they_are_needed(configure, monkeypatch, cached):
+    from trainer import preview
+
+    woken = []
+    resting = preview.resting
+    monkeypatch.setattr(preview, "resting", lambda parts: (woken.append(set(parts)), resting(parts))[1])
+    settings = {"memory": {"cache_captions": cached}, "preview": {"prompts": ["sks"], "steps": 2, "at_start": False}}
+    train(command.create(configure(**settings)).folder)
+    assert woken == [{"denoiser", "vae"} | (set() if cached else {"text_encoder"})]

@@ -58,7 +58,15 @@ def test_gradient_checkpointing_saves_activations_until_samples_are_the_most():
     thrifty = {"memory": {"gradient_checkpointing": True}}
     assert total() - total(**thrifty) == pytest.approx(8.37 - 0.72)
     drawing = memory.peak(config(**thrifty, preview={"prompts": ["sks"]}))
-    assert drawing.name == "it draws samples" and drawing.parts["text encoders"] == pytest.approx(1.64)
+    assert drawing.name == "it draws samples" and drawing.parts["text encoders"] == 0, "they stay where they are"
+    uncached = memory.moments(config(memory={"cache_captions": False}, preview={"prompts": ["sks"]}))["samples"]
+    assert uncached.parts["text encoders"] == pytest.approx(1.64)
+
+
+def test_readers_are_on_the_device_alone_while_captions_are_encoded():
+    found = memory.moments(config())
+    assert found["reading"].parts == {"text encoders": pytest.approx(1.64), "around it": memory.AROUND}
+    assert "reading" not in memory.moments(config(memory={"cache_captions": False}))
 
 
 def test_a_model_of_unknown_size_has_no_estimate_but_remedies(configure):
