@@ -117,11 +117,13 @@ def chromium() -> Iterator[object]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A window whose runs are done by the stand-in: 160 steps in about eight seconds."""
-    running = Server(
-        tmp_path_factory.mktemp("home"), [str(Path(__file__).with_name("fake_window.py")), "160", "0.05"]
-    ).start()
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A window whose runs are done by the stand-in: 160 steps in about eight seconds. For a module that says
+    `REAL_JOBS = True` the window is as it is, and its jobs are real ones."""
+    fake = [str(Path(__file__).with_name("fake_window.py")), "160", "0.05"]
+    real = getattr(request.module, "REAL_JOBS", False)
+    how = {"OMP_NUM_THREADS": "1"} if real else {}
+    running = Server(tmp_path_factory.mktemp("home"), ["-m", "gui"] if real else fake, **how).start()
     yield running
     running.stop()
 
@@ -177,6 +179,26 @@ def picture(visit: Visit, tmp_path: Path):
     folder = ROOT / "docs" / "pictures" if os.environ.get("LORATORY_PICTURES") == "1" else tmp_path
     folder.mkdir(parents=True, exist_ok=True)
     return lambda name: visit.page.screenshot(path=folder / f"{name}.png")
+
+
+@pytest.fixture
+def editor(visit: Visit, pictures: Path) -> object:
+    """A page with the tag editor on the module's own `pictures`."""
+    visit.page.evaluate("path => Loratory.editCaptions({ path })", str(pictures))
+    visit.page.locator("#tags .lor-cell img").first.wait_for()
+    return visit.page
+
+
+def draw_captioned(folder: Path, captions: list[str]) -> Path:
+    """0.png, 1.png, … with these captions; "" for none."""
+    folder.mkdir()
+    for number, text in enumerate(captions):
+        picture = Image.new("RGB", (96 + 8 * number, 96), (40 * number, 90, 160))
+        ImageDraw.Draw(picture).ellipse((8, 8, 88, 88), fill="orange")
+        picture.save(folder / f"{number}.png")
+        if text:
+            (folder / f"{number}.txt").write_text(text, encoding="utf-8")
+    return folder
 
 
 def draw_pictures(folder: Path, count: int, side: int = 64) -> Path:

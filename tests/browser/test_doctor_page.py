@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit
+from tests.browser.conftest import HOSTILE, PATIENCE, Visit
 from tests.dataset.doctor.test_hashes import drawn
 from tests.dataset.test_deeds import contents
 
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("home"), ["-m", "gui"], OMP_NUM_THREADS="1").start()
-    yield running
-    running.stop()
+REAL_JOBS = True
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,7 @@ from dataset import masks
 from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit
 
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("home"), ["-m", "gui"], OMP_NUM_THREADS="1").start()
-    yield running
-    running.stop()
+REAL_JOBS = True
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import HOSTILE, PATIENCE, Visit
-from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import HOSTILE, PATIENCE, Visit, draw_captioned
 
 expect.set_options(timeout=PATIENCE)
 SENTENCE = "A dog sits on the grass by the house."
@@ -17,22 +17,7 @@ CAPTIONS = ["sks, cat, red_hat", "sks, cat, blue_hat", "dog, red_hat", SENTENCE,
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "many <b>"
-    folder.mkdir()
-    for number, text in enumerate(CAPTIONS):
-        picture = Image.new("RGB", (96, 96 + 8 * number), (40 * number, 90, 160))
-        ImageDraw.Draw(picture).ellipse((8, 8, 88, 88), fill="orange")
-        picture.save(folder / f"{number}.png")
-        if text:
-            (folder / f"{number}.txt").write_text(text, encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def editor(visit: Visit, pictures: Path) -> Page:
-    visit.page.evaluate("path => Loratory.editCaptions({ path })", str(pictures))
-    expect(visit.page.locator("#tags .lor-cell img").first).to_be_visible()
-    return visit.page
+    return draw_captioned(tmp_path / "many <b>", CAPTIONS)
 
 
 def captions(folder: Path) -> list[str]:
