@@ -159,10 +159,11 @@ def wrong_for(config: TrainSettings, family: type[Family], model: BaseModel) -> 
     problems = family.unsaid(model)
     if config.model.prediction_type != "auto":
         problems.pop("model.prediction_type", None)
+    problems = problems or wrong_sides(config, family.side_step(model))
     if not config.lora.denoiser.train and not any(config.lora.text_encoders[name].train
                                                   for name in family.text_encoders):
         problems["lora.denoiser.train"] = f"nothing would be trained: {family.label} has no other part that learns here"
-    return wrong_sides(config, family.side_step(model)) | problems
+    return problems
 
 
 def wrong_sides(config: TrainSettings, step: int) -> dict[str, str]:

@@ -63,7 +63,8 @@ class FlowFamily(Family):
 
     @classmethod
     def side_step(cls, model: BaseModel) -> int:
-        levels = model.configs.get("vae", {}).get(cls.levels)
+        parts = one_file.components(model, cls) if model.kind == "file" and not cls.unsaid(model) else model
+        levels = parts.configs.get("vae", {}).get(cls.levels)
         return 2 ** (len(levels) - 1) * cls.patch if levels else cls.published_step
 
     @classmethod
