@@ -1,0 +1,112 @@
+"""Every training option, once: the form, the flags, the TOML files, the presets and docs/options.md are made from
+these sections. Those about pictures and captions are in dataset/settings.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
+from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
+from dataset.variation import varies
+from settings.section import Section, Ui
+from trainer.config.learning import ADAMS, OptimizerSettings, RunSettings, ScheduleSettings
+from trainer.config.lora import DenoiserLora, LoraSettings, TextEncoderLora
+from trainer.config.machine import AccelerateSettings, MemorySettings
+from trainer.config.model import ModelSettings
+from trainer.config.noise import NoiseSettings
+from trainer.config.results import MetadataSettings, PreviewSettings, SaveSettings
+from trainer.families import families
+
+__all__ = [
+    "ADAMS",
+    "AccelerateSettings",
+    "CaptionSettings",
+    "DatasetSettings",
+    "DenoiserLora",
+    "LoraSettings",
+    "MemorySettings",
+    "MetadataSettings",
+    "ModelSettings",
+    "NAME",
+    "NoiseSettings",
+    "OptimizerSettings",
+    "PreviewSettings",
+    "RunSettings",
+    "SaveSettings",
+    "ScheduleSettings",
+    "TextEncoderLora",
+    "TrainSettings",
+    "ValidationSettings",
+]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class TrainSettings(Section):
+    """One training run."""
+
+    version: ClassVar[int] = 1
+    renames: ClassVar[dict[str, str]] = {}
+
+    name: Annotated[str, Ui("Name of the LoRA", level="quick", kohya="output_name")] = "my_lora"
+    """Letters, digits, - _ and dots. The file will be NAME.safetensors."""
+
+    model: ModelSettings = ModelSettings()
+    dataset: DatasetSettings = DatasetSettings()
+    captions: CaptionSettings = CaptionSettings()
+    validation: ValidationSettings = ValidationSettings()
+    lora: LoraSettings = LoraSettings()
+    run: RunSettings = RunSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    noise: NoiseSettings = NoiseSettings()
+    memory: MemorySettings = MemorySettings()
+    accelerate: AccelerateSettings = AccelerateSettings()
+    preview: PreviewSettings = PreviewSettings()
+    save: SaveSettings = SaveSettings()
+    metadata: MetadataSettings = MetadataSettings()
+
+    @property
+    def text_encoders(self) -> dict[str, TextEncoderLora]:
+        """Those that can learn in this family, by its names for them. What is set for others has no effect."""
+        family = families().get(self.model.family)
+        return {name: self.lora.text_encoders[name] for name in (family.text_encoders if family else ())}
+
+    @property
+    def captions_can_be_cached(self) -> bool:
+        """Captions that vary and a learning text encoder give another encoding each step."""
+        varied = varies(self.captions) and not self.captions.variants
+        learnt = any(text.train for text in self.text_encoders.values())
+        return self.memory.cache_captions and not varied and not learnt
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if not NAME.fullmatch(self.name):
+            yield "name", "use letters, digits, - _ and dots, starting with a letter or digit, at most 64"
+        if self.noise.zero_terminal_snr and self.model.prediction_type == "epsilon":
+            yield "noise.zero_terminal_snr", "where all is noise, predicting it teaches nothing: only for v-prediction"
+        if not self.model.base:
+            yield "model.base", "choose a base model: a .safetensors file, a diffusers folder or a hub name"
+        yield from self._one_rate()
+
+    def _one_rate(self) -> Iterator[tuple[str, str]]:
+        unet = self.lora.denoiser
+        for part, lora in {"denoiser": unet, **self.text_encoders}.items():
+            if self.optimizer.finds_its_rate and lora.train and (lora.plus_ratio or 1) != 1:
+                said = f"{self.optimizer.name} finds one step size for everything: leave it empty"
+                yield f"lora.{part}.plus_ratio", said
+        for name, text in self.text_encoders.items():
+            differ = unet.train and text.train and unet.learning_rate != text.learning_rate
+            if self.optimizer.finds_its_rate and differ:
+                same = f"set the learning rate of the UNet ({unet.learning_rate:g}) here too"
+                yield f"lora.{name}.learning_rate", f"{self.optimizer.name} finds one step size for everything: {same}"
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        for part, lora in {"denoiser": self.lora.denoiser, **self.text_encoders}.items():
+            if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
+                said = f"{self.optimizer.name} multiplies its own step size by this: leave it at 1"
+                yield f"lora.{part}.learning_rate", said
+        if self.optimizer.name == "schedulefree_adamw" and self.schedule.name != "constant":
+            yield "schedule.name", "the schedule-free optimiser needs none, and learns less with one: choose constant"
+        if self.schedule.name == "constant" and self.schedule.minimum:
+            yield "schedule.minimum", "has no effect with a constant rate"

@@ -1,0 +1,35 @@
+"""The base model: which one, and how it is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from settings.section import Section, Ui
+
+
+class ModelSettings(Section):
+    """The base model that learns something new. It is never changed: what is learnt goes into the LoRA file."""
+
+    family: Annotated[str, Ui("Family", level="quick")] = "sd15"
+    """The kind of base model. Everything that fits only some kinds follows this choice."""
+
+    base: Annotated[str, Ui("Base model", level="quick", kind="model", kohya="pretrained_model_name_or_path")] = (
+        "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    )
+    """A .safetensors checkpoint, a folder in diffusers layout, or a name on the Hugging Face hub."""
+
+    components: Annotated[str, Ui("Other components", kind="model", needs="flow")] = ""
+    """For a single file of SD 3, FLUX.1 or Chroma: a diffusers folder or hub name of the same family, for the text
+    encoders, VAE and sampler. Empty: the base model is a folder, which has its own."""
+
+    vae: Annotated[str, Ui("VAE", level="expert", kind="model", kohya="vae")] = ""
+    """A diffusers VAE folder or hub name to use instead of the model's own. Empty: its own."""
+
+    prediction_type: Annotated[
+        Literal["auto", "epsilon", "v_prediction"], Ui(level="expert", needs="ddpm", kohya="v_parameterization")
+    ] = "auto"
+    """What the model predicts. Auto reads it from the model; say it for single files of v-prediction fine-tunes."""
+
+    trust_pickle: Annotated[bool, Ui("I trust this .ckpt file", level="expert")] = False
+    """Allow a base model that is a .ckpt, .pt or .bin file. Such files can carry programs; they are read
+    weights-only."""
