@@ -34,7 +34,13 @@ class QwenImage(RowFamily):
         "attention+ff": rf"transformer_blocks\.\d+\.({_ATTENTION}|{_BOTH})",
         "all": rf"transformer_blocks\.\d+\.({_ATTENTION}|{_BOTH}|(img|txt)_mod\.1)",
     }
-    footprint = Footprint(weights=41.2, activations=20.0, checkpointed=3.0)
+    footprint = Footprint(  # activations are estimates
+        weights=41.2,
+        activations=20.0,
+        checkpointed=3.0,
+        readers={"text_encoder": 16.58},
+        learnt={"attention": 1.475, "attention+ff": 6.636, "all": 9.216},
+    )
     pipeline = "QwenImagePipeline"
     levels = "dim_mult"
     guidance = 4.0

@@ -69,6 +69,21 @@ def test_as_many_layers_learn_as_there_are_in_its_blocks(published):
     assert tuple(counts) == LEARNING[name]
 
 
+def test_its_footprint_counts_what_learns(published):
+    """Millions of weights at rank 1: each layer's inputs and outputs."""
+    from trainer.models import BaseModel
+
+    _, family, _, transformer = published
+    model = BaseModel("model", "folder", family.pipeline, {"transformer": dict(transformer.config)})
+    found = family.footprint_of(model)
+    sides = {path.removeprefix("denoiser."): layer.weight.shape[0] + layer.weight[0].numel()
+             for path, layer in inject.learnable({"denoiser": transformer}).items()}
+    for choice, millions in found.learnt.items():
+        counted = sum(size for path, size in sides.items() if re.fullmatch(family.layers[choice], path))
+        assert counted / 1e6 == pytest.approx(millions, abs=0.001)
+    assert set(found.learnt) == set(family.layers) and found.readers
+
+
 def test_its_footprint_counts_its_weights(published):
     """GB of the frozen parts in 16 bit: the transformer, and at most 1 GB for the VAE beside it."""
     from trainer.models import BaseModel
