@@ -23,6 +23,7 @@ from trainer.lora import file, inject
 from trainer.lora.keys import LoraError
 from trainer.models import fitting
 from trainer.plan import Plan
+from trainer.quantise import quantise
 from trainer.report import Report
 from trainer.state import State
 from trainer.tools.recognise import recognised
@@ -66,6 +67,8 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
         refuse_blind_epsilon(config, family.prediction_type)
         if config.noise.zero_terminal_snr:
             family.end_in_noise()
+    if config.memory.base_precision != "16bit":
+        quantise(parts["denoiser"], config.memory.base_precision, DTYPES[config.accelerate.mixed_precision])
     report.phase("load model", 1, 1)
     return family, parts
 

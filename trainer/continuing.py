@@ -14,7 +14,8 @@ Differences = dict[str, tuple[str, str]]  # setting: (was, is)
 
 # What is drawn, written and said on the way; and where and how thriftily it is computed, which changes no more than the
 # rounding. More steps are an extension: `shorter` sees to it that they are not fewer.
-HARMLESS = ("name", "preview.*", "save.*", "metadata.*", "memory.*", "model.trust_pickle")
+HARMLESS = ("name", "preview.*", "save.*", "metadata.*", "model.trust_pickle")
+HARMLESS += ("memory.gradient_checkpointing", "memory.cache_latents", "memory.cache_captions")
 HARMLESS += ("validation.every_*", "validation.draws")
 HARMLESS += ("lora.weights",)  # needed once, at the start
 HARMLESS += ("accelerate.cpu", "accelerate.gpu_ids", "accelerate.cpu_threads", "run.epochs", "run.max_steps")

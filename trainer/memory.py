@@ -22,6 +22,7 @@ VAE = 0.335  # GB in float32, of the one that all these families share in shape
 ENCODE, DECODE = 2.55, 3.07  # GB for each million pixels on their way through it
 READING = 0.2  # GB for each GB of a text encoder that learns, and caption
 READERS_LEARN = 0.6  # millions of weights at rank 1 for each GB of a CLIP
+BITS = {"8bit": 8.1, "4bit": 4.5}  # a number, with its share of the scales
 WIDE = 1.7  # activations in float32 against those in 16 bit, of which a part is in float32 already
 AROUND = 0.6  # GB of a graphics card for its own programs; of a processor, for Python and torch
 
@@ -74,7 +75,7 @@ def step(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     read = READING * batch * sum(gb for name, gb in shape.readers.items() if name in learning_encoders(config))
     encoded = 0.0 if memory.cache_latents else ENCODE * megapixels(config) * batch
     stays = config.accelerate.cpu  # there is no other place to put a part that rests
-    parts = {"base model": weights(config, shape.weights), "around it": AROUND}
+    parts = {"base model": base(config, shape), "around it": AROUND}
     readers = weights(config, sum(shape.readers.values()))
     parts["text encoders"] = 0.0 if config.captions_can_be_cached and not stays else readers
     parts["VAE"] = 0.0 if memory.cache_latents and not stays else VAE
@@ -96,7 +97,7 @@ def reading(config: TrainSettings, shape: Footprint) -> Moment:
     """Captions one by one, with all text encoders and nothing else on the device."""
     parts = {"text encoders": weights(config, sum(shape.readers.values())), "around it": AROUND}
     if config.accelerate.cpu:
-        parts["base model"] = weights(config, shape.weights) + VAE
+        parts["base model"] = base(config, shape) + VAE
     return Moment("it encodes captions", parts)
 
 
@@ -106,7 +107,7 @@ def samples(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     kept = learnt * (1 + STATE[config.optimizer.name] + bool(config.optimizer.ema_decay))
     stays = config.accelerate.cpu or not config.captions_can_be_cached
     readers = 0.0 if not stays else weights(config, sum(shape.readers.values()))
-    parts = {"base model": weights(config, shape.weights), "text encoders": readers}
+    parts = {"base model": base(config, shape), "text encoders": readers}
     parts |= {"VAE": VAE + DECODE * drawn, "LoRA and optimizer": kept, "around it": AROUND}
     return Moment("it draws samples", parts)
 
@@ -122,6 +123,13 @@ def adapters(config: TrainSettings, shape: Footprint) -> float:
 
 def weights(config: TrainSettings, sixteen_bit: float) -> float:
     return sixteen_bit if narrow(config) else 2 * sixteen_bit
+
+
+def base(config: TrainSettings, shape: Footprint) -> float:
+    """The denoiser as it waits; what lies around its blocks, a twentieth or so, is never made smaller."""
+    whole = weights(config, shape.weights)
+    smaller = BITS.get(config.memory.base_precision)
+    return whole if smaller is None else 0.05 * whole + 0.95 * shape.weights * smaller / 16
 
 
 def narrow(config: TrainSettings) -> bool:

@@ -99,9 +99,18 @@ def candidates(config: TrainSettings) -> Iterator[Remedy]:
     if config.accelerate.mixed_precision == "no" and cpu:
         costs = "much slower on a processor without bf16"
         yield Remedy("mixed precision bf16", costs, {"accelerate.mixed_precision": "bf16"})
+    if not cpu:
+        yield from fewer_bits(config)
     yield from less_to_learn(config)
     if smaller := next((side for side in SIDES if side < config.dataset.resolution), None):
         yield Remedy(f"resolution {smaller}", "finer detail is lost", {"dataset.resolution": smaller})
+
+
+def fewer_bits(config: TrainSettings) -> Iterator[Remedy]:
+    known = {"16bit": ("8", "4"), "8bit": ("4",), "4bit": ()}[config.memory.base_precision]
+    for bits in known:
+        costs = f"slower, and {'hardly' if bits == '8' else 'a little'} less exact"
+        yield Remedy(f"base model in {bits} bits", costs, {"memory.base_precision": f"{bits}bit"})
 
 
 def smaller_samples(config: TrainSettings) -> Iterator[Remedy]:

@@ -54,6 +54,16 @@ def test_what_takes_more(more, at_least):
     assert total(**more) - total() >= at_least
 
 
+def test_fewer_bits_make_the_base_model_smaller_and_nothing_else():
+    whole, half, quarter = (
+        memory.moments(config(memory={"base_precision": bits}))["step"].parts for bits in ("16bit", "8bit", "4bit")
+    )
+    assert half["base model"] == pytest.approx(0.531 * whole["base model"], rel=0.01)
+    assert quarter["base model"] == pytest.approx(0.317 * whole["base model"], rel=0.01)
+    rest = {part: gb for part, gb in whole.items() if part != "base model"}
+    assert rest == {part: gb for part, gb in quarter.items() if part != "base model"}
+
+
 def test_gradient_checkpointing_saves_activations_until_samples_are_the_most():
     thrifty = {"memory": {"gradient_checkpointing": True}}
     assert total() - total(**thrifty) == pytest.approx(8.37 - 0.72)
@@ -87,7 +97,11 @@ def test_only_what_still_applies_is_offered_cheapest_first():
         "cache latents", "cache captions", "batch size 1 with gradient accumulation 2"
     ]  # fmt: skip
     thrifty = config(memory={"gradient_checkpointing": True}, lora={"denoiser": {"rank": 64}})
-    assert [one.says for one in remedies(thrifty)] == ["rank 32", "layers attention", "resolution 896"]
+    assert [one.says for one in remedies(thrifty)] == ["base model in 8 bits", "base model in 4 bits", "rank 32"]
+    small = config(
+        memory={"gradient_checkpointing": True, "base_precision": "4bit"}, lora={"denoiser": {"rank": 64}}
+    )
+    assert [one.says for one in remedies(small)] == ["rank 32", "layers attention", "resolution 896"]
     assert all(one.saves_gb >= 0.05 for one in remedies(thrifty))
 
 
@@ -112,10 +126,11 @@ def test_the_cause_says_how_much_there_was_and_the_fix_what_is_enough():
     cause, fix, _ = shortage.explained(settings, NO_ROOM.format("22.00"), "step")
     assert "39.9 GB while it trains (activations 33.5" in cause and "graphics card has 23.7 GB for it" in cause
     assert "16.9 GB are lacking: batch size 1 with gradient accumulation 4 is enough by itself" in fix
-    _, fix, _ = shortage.explained(settings, NO_ROOM.format("5.00"), "step")
+    _, fix, _ = shortage.explained(settings, NO_ROOM.format("1.50"), "step")
     assert "of the" in fix and "a larger card" in fix
     least = {"denoiser": {"rank": 4, "layers": "attention"}}
-    thrifty = config(memory={"gradient_checkpointing": True}, dataset={"resolution": 256}, lora=least)
+    kept = {"gradient_checkpointing": True, "base_precision": "4bit"}
+    thrifty = config(memory=kept, dataset={"resolution": 256}, lora=least)
     assert "as thrifty as they can be" in shortage.explained(thrifty, "", "step")[1]
 
 
