@@ -11,6 +11,7 @@ from pathlib import Path
 from jobs.files import replace
 
 LIFETIME = 30 * 24 * 3600  # seconds
+NO_FILE = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Sessions:
         self._path = path
         self._password = password
         self._ends: dict[str, int] = {}
-        self._read = 0  # when the file was changed that we have read
+        self._read = NO_FILE  # which file it was that we have read
 
     def begin(self) -> str:
         """A new session's id, for the cookie."""
@@ -64,7 +65,7 @@ class Sessions:
         """Those that have not run out."""
         if self._path and (changed := self._changed()) != self._read:
             self._read = changed
-            text = self._path.read_text(encoding="ascii", errors="replace") if changed else ""
+            text = self._path.read_text(encoding="ascii", errors="replace") if changed != NO_FILE else ""
             pairs = (line.split() for line in text.splitlines())
             self._ends = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
         return {known: end for known, end in self._ends.items() if end > time.time()}
@@ -76,9 +77,11 @@ class Sessions:
             replace(self._path, "".join(f"{known} {end}\n" for known, end in ends.items()), private=True)
             self._read = self._changed()
 
-    def _changed(self) -> int:
+    def _changed(self) -> tuple[int, int]:
+        """Each change is another file under the name; by its time alone two within one tick would look the same."""
         assert self._path
-        return self._path.stat().st_mtime_ns if self._path.is_file() else 0
+        found = self._path.stat() if self._path.is_file() else None
+        return (found.st_ino, found.st_mtime_ns) if found else NO_FILE
 
     def _hash(self, session: str) -> str:
         return hashlib.sha256(f"{self._password}\n{session}".encode()).hexdigest()

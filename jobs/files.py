@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def home() -> Path:
 def replace(path: Path, text: str, private: bool = False) -> None:
     """Write a file whole or not at all: a crash, a lost power or a full disk leaves the old one. `private`: nobody but
     its owner can ever read it, also while it is written."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     mode = 0o600 if private else 0o666
     try:
         with open(aside, "w", encoding="utf-8", newline="\n",

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jobs.files import read_json, replace
+from jobs.lock import locked
 
-FILE = "notes.json"
+FILE, LOCK = "notes.json", ".notes.lock"
+PATIENCE = 5.0  # seconds
 LONGEST, TAGS, LONGEST_TAG = 20_000, 20, 40
 
 
@@ -40,11 +42,14 @@ def read(folder: Path) -> Notes:
 
 def write(folder: Path, **changes: Any) -> Notes:
     """Change some of text, tags and best; the others stay as they are. Raises NotesError, and changes nothing then."""
-    kept = asdict(read(folder)) | changes
-    if len(kept["text"]) > LONGEST:
-        raise NotesError(f"the notes may have {LONGEST:,} characters; these have {len(kept['text']):,}")
-    notes = Notes(kept["text"], tidy(kept["tags"]), kept["best"])
-    replace(folder / FILE, json.dumps(asdict(notes), indent=1) + "\n")
+    with locked(folder / LOCK, PATIENCE) as mine:  # a star and a tag may be given in the same moment
+        if not mine:
+            raise NotesError("someone else is writing the notes of this run: try again in a moment")
+        kept = asdict(read(folder)) | changes
+        if len(kept["text"]) > LONGEST:
+            raise NotesError(f"the notes may have {LONGEST:,} characters; these have {len(kept['text']):,}")
+        notes = Notes(kept["text"], tidy(kept["tags"]), kept["best"])
+        replace(folder / FILE, json.dumps(asdict(notes), indent=1) + "\n")
     return notes
 
 

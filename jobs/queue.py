@@ -145,7 +145,9 @@ def _ours(job: Job) -> None:
 
 
 def _enqueue(job: Job) -> None:
-    replace(_mark(job), json.dumps({"at": time.time()}))
+    """At the end, also where someone was moved there a moment ago, with a number that is yet to come."""
+    last = max((_at(other) for other in queued(job.folder.parent.parent)), default=0.0)
+    replace(_mark(job), json.dumps({"at": max(time.time(), last + 1)}))
 
 
 def _mark(job: Job) -> Path:

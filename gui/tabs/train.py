@@ -26,7 +26,7 @@ def build(window: Window) -> None:
     with gr.Row(elem_classes=["lor-split"]):
         with gr.Column(elem_classes=["lor-main"]):
             window.parts["presets"] = widget("presets", elem_id="presets")
-            window.parts["import"] = widget("importing", elem_id="import")
+            window.parts["import"] = widget("import_settings", elem_id="import")
             window.forms["train"] = Form(TrainSettings, "train", {"model.family": labels})
             window.parts["model"] = widget("basemodel", elem_id="model-about", field="train-model-base")
         with gr.Column(elem_classes=["lor-aside"]), gr.Column(elem_classes=["lor-card", "lor-plan-card"]):

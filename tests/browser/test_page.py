@@ -13,7 +13,7 @@ from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit, draw_pictur
 
 expect.set_options(timeout=PATIENCE)
 FORMS = {"Captions": "captions", "LoRA training": "train"}
-ROOMS = ["Dataset", "Captions", "Tag editor", "LoRA training", "Runs", "Settings"]
+ROOMS = ["Dataset", "Captions", "Tag editor", "LoRA training", "Runs", "LoRA tools", "Settings"]
 PAGES = ["Doctor", "Resize & crop", "Import & export", "Training folders"]  # of the Dataset room
 
 CONTRAST = """() => {
@@ -86,6 +86,7 @@ def look_at(visit: Visit, room: str) -> None:
         "Tag editor": "#tags button",
         "LoRA training": "#train-name input",
         "Runs": ".lor-run h2",
+        "LoRA tools": "#lora-tools button",
         "Settings": ".lor-keys",
     }
     expect(visit.page.locator(marks[room]).first).to_be_visible()
@@ -265,7 +266,7 @@ def test_keys(visit: Visit) -> None:
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    for key, room in zip("654321", reversed(ROOMS)):
+    for key, room in zip("7654321", reversed(ROOMS), strict=True):
         page.locator("body").press(key)
         expect(page.get_by_role("tab", name=room, exact=True)).to_have_attribute("aria-selected", "true")
     page.locator("#dataset-path").press("2")  # while typing, a key is a letter

@@ -61,3 +61,11 @@ def test_no_component_that_copies_or_opens_files():
     assert not re.findall(
         r"gr\.(Gallery|FileExplorer|DownloadButton|File|Image|Timer|load|LoginButton)\b|share=True", source
     )
+
+
+def test_no_piece_of_the_page_is_defined_twice():
+    """One would quietly take the other's place."""
+    sources = [path.read_text(encoding="utf-8") for path in (GUI / "widgets").glob("*.js")]
+    pieces = re.compile(r"^\s*(?:L|Loratory)\.(\w+) = \(root", re.MULTILINE)
+    names = [name for source in sources for name in pieces.findall(source)]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

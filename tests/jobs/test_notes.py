@@ -35,3 +35,15 @@ def test_what_cannot_be_kept_changes_nothing(folder, wrong):
 def test_what_is_illegible_counts_as_not_there(folder, text):
     (folder / notes.FILE).write_text(text)
     assert notes.read(folder) == Notes()
+
+
+def test_changes_in_the_same_moment_are_all_kept(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        changes = [{"text": "dark"}, {"tags": ["person"]}, {"best": True}]
+        with ThreadPoolExecutor(3) as hands:
+            list(hands.map(lambda change: notes.write(folder, **change), changes))  # noqa: B023
+        assert notes.read(folder) == notes.Notes("dark", ("person",), True)

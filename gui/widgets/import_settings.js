@@ -1,6 +1,6 @@
 // Import settings of kohya_ss, sd-scripts or a LoRA file: the report first, then the form; and the way back.
 "use strict";
-Loratory.importing = (root, { props, watch, trigger }) => {
+Loratory.import_settings = (root, { props, watch, trigger }) => {
   const L = Loratory, { el } = L;
   const OPEN = ["changed", "left", "unknown"];  // what a person should read
 
