@@ -80,8 +80,10 @@ Loratory.runs = (root, { props, watch, trigger }) => {
     before = JSON.stringify(found);
   });
   const turnDetail = L.poll(root, 1.2, async () => {
-    try { await view?.refresh(); } catch (error) {
+    const asked = view;
+    try { await asked?.refresh(); } catch (error) {
       if (error.status !== 404) throw error;
+      if (view !== asked) return;  // thrown into the bin meanwhile, which is told already
       leave(null);
       L.fill(place, gone);
     }
