@@ -139,7 +139,7 @@ def test_everything_is_killed_and_the_queue_goes_on(make: Make, wait: Wait) -> N
     pid = json.loads((first.folder / "process.json").read_text())["pid"]
     for one in (*runners(), supervisor(first), psutil.Process(pid)):
         one.kill()
-    wait(lambda: not runners() and not is_watched(first.folder))
+    wait(lambda: not runners() and not is_watched(first.folder) and not is_running(first.folder, thorough=False))
     assert [job.state() for job in (first, second, third)] == ["interrupted", "queued", "queued"]
     ensure_runner()  # as the next window does, and `launch.py queue`
     wait(lambda: third.state() == "finished")
