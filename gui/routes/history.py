@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from gui import comparison, history
 from gui.report import page
-from gui.routes.runs import POINTS
+from gui.routes.runs import POINTS, run_of
 from gui.runs import Run
 from jobs import bin as job_bin
 from jobs import notes
@@ -35,10 +35,7 @@ def router(window: Window) -> APIRouter:
     routes = APIRouter()
 
     def found(run: str) -> Run:
-        known = window.runs.find(run)
-        if known is None:
-            raise HTTPException(404, "There is no such run.")
-        return known.refresh()
+        return run_of(window, run).refresh()
 
     def things(names: list[str]) -> list[Binned]:
         """Those in the bin that are named; names of others name nothing."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 
+from gui.routes.runs import run_of
 from jobs.files import REPOSITORY
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ def router(window: Window) -> APIRouter:
     @routes.get("/api/runs/{run}/coverage")
     def coverage(run: str) -> dict[str, Any]:
         """What a run learnt where; without parts while it has not ended."""
-        known = window.runs.find(run)
-        if known is None:
-            raise HTTPException(404, "There is no such run.")
-        path = known.job.folder / COVERAGE
+        path = run_of(window, run).job.folder / COVERAGE
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"layers": 0, "parts": []}
 
     return routes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Body, HTTPException
 
+from gui.routes.runs import run_of
 from jobs import queue
 from jobs.folder import Job
 from jobs.overview import overview
@@ -21,10 +22,7 @@ def router(window: Window) -> APIRouter:
     routes = APIRouter()
 
     def found(run: str) -> Job:
-        known = window.runs.find(run)
-        if known is None:
-            raise HTTPException(404, "There is no such run.")
-        return known.job
+        return run_of(window, run).job
 
     @contextmanager
     def changing() -> Iterator[None]:

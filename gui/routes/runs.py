@@ -33,10 +33,7 @@ def router(window: Window) -> APIRouter:
     routes = APIRouter()
 
     def found(run: str) -> Run:
-        known = window.runs.find(run)
-        if known is None:
-            raise HTTPException(404, "There is no such run.")
-        return known.refresh()
+        return run_of(window, run).refresh()
 
     @routes.get("/api/runs")
     def overview(live: bool = False) -> list[dict[str, Any]]:
@@ -127,6 +124,14 @@ def router(window: Window) -> APIRouter:
             raise HTTPException(404, str(error)) from None
 
     return routes
+
+
+def run_of(window: Window, run: str) -> Run:
+    """The run that a request names; 404 where there is none."""
+    known = window.runs.find(run)
+    if known is None:
+        raise HTTPException(404, "There is no such run.")
+    return known
 
 
 def described(run: Run, state: str) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 
 from gui import trouble
+from gui.routes.runs import run_of
 from gui.runs import Run
 
 if TYPE_CHECKING:
@@ -17,10 +18,7 @@ def router(window: Window) -> APIRouter:
     routes = APIRouter()
 
     def found(run: str) -> Run:
-        known = window.runs.find(run)
-        if known is None:
-            raise HTTPException(404, "There is no such run.")
-        return known.refresh()
+        return run_of(window, run).refresh()
 
     @routes.get("/api/runs/{run}/fixes")
     def fixes(run: str) -> list[dict[str, Any]]:
