@@ -99,7 +99,9 @@ def listen(host: str, port: int | None) -> socket.socket:
     for candidate in [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + 100):
         try:
             family = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0][0]
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            # The protocol by name: only then asyncio switches Nagle's algorithm off, which would hold every answer's
+            # body back for the 40 ms in which the browser waits with its acknowledgement of the headers.
+            listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         except OSError as error:
             raise StartError(f"{host!r} is not an address of this machine: {error.strerror}") from None
         try:

@@ -1,6 +1,7 @@
 """Where the window listens, and when it asks for a token."""
 
 import argparse
+import asyncio
 import os
 import socket
 
@@ -39,6 +40,24 @@ def test_an_impossible_port(port):
 def test_an_impossible_host():
     with pytest.raises(start.StartError, match="not an address"):
         start.listen("no such host!", None)
+
+
+def test_an_answer_is_not_held_back():
+    """Nagle's algorithm is off for whoever connects: it would hold the body of every answer back for 40 ms."""
+
+    async def answering() -> int:
+        connected = asyncio.get_running_loop().create_future()
+        server = await asyncio.start_server(lambda _, writer: connected.set_result(writer), sock=listener)
+        async with server:
+            _, visitor = await asyncio.open_connection(*listener.getsockname()[:2])
+            writer = await connected
+            option = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            visitor.close()
+            writer.close()
+        return option
+
+    with start.listen("127.0.0.1", None) as listener:
+        assert asyncio.run(answering())
 
 
 @pytest.fixture

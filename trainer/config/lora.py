@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -12,52 +13,8 @@ from settings.section import Section, Ui
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class DenoiserLora(Section):
-    """The part that draws. This is where a subject or a style is learnt."""
-
-    train: Annotated[bool, Ui("Train the UNet", kohya="network_train_text_encoder_only")] = True
-    """Teach the denoiser."""
-
-    rank: Annotated[
-        int, Field(ge=1, le=1024), Ui(level="quick", step=4, when="lora.denoiser.train", kohya="network_dim")
-    ] = 16
-    """Size of the update to each layer. More holds more detail, and needs more memory and more pictures."""
-
-    alpha: Annotated[float, Field(gt=0, le=4096), Ui(when="lora.denoiser.train", kohya="network_alpha")] = 16
-    """The update is scaled by alpha / rank. Equal to the rank: no scaling. Halving it acts like halving the learning
-    rate."""
-
-    learning_rate: Annotated[
-        float, Field(gt=0, le=10), Ui(level="quick", when="lora.denoiser.train", kohya="unet_lr learning_rate")
-    ] = 1e-4
-    """Size of a step. Too high: burnt colours and mush. Too low: the subject never appears."""
-
-    layers: Annotated[
-        Literal["attention", "attention+ff", "all"],
-        Ui("Layers", when="lora.denoiser.train", kohya="conv_dim lycoris preset"),
-    ] = "attention+ff"
-    """Which layers learn: attention only (smallest), with the feed-forward layers (kohya's default), or with the
-    convolutions (LoCon)."""
-
-    dropout: Annotated[Share, Ui(level="expert", when="lora.denoiser.train", kohya="network_dropout")] = 0.0
-    """Share of the update's inputs dropped at random while training. Slows memorising on very small sets."""
-
-    plus_ratio: Annotated[
-        float | None,
-        Field(ge=1, le=100),
-        Ui(
-            "LoRA+ ratio",
-            level="expert",
-            when="lora.denoiser.train",
-            kohya="network_args loraplus_lr_ratio loraplus_unet_lr_ratio",
-        ),
-    ] = None
-    """The second matrix of each update learns this many times faster (LoRA+): 4 to 16 learns sooner with the same
-    rate. Empty: both alike."""
-
-
-class TextEncoderLora(Section):
-    """The part that reads the caption. Training it helps a new word take hold, and makes overtraining easier."""
+class PartLora(Section):
+    """What every part that learns has."""
 
     train: Annotated[bool, Ui("Train the text encoder", kohya="text_encoder_lr network_train_unet_only")] = False
     """Also teach this text encoder. Captions are then encoded anew each step instead of once."""
@@ -66,28 +23,123 @@ class TextEncoderLora(Section):
     """Size of the update to each layer."""
 
     alpha: Annotated[float, Field(gt=0, le=4096), Ui(when=".train", kohya="network_alpha")] = 8
-    """The update is scaled by alpha / rank."""
+    """The update is scaled by alpha / rank. Equal to the rank: no scaling. Halving it acts like halving the learning
+    rate."""
 
-    learning_rate: Annotated[float, Field(gt=0, le=10), Ui(when=".train", kohya="text_encoder_lr")] = (
-        5e-5
-    )
+    learning_rate: Annotated[float, Field(gt=0, le=10), Ui(when=".train", kohya="text_encoder_lr")] = 5e-5
     """Size of a step for this text encoder; usually half of the UNet's or less."""
 
     dropout: Annotated[Share, Ui(level="expert", when=".train", kohya="network_dropout")] = 0.0
-    """Share of the update's inputs dropped at random while training."""
+    """Share of the update's inputs dropped at random while training. Slows memorising on very small sets."""
 
     plus_ratio: Annotated[
         float | None,
         Field(ge=1, le=100),
-        Ui(
-            "LoRA+ ratio",
-            level="expert",
-            when=".train",
-            kohya="network_args loraplus_lr_ratio loraplus_text_encoder_lr_ratio",
-        ),
+        Ui("LoRA+ ratio", level="expert", when=".train", kohya="network_args loraplus_lr_ratio"),
     ] = None
     """The second matrix of each update learns this many times faster (LoRA+): 4 to 16 learns sooner with the same
     rate. Empty: both alike."""
+
+
+class TextEncoderLora(PartLora):
+    """The part that reads the caption. Training it helps a new word take hold, and makes overtraining easier."""
+
+
+class BlockLora(Section):
+    """One row of the block table. The first row that a layer belongs to counts for it."""
+
+    block: Annotated[str, Ui(kohya="network_reg_dims network_reg_lrs")] = ""
+    """Name of a block (`mid_block`, `down_blocks.1.attentions.0`, `transformer_blocks.4`), for all layers in it; or a
+    regular expression for the beginning of their names."""
+
+    rank: Annotated[int | None, Field(ge=0, le=1024), Ui(step=4, kohya="block_dims")] = None
+    """Size of the update there. 0: the block does not learn. Empty: as everywhere."""
+
+    alpha: Annotated[float | None, Field(gt=0, le=4096), Ui(kohya="block_alphas")] = None
+    """Empty: as large against the rank as everywhere."""
+
+    rate: Annotated[
+        float, Field(gt=0, le=100), Ui("Learning rate x", kohya="down_lr_weight mid_lr_weight up_lr_weight")
+    ] = 1.0
+    """The learning rate of these layers is multiplied by this."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if not self.block:
+            yield "block", "name the block, as in the list of its layers"
+        elif said := no_pattern(self.block):
+            yield "block", said
+
+
+class DenoiserLora(PartLora):
+    """The part that draws. This is where a subject or a style is learnt."""
+
+    train: Annotated[bool, Ui("Train the UNet", kohya="network_train_text_encoder_only")] = True
+    """Teach the denoiser."""
+
+    rank: Annotated[int, Field(ge=1, le=1024), Ui(level="quick", step=4, when=".train", kohya="network_dim")] = 16
+    """Size of the update to each layer. More holds more detail, and needs more memory and more pictures."""
+
+    alpha: Annotated[float, Field(gt=0, le=4096), Ui(when=".train", kohya="network_alpha")] = 16
+    """The update is scaled by alpha / rank. Equal to the rank: no scaling. Halving it acts like halving the learning
+    rate."""
+
+    learning_rate: Annotated[
+        float, Field(gt=0, le=10), Ui(level="quick", when=".train", kohya="unet_lr learning_rate")
+    ] = 1e-4
+    """Size of a step. Too high: burnt colours and mush. Too low: the subject never appears."""
+
+    layers: Annotated[
+        Literal["attention", "attention+ff", "all", "any"],
+        Ui("Layers", when=".train", kohya="lycoris preset"),
+    ] = "attention+ff"
+    """Which layers learn: attention only (smallest), with the feed-forward layers (kohya's default), with all that is
+    usually taught beside them, such as the convolutions (LoCon); or any linear and convolution layer of the model, to
+    be narrowed below."""
+
+    only: Annotated[list[str], Ui("Only layers named", level="expert", when=".train", kohya="only_if_contains")] = []
+    """Of these layers, those with one of these in their name, one a line: plain text such as `attn2` or a regular
+    expression. Empty: all of them."""
+
+    exclude: Annotated[
+        list[str], Ui("Without layers named", level="expert", when=".train", kohya="exclude_patterns ignore_if_contains")
+    ] = []
+    """Layers with one of these in their name do not learn, written in the same way."""
+
+    conv_rank: Annotated[
+        int | None, Field(ge=0, le=1024), Ui("Rank of convolutions", level="expert", step=4, when=".layers=all|any",
+                                             kohya="conv_dim")
+    ] = None
+    """Size of the update to convolutions of more than one pixel. 0: they do not learn. Empty: as everywhere."""
+
+    conv_alpha: Annotated[
+        float | None, Field(gt=0, le=4096), Ui("Alpha of convolutions", level="expert", when=".layers=all|any",
+                                               kohya="conv_alpha")
+    ] = None
+    """Empty: as large against the rank as everywhere."""
+
+    blocks: Annotated[list[BlockLora], Ui("Blocks", level="expert", when=".train", kohya="block_dims")] = []
+    """Ranks and learning rates of single blocks, where they differ."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        for field in ("only", "exclude"):
+            wrong = [said for pattern in getattr(self, field) if (said := no_pattern(pattern))]
+            if wrong:
+                yield field, "; ".join(wrong)
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        if self.conv_alpha is not None and self.conv_rank is None:
+            yield "conv_alpha", "has no effect without a rank of the convolutions"
+        if self.conv_rank is not None and self.layers not in ("all", "any"):
+            yield "conv_rank", f"has no effect: no convolution learns with layers = {self.layers}"
+
+
+def no_pattern(text: str) -> str:
+    """Why a text is no regular expression; "" if it is one."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        return f"{text!r} is no regular expression ({error}): put a \\ before signs that stand for themselves"
+    return ""
 
 
 class LoraSettings(Section):
