@@ -29,8 +29,10 @@ from torch.nn import functional  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 
+from trainer.config import PartLora  # noqa: E402
 from trainer.families import configs, families  # noqa: E402
 from trainer.lora import inject  # noqa: E402
+from trainer.lora.sizes import sizes  # noqa: E402
 from trainer.models import BaseModel  # noqa: E402
 
 GB = 1e9
@@ -129,7 +131,8 @@ def built(make: Callable[[], nn.Module], targets: str, rank: int) -> tuple[nn.Mo
     try:
         with torch.device("meta"):
             model = make().bfloat16()
-            learnt = inject.inject(model, inject.AdapterSpec("denoiser", targets, rank, rank), seed=0)
+            chosen = sizes(PartLora(rank=rank, alpha=rank), targets, inject.shapes(model), "lora.denoiser")
+            learnt = inject.inject(model, inject.AdapterSpec("denoiser", chosen), seed=0)
     finally:
         inject._initialise = start
     inject.trust_autocast(model)

@@ -6,9 +6,11 @@ from pathlib import Path
 import torch
 
 from tests.models import clip_tokenizer, golden_lines, tiny_clip_text_model, tiny_unet
+from trainer.config import PartLora
 from trainer.lora import inject, targets
 from trainer.lora.adapter import Adapter
 from trainer.lora.reading import LoraFile
+from trainer.lora.sizes import sizes
 from trainer.tools.recognise import recognised
 
 
@@ -23,7 +25,13 @@ def attach(parts, *, layers="attention+ff", rank=4, alpha=4.0, dropout=0.0, seed
     """Adapters on every part; the text encoder always gets its attention and feed-forward layers."""
     patterns = {"denoiser": targets.UNET[layers], "text_encoder": targets.CLIP}
     return [weight for part, module in parts.items() for weight in inject.inject(
-        module, inject.AdapterSpec(part, patterns[part], rank, alpha, dropout, f"lora.{part}"), seed=seed)]
+        module, spec(module, part, patterns[part], rank, alpha, dropout), seed=seed)]
+
+
+def spec(module, part: str, pattern: str, rank: int, alpha: float, dropout: float = 0.0) -> inject.AdapterSpec:
+    """The same size for all layers whose path the pattern matches."""
+    chosen = sizes(PartLora(rank=rank, alpha=alpha), pattern, inject.shapes(module), f"lora.{part}")
+    return inject.AdapterSpec(part, chosen, dropout)
 
 
 def scramble(parts, seed: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from settings.errors import SettingsError
 from trainer import continuing, state
 from trainer.batches import Batches
 from trainer.cache import Captions, Latents, Store, both_ways
-from trainer.config import DenoiserLora, TextEncoderLora, TrainSettings
+from trainer.config import PartLora, TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
+from trainer.families.words import Reading
 from trainer.lora import file, inject
 from trainer.lora.keys import LoraError
+from trainer.lora.sizes import Size, sizes
 from trainer.models import fitting
 from trainer.plan import Plan
 from trainer.quantise import quantise
@@ -67,6 +70,8 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
         refuse_blind_epsilon(config, family.prediction_type)
         if config.noise.zero_terminal_snr:
             family.end_in_noise()
+    if "clip_words" in family.traits:
+        family.reading = Reading.of(config.captions)
     if config.memory.base_precision != "16bit":
         quantise(parts["denoiser"], config.memory.base_precision, DTYPES[config.accelerate.mixed_precision])
     report.phase("load model", 1, 1)
@@ -196,28 +201,33 @@ def attach(
     config: TrainSettings, family: Family, parts: dict[str, nn.Module]
 ) -> tuple[dict[str, nn.Module], list[dict]]:
     """LoRA layers on what shall learn: the parts that do, and the optimiser's groups with their learning rates."""
-    denoiser, text = config.lora.denoiser, config.lora.text_encoders
-    wanted = {"denoiser": (denoiser, family.layers[denoiser.layers], "lora.denoiser.layers")}
-    wanted |= {name: (text[name], family.text_layers, f"lora.{name}.train") for name in family.text_encoders}
+    wanted = {"denoiser": (config.lora.denoiser, family.layers | {"any": ".*"})}
+    wanted |= {name: (config.lora.text_encoders[name], family.text_layers) for name in family.text_encoders}
     trained, groups = {}, []
-    for name, (lora, layers, setting) in wanted.items():
+    for name, (lora, layers) in wanted.items():
         if not lora.train:
             continue
-        spec = inject.AdapterSpec(name, layers, lora.rank, lora.alpha, lora.dropout, setting)
-        weights = inject.inject(parts[name], spec, seed=config.run.seed)
+        pattern = layers if isinstance(layers, str) else layers[lora.layers]
+        chosen = sizes(lora, pattern, inject.shapes(parts[name]), f"lora.{name}")
+        inject.inject(parts[name], inject.AdapterSpec(name, chosen, lora.dropout), seed=config.run.seed)
         trained[name] = parts[name].train()
         if config.accelerate.mixed_precision != "no":
             inject.trust_autocast(parts[name])
-        groups += of_rates(name, weights, lora)
+        groups += of_rates(name, parts[name], lora, chosen)
     if config.memory.gradient_checkpointing:
         family.checkpoint_gradients()
     return trained, groups
 
 
-def of_rates(name: str, weights: list[nn.Parameter], lora: DenoiserLora | TextEncoderLora) -> list[dict]:
-    """The optimiser's groups of a part: with LoRA+ (Hayou et al., arXiv 2402.12354) B learns faster than A."""
-    rate, ratio = lora.learning_rate, lora.plus_ratio
-    if not ratio:
-        return [{"params": weights, "lr": rate, "name": name}]
-    downs, ups = weights[0::2], weights[1::2]
-    return [{"params": downs, "lr": rate, "name": name}, {"params": ups, "lr": rate * ratio, "name": f"{name} B"}]
+def of_rates(name: str, part: nn.Module, lora: PartLora, chosen: Mapping[str, Size]) -> list[dict]:
+    """The optimiser's groups of a part, one for each rate in it: with LoRA+ (Hayou et al., arXiv 2402.12354) B learns
+    faster than A, and blocks may have a rate of their own."""
+    groups: dict[str, dict] = {}
+    for path, layer in inject.layers(part).items():
+        for letter, weight in inject.weights(layer).items():
+            second = letter == "B" and lora.plus_ratio
+            times = chosen[path].rate
+            label = name + (" B" if second else "") + (f" x{times:g}" if times != 1 else "")
+            rate = lora.learning_rate * times * (lora.plus_ratio if second else 1)
+            groups.setdefault(label, {"params": [], "lr": rate, "name": label})["params"].append(weight)
+    return list(groups.values())

@@ -192,13 +192,14 @@ def test_a_sample_follows_from_its_seed(loaded, sampler):
 def test_its_lora_has_the_names_in_the_golden_list(loaded):
     import torch
 
+    from tests.lora import spec
     from trainer.lora import inject
 
     family, parts = type(loaded.family)(), {}
     for name, part in family.load(loaded.model, torch.float32).items():
         if name in ("denoiser", *family.text_encoders):
             pattern = family.layers["all"] if name == "denoiser" else family.text_layers
-            inject.inject(part, inject.AdapterSpec(name, pattern, 4, 4.0, 0.0, "lora"), seed=0)
+            inject.inject(part, spec(part, name, pattern, 4, 4.0), seed=0)
             parts[name] = part
     written = [key for layer in inject.alphas(parts) for key in family.naming.keys(layer).values()]
     assert len(set(written)) == len(written)
@@ -208,13 +209,14 @@ def test_its_lora_has_the_names_in_the_golden_list(loaded):
 def test_checkpointing_changes_no_gradient(loaded, pictures):
     import torch
 
+    from tests.lora import spec
     from trainer.lora import inject
 
     def gradients(checkpointed: bool) -> dict:
         family = type(loaded.family)()
         parts = family.load(loaded.model, torch.float32)
-        spec = inject.AdapterSpec("denoiser", family.layers["all"], 4, 4.0, 0.0, "lora.denoiser.layers")
-        weights = inject.inject(parts["denoiser"].train(), spec, seed=0)
+        everywhere = spec(parts["denoiser"], "denoiser", family.layers["all"], 4, 4.0)
+        weights = inject.inject(parts["denoiser"].train(), everywhere, seed=0)
         if checkpointed:
             family.checkpoint_gradients()
         noisy, _ = family.encode_pictures(pictures)

@@ -11,16 +11,19 @@ from dataset.settings import CaptionSettings, DatasetSettings, ValidationSetting
 from dataset.variation import varies
 from settings.section import Section, Ui
 from trainer.config.learning import ADAMS, OptimizerSettings, RunSettings, ScheduleSettings
-from trainer.config.lora import DenoiserLora, LoraSettings, TextEncoderLora
+from trainer.config.lora import BlockLora, DenoiserLora, LoraSettings, PartLora, TextEncoderLora
 from trainer.config.machine import AccelerateSettings, MemorySettings
 from trainer.config.model import ModelSettings
 from trainer.config.noise import NoiseSettings
+from trainer.config.prior import PriorSettings
 from trainer.config.results import MetadataSettings, PreviewSettings, SaveSettings
+from trainer.config.words import NewWord, WordSettings
 from trainer.families import families
 
 __all__ = [
     "ADAMS",
     "AccelerateSettings",
+    "BlockLora",
     "CaptionSettings",
     "DatasetSettings",
     "DenoiserLora",
@@ -29,15 +32,19 @@ __all__ = [
     "MetadataSettings",
     "ModelSettings",
     "NAME",
+    "NewWord",
     "NoiseSettings",
     "OptimizerSettings",
+    "PartLora",
     "PreviewSettings",
+    "PriorSettings",
     "RunSettings",
     "SaveSettings",
     "ScheduleSettings",
     "TextEncoderLora",
     "TrainSettings",
     "ValidationSettings",
+    "WordSettings",
 ]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -47,7 +54,7 @@ class TrainSettings(Section):
     """One training run."""
 
     version: ClassVar[int] = 1
-    renames: ClassVar[dict[str, str]] = {}
+    renames: ClassVar[dict[str, str]] = {"noise.prior_loss_weight": "prior.weight"}
 
     name: Annotated[str, Ui("Name of the LoRA", level="quick", kohya="output_name")] = "my_lora"
     """Letters, digits, - _ and dots. The file will be NAME.safetensors."""
@@ -57,10 +64,12 @@ class TrainSettings(Section):
     captions: CaptionSettings = CaptionSettings()
     validation: ValidationSettings = ValidationSettings()
     lora: LoraSettings = LoraSettings()
+    words: WordSettings = WordSettings()
     run: RunSettings = RunSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     noise: NoiseSettings = NoiseSettings()
+    prior: PriorSettings = PriorSettings()
     memory: MemorySettings = MemorySettings()
     accelerate: AccelerateSettings = AccelerateSettings()
     preview: PreviewSettings = PreviewSettings()
@@ -74,11 +83,16 @@ class TrainSettings(Section):
         return {name: self.lora.text_encoders[name] for name in (family.text_encoders if family else ())}
 
     @property
+    def adapters_learn(self) -> bool:
+        """Whether a LoRA comes of it; new words alone make none."""
+        return self.lora.denoiser.train or any(text.train for text in self.text_encoders.values())
+
+    @property
     def captions_can_be_cached(self) -> bool:
-        """Captions that vary and a learning text encoder give another encoding each step."""
+        """Captions that vary, a learning text encoder and new words give another encoding each step."""
         varied = varies(self.captions) and not self.captions.variants
         learnt = any(text.train for text in self.text_encoders.values())
-        return self.memory.cache_captions and not varied and not learnt
+        return self.memory.cache_captions and not varied and not learnt and not self.words.new
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if not NAME.fullmatch(self.name):
@@ -87,6 +101,11 @@ class TrainSettings(Section):
             yield "noise.zero_terminal_snr", "where all is noise, predicting it teaches nothing: only for v-prediction"
         if not self.model.base:
             yield "model.base", "choose a base model: a .safetensors file, a diffusers folder or a hub name"
+        if not self.adapters_learn and not self.words.new:
+            others = " or the text encoder, or give new words to learn" if self.text_encoders else ""
+            yield "lora.denoiser.train", f"nothing would be trained: switch on the UNet{others}"
+        if not self.adapters_learn and self.words.new and self.words.stop_at < 1:
+            yield "words.stop_at", "only the words learn, so the rest of the steps would teach nothing: set it to 1"
         yield from self._one_rate()
 
     def _one_rate(self) -> Iterator[tuple[str, str]]:
@@ -100,12 +119,20 @@ class TrainSettings(Section):
             if self.optimizer.finds_its_rate and differ:
                 same = f"set the learning rate of the UNet ({unet.learning_rate:g}) here too"
                 yield f"lora.{name}.learning_rate", f"{self.optimizer.name} finds one step size for everything: {same}"
+        learning = [lora.learning_rate for lora in (unet, *self.text_encoders.values()) if lora.train]
+        rate = next(iter([*learning, *(word.learning_rate for word in self.words.new)]), None)
+        for place, word in enumerate(self.words.new):
+            if self.optimizer.finds_its_rate and word.learning_rate != rate:
+                said = f"{self.optimizer.name} finds one step size for everything: set {rate:g} here too"
+                yield f"words.new.{place}.learning_rate", said
 
     def warnings(self) -> Iterator[tuple[str, str]]:
         for part, lora in {"denoiser": self.lora.denoiser, **self.text_encoders}.items():
             if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
                 said = f"{self.optimizer.name} multiplies its own step size by this: leave it at 1"
                 yield f"lora.{part}.learning_rate", said
+        if self.words.new and self.memory.cache_captions:
+            yield "memory.cache_captions", "has no effect while new words learn: captions are encoded in every step"
         if self.optimizer.name == "schedulefree_adamw" and self.schedule.name != "constant":
             yield "schedule.name", "the schedule-free optimiser needs none, and learns less with one: choose constant"
         if self.schedule.name == "constant" and self.schedule.minimum:

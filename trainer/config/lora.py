@@ -101,7 +101,8 @@ class DenoiserLora(PartLora):
     expression. Empty: all of them."""
 
     exclude: Annotated[
-        list[str], Ui("Without layers named", level="expert", when=".train", kohya="exclude_patterns ignore_if_contains")
+        list[str],
+        Ui("Without layers named", level="expert", when=".train", kohya="exclude_patterns ignore_if_contains"),
     ] = []
     """Layers with one of these in their name do not learn, written in the same way."""
 
@@ -157,7 +158,3 @@ class LoraSettings(Section):
     def text_encoders(self) -> dict[str, TextEncoderLora]:
         """By the names that families give the parts."""
         return {"text_encoder": self.text_encoder, "text_encoder_2": self.text_encoder_2}
-
-    def conflicts(self) -> Iterator[tuple[str, str]]:
-        if not self.denoiser.train and not any(text.train for text in self.text_encoders.values()):
-            yield "denoiser.train", "nothing would be trained: switch on the UNet or the text encoder"

@@ -11,15 +11,16 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from settings.errors import SettingsError
 from trainer.lora.keys import LoraError, canonical
+from trainer.lora.sizes import Size
 
 ADAPTER = "default"
 _LEARNABLE = (nn.Linear, nn.Conv2d)
@@ -31,34 +32,39 @@ class AdapterSpec:
 
     part: str
     """Our name of the part ("denoiser"); all names of its layers begin with it."""
-    targets: str
-    """Regular expression over whole paths (see targets.py); the linear and convolution layers that match learn."""
-    rank: int
-    alpha: float
-    """The update is scaled by alpha / rank."""
+    sizes: Mapping[str, Size]
+    """{path of a layer: how large its update is} of those that learn (sizes.py)."""
     dropout: float = 0.0
     """Drops inputs of the update while training, drawn from torch's global generator: seed that before a step."""
-    setting: str = "lora"
-    """The setting that an error should name."""
+
+    def patterns(self, paths: Mapping[str, str]) -> dict[str, Any]:
+        """The ranks and alphas as PEFT's configs take them: those of most layers, and patterns over whole names for the
+        others, one for each size. `paths`: {name in the module: path}."""
+        grouped: dict[Size, list[str]] = {}
+        for name, path in paths.items():
+            grouped.setdefault(replace(self.sizes[path], rate=1.0), []).append(name)
+        usual, *others = sorted(grouped, key=lambda size: -len(grouped[size]))
+        called = {size: f"^({'|'.join(map(re.escape, grouped[size]))})" for size in others}
+        return {
+            "r": usual.rank,
+            "lora_alpha": usual.alpha,
+            "rank_pattern": {called[size]: size.rank for size in others},
+            "alpha_pattern": {called[size]: size.alpha for size in others},
+        }
 
 
 def inject(module: nn.Module, spec: AdapterSpec, *, seed: int) -> list[nn.Parameter]:
     """Freeze `module`, attach LoRA layers where `spec` says, and return their parameters (float32, A and B by turns).
 
     Until the first step the module computes exactly what it did before. The global random generator is left as it was.
-    Raises SettingsError when no layer matches.
     """
-    targets = [name for name, layer in module.named_modules()
-               if isinstance(layer, _LEARNABLE) and re.fullmatch(spec.targets, canonical(name))]
-    if not targets:
-        raise SettingsError({spec.setting: f"matches no layer of this {type(module).__name__}: choose other layers, or "
-                                           "check that the model family is the right one"})
+    paths = {name: path for name, layer in module.named_modules()
+             if isinstance(layer, _LEARNABLE) and (path := canonical(name)) in spec.sizes}
     module.requires_grad_(False)
     config = LoraConfig(
-        r=spec.rank,
-        lora_alpha=spec.alpha,
+        **spec.patterns(paths),
         lora_dropout=spec.dropout,
-        target_modules="|".join(map(re.escape, targets)),
+        target_modules="|".join(map(re.escape, paths)),
         init_lora_weights=False,
     )
     with torch.random.fork_rng(devices=[]):
@@ -68,6 +74,12 @@ def inject(module: nn.Module, spec: AdapterSpec, *, seed: int) -> list[nn.Parame
     return parameters(module)
 
 
+def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """{path: shape of the weight} of every layer that could learn, before adapters are attached."""
+    return {canonical(name): tuple(layer.weight.shape) for name, layer in module.named_modules()
+            if isinstance(layer, _LEARNABLE)}
+
+
 def layers(module: nn.Module) -> dict[str, LoraLayer]:
     """{path: LoRA layer} of a part, in the model's order; empty without adapters."""
     return {canonical(name): layer for name, layer in module.named_modules() if isinstance(layer, LoraLayer)}
@@ -75,7 +87,7 @@ def layers(module: nn.Module) -> dict[str, LoraLayer]:
 
 def parameters(module: nn.Module) -> list[nn.Parameter]:
     """The trained parameters of a part, in the model's order."""
-    return [weight for layer in layers(module).values() for weight in _weights(layer).values()]
+    return [weight for layer in layers(module).values() for weight in weights(layer).values()]
 
 
 def learnable(parts: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
@@ -130,11 +142,12 @@ def named_weights(parts: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Para
     """Every weight that learns, with the name that state() gives it."""
     for part, module in parts.items():
         for path, layer in layers(module).items():
-            for letter, weight in _weights(layer).items():
+            for letter, weight in weights(layer).items():
                 yield f"{part}.{path}.lora_{letter}.weight", weight
 
 
-def _weights(layer: LoraLayer) -> dict[str, nn.Parameter]:
+def weights(layer: LoraLayer) -> dict[str, nn.Parameter]:
+    """What of a layer learns, by letter."""
     return {"A": layer.lora_A[ADAPTER].weight, "B": layer.lora_B[ADAPTER].weight}
 
 
@@ -142,7 +155,7 @@ def _initialise(layer: LoraLayer, name: str) -> None:
     """A as nn.Linear draws its weights, B zero: the update starts at nothing (LoRA, arXiv 2106.09685, section 4.1)."""
     layer.lora_A[ADAPTER].float()
     layer.lora_B[ADAPTER].float()
-    down, up = _weights(layer).values()
+    down, up = weights(layer).values()
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
     drawn = torch.empty(down.shape, dtype=torch.float32)
     nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=torch.Generator().manual_seed(seed))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests import models
+from tests.lora import spec
 from trainer.config import NoiseSettings
 from trainer.families import families
 from trainer.families.base import Drawing
@@ -143,7 +144,7 @@ def test_its_file_loads_in_diffusers_with_every_key_and_draws_what_a_merge_draws
     trained = {name: parts[name] for name in ("denoiser", *family.text_encoders)}
     for name, part in trained.items():
         pattern = family.layers["all"] if name == "denoiser" else family.text_layers
-        inject.inject(part, inject.AdapterSpec(name, pattern, 4, 2.0, 0.0, "lora"), seed=0)
+        inject.inject(part, spec(part, name, pattern, 4, 2.0), seed=0)
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in inject.state(trained).values():
@@ -198,7 +199,7 @@ def test_t5_never_learns_while_the_clips_do(tmp_path):
     family = Sd3()
     parts = family.load(find(str(models.tiny_sd3(tmp_path / "sd3"))), torch.float32)
     for name in family.text_encoders:
-        inject.inject(parts[name], inject.AdapterSpec(name, family.text_layers, 2, 2.0, 0.0, "lora"), seed=0)
+        inject.inject(parts[name], spec(parts[name], name, family.text_layers, 2, 2.0), seed=0)
     words = family.encode_captions(["a dog"])["words"]
     assert words[:, :77].requires_grad
     assert not any(weight.requires_grad for weight in parts["text_encoder_3"].parameters())

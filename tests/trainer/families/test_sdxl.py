@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 
+from tests.lora import spec
 from tests.models import golden_lines, tiny_sdxl
 from trainer.families import configs
 from trainer.families.base import Drawing, View
@@ -69,7 +70,7 @@ def test_its_file_loads_in_diffusers_with_every_key_and_draws_what_a_merge_draws
     trained = {name: parts[name] for name in ("denoiser", *family.text_encoders)}
     for name, part in trained.items():
         pattern = family.layers["all"] if name == "denoiser" else family.text_layers
-        inject.inject(part, inject.AdapterSpec(name, pattern, 4, 2.0, 0.0, "lora"), seed=0)
+        inject.inject(part, spec(part, name, pattern, 4, 2.0), seed=0)
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in inject.state(trained).values():

@@ -5,8 +5,10 @@ import torch
 
 from settings.errors import SettingsError
 from tests.lora import attach, scramble, tiny_parts
+from trainer.config import DenoiserLora
 from trainer.lora import inject, targets
 from trainer.lora.keys import LoraError
+from trainer.lora.sizes import sizes
 
 
 def predict(unet, dtype=torch.float32):
@@ -79,12 +81,10 @@ def test_start_is_uniform_with_the_bound_of_a_linear_layer():
 
 
 def test_no_matching_layer_is_an_error_that_names_the_setting():
-    spec = inject.AdapterSpec("denoiser", r"nothing\.here", 4, 4.0, setting="lora.denoiser.layers")
     unet = tiny_parts()["denoiser"]
     with pytest.raises(SettingsError) as caught:
-        inject.inject(unet, spec, seed=0)
+        sizes(DenoiserLora(), r"nothing\.here", inject.shapes(unet), "lora.denoiser")
     assert "lora.denoiser.layers" in caught.value.problems
-    assert not inject.layers(unet)
 
 
 def test_dropout_drops_while_training_and_not_while_sampling():
