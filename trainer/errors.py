@@ -1,17 +1,9 @@
-"""How far off a prediction is, and how much that counts: the formulas, each with its paper.
-
-Weights are written with a, the share of signal (alphas_cumprod), not with SNR = a / (1 - a): so they stay finite where
-there is no signal or no noise.
-"""
+"""How far off a prediction is: the formulas, each with its paper. How much that counts is in trainer/shares.py."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from trainer.config import NoiseSettings
-
-HARDLY_ANY = 1e-4  # signal: where a weight would be infinite
 
 
 def squared(prediction: Tensor, target: Tensor) -> Tensor:
@@ -53,28 +45,3 @@ def width(schedule: str, smallest: float, share: Tensor, ratio: Tensor) -> Tenso
     if schedule == "exponential":
         return smallest ** share.float()
     return ((1 - smallest) / (1 + ratio).square() + smallest).float()
-
-
-def weights(alphas: Tensor, prediction_type: str, settings: NoiseSettings) -> Tensor:
-    """How much each sample's error counts, by the share of signal at its timestep: float64 [B]."""
-    counts = _by_snr(alphas, prediction_type == "epsilon", settings)
-    if settings.scale_v_prediction and prediction_type == "v_prediction":
-        counts = counts * alphas  # SNR / (SNR + 1): what an error of epsilon would count
-    return counts
-
-
-def _by_snr(alphas: Tensor, epsilon: bool, settings: NoiseSettings) -> Tensor:
-    gamma, rest = settings.min_snr_gamma, 1 - alphas
-    if settings.debiased:
-        # Yu et al., arXiv 2310.08442: 1 / sqrt(SNR) for epsilon, SNR at most 1000; for v 1 / (SNR + 1).
-        return (rest / alphas.clamp(min=HARDLY_ANY)).sqrt().clamp(min=1000**-0.5) if epsilon else rest
-    if gamma is None:
-        return torch.ones_like(alphas)
-    if settings.min_snr_soft:
-        # min(SNR, gamma) with a rounded corner: SNR gamma / (SNR + gamma).
-        soft = gamma * rest / (alphas + gamma * rest)
-        return soft if epsilon else alphas * soft
-    # Min-SNR (Hang et al., arXiv 2303.09556): min(SNR, gamma) / SNR for epsilon, / (SNR + 1) for v.
-    if epsilon:
-        return torch.minimum(torch.ones_like(alphas), gamma * rest / alphas.clamp(min=1e-20))
-    return torch.minimum(alphas, gamma * rest)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from trainer import shares
 from trainer.config import NoiseSettings
 
 
@@ -37,16 +38,7 @@ def pyramid(plain: Tensor, levels: int, discount: float, random: torch.Generator
     return total / total.std()
 
 
-def share_of_noise(settings: NoiseSettings, random: torch.Generator) -> Tensor:
-    """How much of a flow's sample is noise, float64 in 0..1, before the shift. Esser et al., arXiv 2403.03206, section
-    3.1; a positive bias means more noise for each kind."""
-    if settings.timesteps == "logit_normal":
-        logit = settings.spread * torch.randn((), generator=random, dtype=torch.float64)
-        return torch.sigmoid(logit + settings.bias)
-    even = torch.rand((), generator=random, dtype=torch.float64).clamp(1e-4, 1 - 1e-4)
-    if settings.timesteps == "mode":
-        # Their mode sampling with t = 1 - u, which is the share of noise; a positive scale prefers the middle.
-        u = 1 - even
-        even = 1 - u - settings.mode_scale * (torch.cos(math.pi / 2 * u).square() - 1 + u)
-        even = even.clamp(1e-4, 1 - 1e-4)
-    return torch.sigmoid(torch.logit(even) + settings.bias)
+def share_of_noise(settings: NoiseSettings, random: torch.Generator) -> float:
+    """How much of a flow's sample is noise, 0..1, before the shift."""
+    draw = torch.randn if settings.timesteps == "logit_normal" else torch.rand
+    return shares.share_of_noise(draw((), generator=random, dtype=torch.float64).item(), settings)

@@ -1,5 +1,5 @@
 """What a denoiser is asked to do: noise, timesteps, targets, and how each error counts. The only place that knows; the
-formulas of each are in trainer/noise.py and trainer/errors.py.
+formulas of each are in trainer/noise.py, trainer/shares.py and trainer/errors.py.
 
 Every random number follows from (seed, step, place in the step), never from a global generator: samples drawn in
 between, workers and restarts can't disturb a run, and four batches of one are the same step as one batch of four.
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dataset.turns import seed_of
-from trainer import errors, noise
+from trainer import errors, noise, shares
 from trainer.config import NoiseSettings
 from trainer.families.base import Diffusion, Flow
 
@@ -172,8 +172,9 @@ class Denoising(Objective):
         return signal * noise - spread * latents
 
     def weights(self, timesteps: Tensor) -> Tensor:
-        alphas = self.alphas_cumprod[timesteps.cpu()]
-        return errors.weights(alphas, self.prediction_type, self.settings).float().to(timesteps.device)
+        alphas = self.alphas_cumprod[timesteps.cpu()].tolist()
+        counts = [shares.weight(alpha, self.prediction_type, self.settings) for alpha in alphas]
+        return torch.tensor(counts, device=timesteps.device)
 
     def share(self, timesteps: Tensor) -> Tensor:
         return timesteps / len(self.alphas_cumprod)
@@ -199,16 +200,13 @@ class Straight(Objective):
     def timestep(self, random: torch.Generator, shape: tuple[int, ...]) -> Tensor:
         """The share of noise, float32. A positive bias means more noise. diffusers' scripts look such numbers up in a
         list that falls, and so turn the sign of the paper's mean round; here a logit of 0 is half noise."""
-        return self._shifted(noise.share_of_noise(self.settings, random), shape)
+        return torch.tensor(self._shifted(noise.share_of_noise(self.settings, random), shape))
 
     def evenly(self, number: int, count: int, shape: tuple[int, ...]) -> Tensor:
-        return self._shifted(torch.tensor([(number + 0.5) / count], dtype=torch.float64), shape)
+        return torch.tensor([self._shifted((number + 0.5) / count, shape)])
 
-    def _shifted(self, sigma: Tensor, shape: tuple[int, ...]) -> Tensor:
-        shift = self.shift(shape)
-        sigma = shift * sigma / (1 + (shift - 1) * sigma)
-        low, high = self.settings.timestep_min / 1000, self.settings.timestep_max / 1000
-        return (low + (high - low) * sigma).float()
+    def _shifted(self, share: float, shape: tuple[int, ...]) -> float:
+        return shares.shifted(share, self.shift(shape), self.settings)
 
     def noised(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """(1 - sigma) x + sigma e."""

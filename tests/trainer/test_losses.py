@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.trainer.test_objective import schedule, zero_terminal
-from trainer import errors
+from trainer import errors, shares
 from trainer.config import NoiseSettings
 
 
@@ -46,7 +46,8 @@ def test_widths_of_huber():
 
 
 def weigh(prediction: str, alphas=None, **options) -> torch.Tensor:
-    return errors.weights(schedule() if alphas is None else alphas, prediction, NoiseSettings(**options))
+    alphas, settings = schedule() if alphas is None else alphas, NoiseSettings(**options)
+    return torch.tensor([shares.weight(alpha, prediction, settings) for alpha in alphas.tolist()], dtype=torch.float64)
 
 
 def test_weights_equal_their_closed_forms():

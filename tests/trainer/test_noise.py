@@ -44,7 +44,9 @@ def test_a_pyramid_of_the_smallest_pictures(size):
 
 def shares(**options) -> torch.Tensor:
     source = random(3)
-    return torch.stack([noise.share_of_noise(NoiseSettings(**options), source) for _ in range(4000)])
+    return torch.tensor(
+        [noise.share_of_noise(NoiseSettings(**options), source) for _ in range(4000)], dtype=torch.float64
+    )
 
 
 def test_mode_sampling_has_the_density_of_the_paper():
