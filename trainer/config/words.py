@@ -1,0 +1,81 @@
+"""New words that the text encoders learn to read: textual inversion alone, pivotal tuning together with a LoRA."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from settings.section import Section, Ui
+
+WORD = re.compile(r"<?\w[\w-]{0,39}>?")
+
+
+class NewWord(Section):
+    """A word whose meaning is learnt: some vectors where other words have those that the base model came with."""
+
+    word: Annotated[str, Ui("Word", level="quick", kohya="token_string")] = ""
+    """As it stands in captions and prompts, for example sks or <my-dog>. There it means only what is learnt, even where
+    the base model knows such a word. Large and small letters are the same."""
+
+    initialiser: Annotated[str, Ui("Starts as", kohya="init_word")] = ""
+    """Words to start from that say roughly what it is, such as: dog. Empty: from what the base model makes of the word
+    itself."""
+
+    vectors: Annotated[int, Field(ge=1, le=64), Ui("Vectors", kohya="num_vectors_per_token")] = 1
+    """How many tokens of a prompt it takes, and how much it can hold. 1 to 8 is usual."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=10), Ui("Learning rate", kohya="learning_rate")] = 5e-4
+    """Size of a step. Words take larger ones than a LoRA: 1e-4 to 5e-3."""
+
+    start_from: Annotated[str, Ui("Start from", level="expert", kind="file", kohya="weights")] = ""
+    """An embedding file (.safetensors) of this kind of model to go on from, with as many vectors. Empty: from the
+    initialiser."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_word(cls, value: Any) -> Any:
+        """A bare word will do: `--words.new sks`, or a plain list in a TOML file."""
+        return {"word": value} if isinstance(value, str) else value
+
+    @property
+    def pattern(self) -> str:
+        """Where it stands in a caption, as a regular expression: whole, not as a part of another word."""
+        return rf"(?i)(?<![\w-]){re.escape(self.word)}(?![\w-])"
+
+    @property
+    def bare(self) -> str:
+        """Without the pointed brackets, as it stands in names of files; no two words have the same."""
+        return self.word.strip("<>").lower()
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if not WORD.fullmatch(self.word):
+            said = f"; got {self.word}" if self.word else ""
+            yield "word", f"one word of letters, digits, - and _, in < > if you like, at most 40{said}"
+
+
+class WordSettings(Section):
+    """Words that the model does not know yet, learnt as vectors of their own while it stays as it is. With the UNet's
+    LoRA switched on this is pivotal tuning; with nothing else on, plain textual inversion, of a few kilobytes."""
+
+    new: Annotated[list[NewWord], Ui("New words", needs="text_encoder")] = []
+    """Each is written to a file of its own, which A1111, ComfyUI and diffusers read. Captions have to contain it."""
+
+    stop_at: Annotated[
+        float, Field(gt=0, le=1), Ui("Learn until", step=0.05, level="expert", needs="text_encoder")
+    ] = 1.0
+    """Share of the steps after which the words stay as they are, while the LoRA learns on: 0.5 is usual for pivotal
+    tuning. 1: to the end."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        count = Counter(one.bare for one in self.new)
+        for place, one in enumerate(self.new):
+            if count[one.bare] > 1 and one.word:
+                yield f"new.{place}.word", f"there are two of {one.bare}: leave out one of them"
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        if self.stop_at < 1 and not self.new:
+            yield "stop_at", "has no effect without new words"
