@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from trainer import shares
 from trainer.families import configs
 from trainer.families.base import Diffusion, Drawing, Family, Footprint
 from trainer.lora import targets
@@ -92,23 +93,7 @@ class UNetFamily(Family):
         """The noise schedule, float64 [timesteps]."""
         import torch
 
-        # Not scheduler.alphas_cumprod, which is float32: at the last timesteps that costs three digits.
-        said = self._pipe.scheduler.config
-        if said.get("trained_betas") is not None:
-            betas = torch.tensor(said.trained_betas, dtype=torch.float64)
-        elif said.beta_schedule == "scaled_linear":
-            betas = (
-                torch.linspace(said.beta_start**0.5, said.beta_end**0.5, said.num_train_timesteps, dtype=torch.float64)
-                ** 2
-            )
-        elif said.beta_schedule == "linear":
-            betas = torch.linspace(said.beta_start, said.beta_end, said.num_train_timesteps, dtype=torch.float64)
-        else:
-            raise ValueError(
-                f"model.base: its noise schedule {said.beta_schedule!r} is not one of linear, scaled_linear"
-            )
-        alphas = (1 - betas).cumprod(0)
-        return without_terminal_signal(alphas) if said.get("rescale_betas_zero_snr") else alphas
+        return torch.tensor(shares.alphas_cumprod(self._pipe.scheduler.config), dtype=torch.float64)
 
     def tokenizer_id(self) -> str:
         return self._pipe.tokenizer.backend_tokenizer.to_str()
@@ -193,11 +178,3 @@ def tokens(tokenizer, captions: list[str], encoder: nn.Module) -> Tensor:
         return_tensors="pt",
     )
     return cut.input_ids.to(encoder.device)
-
-
-def without_terminal_signal(alphas: Tensor) -> Tensor:
-    """The schedule shifted and stretched so that the last timestep is pure noise (Lin et al., arXiv 2305.08891,
-    algorithm 1)."""
-    roots = alphas.sqrt()
-    roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
-    return roots**2
