@@ -187,6 +187,23 @@ class CaptionSettings(Section):
     dropout: Annotated[float, Field(ge=0, le=1), Ui("Caption dropout", step=0.05, kohya="caption_dropout_rate")] = 0.0
     """Share of the times that a picture is shown with no caption at all. 0.05 to 0.1 strengthens guidance."""
 
+    length: Annotated[
+        Literal[75, 150, 225], Ui("Tokens read", level="expert", needs="clip_words", kohya="max_token_length")
+    ] = 75
+    """How many tokens of a caption are read; what is beyond is cut off. The text encoder sees 75 at a time, and reads
+    longer captions in two or three pieces. Prompts of the samples are read alike."""
+
+    clip_skip: Annotated[int, Field(ge=1, le=12), Ui("Clip skip", level="expert", needs="clip_skip",
+                                                     kohya="clip_skip")] = 1
+    """Which of the text encoder's layers is listened to, from the last: 1 is the last. 2 for models that were made
+    so, as most for anime were; the finished LoRA wants the same setting where it is used."""
+
+    weighted: Annotated[bool, Ui("Weighted words", level="expert", needs="clip_words", kohya="weighted_captions")] = (
+        False
+    )
+    """Read (word:1.2), (word) and [word] in captions and prompts of samples as weights, as A1111's prompts do. After a
+    backslash a bracket is only a bracket."""
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if not self.separator:
             yield "separator", "say what separates the parts of a caption, usually a comma"
@@ -197,5 +214,7 @@ class CaptionSettings(Section):
             yield "keep_tokens", "has no effect while the tags are not shuffled"
         if self.group_separator and not moves:
             yield "group_separator", "has no effect while the tags are neither shuffled nor dropped"
+        if self.weighted and moves and not self.keep_separator:
+            yield "weighted", "a weight of several tags, (a, b:1.2), is torn apart when they are shuffled or dropped"
         if self.variants and not (moves or self.wildcards):
             yield "variants", "has no effect while captions don't vary"

@@ -160,9 +160,24 @@ def wrong_for(config: TrainSettings, family: type[Family], model: BaseModel) -> 
     if config.model.prediction_type != "auto":
         problems.pop("model.prediction_type", None)
     problems = problems or wrong_sides(config, family.side_step(model))
+    problems |= misread(config, family, model)
     if not config.lora.denoiser.train and not any(config.lora.text_encoders[name].train
                                                   for name in family.text_encoders):
         problems["lora.denoiser.train"] = f"nothing would be trained: {family.label} has no other part that learns here"
+    return problems
+
+
+def misread(config: TrainSettings, family: type[Family], model: BaseModel) -> dict[str, str]:
+    """How captions can't be read by this model: they would be learnt otherwise than was asked for."""
+    layers = model.configs.get("text_encoder", {}).get("num_hidden_layers", 12)
+    ways = {
+        "captions.length": f"{family.label} reads captions at its own length: set it back to 75",
+        "captions.clip_skip": f"{family.label} always reads the same layer: set it back to 1",
+        "captions.weighted": f"{family.label} can't weigh single words: switch it off",
+    }
+    problems = {path: why for path, why in ways.items() if path in without_effect(config)}
+    if config.captions.clip_skip > layers:
+        problems.setdefault("captions.clip_skip", f"this model's text encoder has only {layers} layers")
     return problems
 
 

@@ -16,12 +16,15 @@ OPTIONS = {
     "choices": {"wildcards": True, "variants": 2},
     "words around, marks": {"prefix": "sks,", "suffix": "photo", "keep_separator": "|||"},
     "groups": {"shuffle": True, "group_separator": ";;;", "variants": 2},
+    "long captions": {"length": 150},
+    "another layer": {"clip_skip": 2},
+    "weights": {"weighted": True},
 }
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_cached_is_the_same_as_uncached(configure, pictures, option):
-    (pictures / "00.txt").write_text("{red|blue} star ||| on grass, big;;;bold", encoding="utf-8")
+    (pictures / "00.txt").write_text("{red|blue} star ||| on grass, (big:1.5);;;bold", encoding="utf-8")
     found = []
     for cached in (True, False):
         job = command.create(configure(captions=OPTIONS[option], memory={"cache_captions": cached}))

@@ -17,6 +17,7 @@ class Sd15(UNetFamily):
     name = "sd15"
     label = "Stable Diffusion 1.x"
     order = 10
+    traits = UNetFamily.traits | {"clip_skip", "full"}
     resolution = 512
     base_version = "sd_v1"
     architecture = "stable-diffusion-v1"

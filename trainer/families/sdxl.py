@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from trainer.families import configs
 from trainer.families.base import Footprint, View
-from trainer.families.unet import UNetFamily, tokens
+from trainer.families.unet import UNetFamily
+from trainer.families.words import read
 from trainer.lora import keys
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Sdxl(UNetFamily):
     name = "sdxl"
     label = "Stable Diffusion XL"
     order = 30
-    traits = frozenset({"ddpm", "text_encoder", "two_text_encoders", "original_blocks"})
+    traits = frozenset({"ddpm", "text_encoder", "two_text_encoders", "original_blocks", "clip_words", "full"})
     resolution = 1024
     base_version = "sdxl_base_v1-0"
     architecture = "stable-diffusion-xl-v1-base"
@@ -52,17 +53,19 @@ class Sdxl(UNetFamily):
         )
 
     def tokenizer_id(self) -> str:
-        return self._pipe.tokenizer.backend_tokenizer.to_str() + self._pipe.tokenizer_2.backend_tokenizer.to_str()
+        return super().tokenizer_id() + self._pipe.tokenizer_2.backend_tokenizer.to_str()
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         import torch
 
-        pipe = self._pipe
-        first = pipe.text_encoder(tokens(pipe.tokenizer, captions, pipe.text_encoder), output_hidden_states=True)
-        second = pipe.text_encoder_2(tokens(pipe.tokenizer_2, captions, pipe.text_encoder_2), output_hidden_states=True)
-        # The last layer but one of both, without the norm that would follow the last; "pooled" is the second's alone.
-        words = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
-        return {"words": words, "pooled": second.text_embeds}
+        pipe, words = self._pipe, []
+        for encoder, tokenizer in ((pipe.text_encoder, pipe.tokenizer), (pipe.text_encoder_2, pipe.tokenizer_2)):
+            asked = read(tokenizer, captions, self.reading, encoder)
+            said = encoder(asked.numbers, output_hidden_states=True)
+            # The last layer but one of both, without the norm that would follow the last.
+            words.append(asked.joined(said.hidden_states[-2]))
+        # The second's alone, of the first piece of each caption: it is one vector, and has no weights.
+        return {"words": torch.cat(words, dim=-1), "pooled": said.text_embeds[:: self.reading.pieces]}
 
     def conditions(self, views: Sequence[View]) -> dict[str, Tensor]:
         """time_ids, float32 [B, 6]: heights before widths, as the model was trained. In bfloat16 1023 would be 1024."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from trainer import shares
 from trainer.families import configs
 from trainer.families.base import Diffusion, Drawing, Family, Footprint
+from trainer.families.words import Reading, read
 from trainer.lora import targets
 from trainer.models import ModelError, own_vae
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class UNetFamily(Family):
     """Denoising diffusion in the latents of an AutoencoderKL by a UNet2DConditionModel, as a pipeline of diffusers."""
 
-    traits = frozenset({"ddpm", "text_encoder"})
+    traits = frozenset({"ddpm", "text_encoder", "clip_words"})
+    reading = Reading()  # how captions are read; whoever loads the model may say it
     bucket_step = 64
     layers = targets.UNET
     text_layers = targets.CLIP
@@ -96,7 +98,7 @@ class UNetFamily(Family):
         return torch.tensor(shares.alphas_cumprod(self._pipe.scheduler.config), dtype=torch.float64)
 
     def tokenizer_id(self) -> str:
-        return self._pipe.tokenizer.backend_tokenizer.to_str()
+        return self._pipe.tokenizer.backend_tokenizer.to_str() + self.reading.mark
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         posterior = self._pipe.vae.encode(pixels).latent_dist
@@ -104,8 +106,14 @@ class UNetFamily(Family):
         return posterior.mean * scale, posterior.std * scale
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
-        pipe = self._pipe
-        return {"words": pipe.text_encoder(tokens(pipe.tokenizer, captions, pipe.text_encoder)).last_hidden_state}
+        encoder, layer = self._pipe.text_encoder, self.reading.layer
+        asked = read(self._pipe.tokenizer, captions, self.reading, encoder)
+        if layer == 1:
+            said = encoder(asked.numbers).last_hidden_state
+        else:  # what would follow the last layer follows this one
+            said = encoder(asked.numbers, output_hidden_states=True).hidden_states[-layer]
+            said = encoder.final_layer_norm(said)
+        return {"words": asked.joined(said)}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: dict[str, Tensor]) -> Tensor:
         return self._pipe.unet(noisy, timesteps, text["words"]).sample
@@ -166,15 +174,3 @@ class UNetFamily(Family):
         vae = self._pipe.vae
         pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
         return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
-
-
-def tokens(tokenizer, captions: list[str], encoder: nn.Module) -> Tensor:
-    """Numbers of tokens [B, 77], padded and cut, where the encoder is."""
-    cut = tokenizer(
-        captions,
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    )
-    return cut.input_ids.to(encoder.device)

@@ -56,9 +56,8 @@ _REASONS: dict[str, dict[str, Any]] = {
                          "vae_disable_cache", "text_encoder_cpu", "lowram", "lowvram", "highvram",
                          "disable_mmap_load_safetensors")),
     CAPTION: {"caption_prefix": None, "caption_suffix": None, "keep_tokens_separator": None,
-              "secondary_separator": None, "weighted_captions": None, "token_warmup_min": 1, "token_warmup_step": None,
-              "caption_tag_dropout_rate": None, "caption_dropout_every_n_epochs": None, "no_token_padding": None,
-              "max_token_length": 75},
+              "secondary_separator": None, "token_warmup_min": 1, "token_warmup_step": None,
+              "caption_tag_dropout_rate": None, "caption_dropout_every_n_epochs": None, "no_token_padding": None},
     PRECISE: {"full_fp16": None, "full_bf16": None},
     "the base model is read in 16 or 32 bits": {
         "fp8_base": None, "fp8_base_unet": None, "fp8_scaled": None, "fp8_vl": None},
@@ -76,7 +75,7 @@ _REASONS: dict[str, dict[str, Any]] = {
             "zero_terminal_snr": None, "min_timestep": 0, "max_timestep": 1000, "sigmoid_scale": 1, "logit_std": 1,
             "mode_scale": 1.29, "guidance_scale": 1, "model_prediction_type": "raw"},
     "the model reads captions as it was trained to": {
-        "clip_skip": 1, "t5xxl_max_token_length": None, "apply_t5_attn_mask": None, "apply_lg_attn_mask": None,
+        "t5xxl_max_token_length": None, "apply_t5_attn_mask": None, "apply_lg_attn_mask": None,
         "system_prompt": None, "clip_l_dropout_rate": None, "clip_g_dropout_rate": None, "t5_dropout_rate": None,
         "pos_emb_random_crop_rate": None, "enable_scaled_pos_embed": None},
     "the VAE always works in float32": {"no_half_vae": None},

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset import stats
+from dataset import stats, tokens
 from dataset.scan import Dataset
 from dataset.turns import lay_out
 from trainer.config import TrainSettings
@@ -131,9 +131,14 @@ def _training(config: TrainSettings) -> dict[str, Any]:
         "ss_prior_loss_weight": config.noise.prior_loss_weight,
         "ss_loss_type": "l2",
         "ss_zero_terminal_snr": False,
-        "ss_clip_skip": None,
-        "ss_max_token_length": None,
+        "ss_clip_skip": skipped(config),
+        "ss_max_token_length": config.captions.length if config.captions.length > tokens.LIMIT else None,
     }
+
+
+def skipped(config: TrainSettings) -> int | None:
+    """As sd-scripts says it: which layer of the text encoder is read, from the last; nothing where it is the last."""
+    return config.captions.clip_skip if config.captions.clip_skip > 1 else None
 
 
 def _data(config: TrainSettings, dataset: Dataset) -> dict[str, Any]:
@@ -175,5 +180,6 @@ def _modelspec(config: TrainSettings, family: Family) -> dict[str, str]:
         "tags": said.tags,
         "trigger_phrase": said.trigger,
         "usage_hint": said.usage_hint,
+        "encoder_layer": str(skipped(config) or ""),
     }
     return {f"modelspec.{name}": text for name, text in entries.items() if text}
