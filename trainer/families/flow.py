@@ -4,7 +4,7 @@ latents that are shifted as well as scaled, and readers of long captions, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trainer.families import one_file
@@ -119,15 +119,16 @@ class FlowFamily(Family):
 
     def process(self) -> Flow:
         """As the model's own sampler has it: one shift for all, or one that grows with the picture."""
-        said = self._pipe.scheduler.config
-        if not said.use_dynamic_shifting:
-            return Flow(lambda _: float(said.shift))
+        return Flow(lambda shape: self.shift_of(self._pipe.scheduler.config, self._places(shape)))
 
-        def shift(shape: tuple[int, ...]) -> float:
-            rise = (said.max_shift - said.base_shift) / (said.max_image_seq_len - said.base_image_seq_len)
-            return math.exp(said.base_shift + rise * (self._places(shape) - said.base_image_seq_len))
-
-        return Flow(shift)
+    @classmethod
+    def shift_of(cls, said: Mapping[str, Any], places: float) -> float:
+        """How much the noisy end is preferred by a sampler of this config, where the transformer sees so many places
+        of a picture."""
+        if not said.get("use_dynamic_shifting"):
+            return float(said["shift"])
+        rise = (said["max_shift"] - said["base_shift"]) / (said["max_image_seq_len"] - said["base_image_seq_len"])
+        return math.exp(said["base_shift"] + rise * (places - said["base_image_seq_len"]))
 
     @staticmethod
     def _places(shape: tuple[int, ...]) -> float:
