@@ -6,9 +6,10 @@ is an autoencoder without chance: each picture has its latents, and no spread.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trainer.families.base import Drawing, Flow, Footprint
+from trainer.families.base import Drawing, Footprint
 from trainer.families.flow import FlowFamily, as_bytes, trimmed
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ class Sana(FlowFamily):
     def footprint_of(cls, model: BaseModel) -> Footprint | None:
         return cls.footprint if cls.said(model, "num_layers", 20) == 20 else None
 
-    def process(self) -> Flow:
-        said = self._pipe.scheduler.config
-        shift = float(said.get("flow_shift") or said.shift)  # of its own sampler, or of the flows' usual one
-        return Flow(lambda _: shift)
+    @classmethod
+    def shift_of(cls, said: Mapping[str, Any], places: float) -> float:
+        return float(said.get("flow_shift") or said["shift"])  # of its own sampler, or of the flows' usual one
 
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         latents = self._pipe.vae.encode(pixels).latent * self._pipe.vae.config.scaling_factor

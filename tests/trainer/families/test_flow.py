@@ -2,6 +2,7 @@
 transformer is asked and says, a drawing, and a LoRA file that the pipeline loads in full."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from tests import models
 from tests.lora import spec
 from trainer.config import NoiseSettings
-from trainer.families import families
+from trainer.families import families, flux2
 from trainer.families.base import Drawing
 from trainer.families.flux import Flux
 from trainer.families.sd3 import Sd3
@@ -222,3 +223,12 @@ def test_the_shift_of_flux_is_that_of_its_pipeline(tmp_path):
     for height, width in ((64, 64), (128, 128), (96, 160)):
         wanted = torch.tensor(calculate_shift(height * width // 4)).exp()
         assert family.process().shift((16, height, width)) == pytest.approx(wanted.item())
+
+
+def test_the_shift_of_flux_2_is_that_of_its_pipeline():
+    from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
+
+    for places in (256, 1024, 4096, 4300, 4301, 9000):
+        wanted = math.exp(compute_empirical_mu(places, flux2.STEPS))
+        assert flux2.Flux2Klein.shift_of({"use_dynamic_shifting": True}, places) == pytest.approx(wanted)
+    assert flux2.Flux2Klein.shift_of({"shift": 3}, 4096) == 3
