@@ -52,7 +52,7 @@ class Load:
     lines: int
     polls: list[float] = field(default_factory=list)  # seconds
     pictures: list[float] = field(default_factory=list)  # seconds until the thumbnails of a click are there
-    refused: int = 0
+    refused: list[str] = field(default_factory=list)
     sent: int = 0  # bytes
 
 
@@ -111,8 +111,8 @@ def told(load: Load, url: str, window: psutil.Process, live: str, ids: list[str]
         for watcher in watchers:
             watcher.join()
     print(f"the thumbnails of its newest samples, {PROMPTS}, first seen: {words(load.pictures)} more")
-    sent = f"{load.sent / 1e6:.1f} MB sent, {load.refused} refused"
-    print(f"{len(load.polls)} polls of theirs: {words(load.polls)}; {sent}")
+    sent = f"{load.sent / 1e6:.1f} MB sent, {len(load.refused)} refused"
+    print(f"{len(load.polls)} polls of theirs: {words(load.polls)}; {sent}", *load.refused, sep="\n")
     print(f"the window took {share:.0%} of a processor, and {max(rss) / 1e6:.0f} MB at most ({alone / 1e6:.0f} before)")
     if page:
         print(f"a page in Chromium beside them shows another run after {words(page)}")
@@ -159,7 +159,8 @@ def watch(url: str, run: str, load: Load, over: threading.Event) -> None:
             answer = client.get(path)
             load.polls.append(time.monotonic() - began)
             load.sent += len(answer.content)
-            load.refused += answer.status_code != 200
+            if answer.status_code != 200:
+                load.refused.append(f"{path}: {answer.status_code} {answer.text[:200]}")
             return answer.raise_for_status().json()
 
         while not over.wait(random.uniform(1.1, 1.3)):

@@ -61,23 +61,27 @@ window.Loratory = (() => {
     };
   };
 
-  // Calls `task` every `seconds` for as long as the element is in the page, and only while it can be seen. A lost connection
-  // is waited out: the work goes on without the window, so this is worth a quiet line and nothing more.
+  // Calls `task` every `seconds` for as long as the element is in the page, and only while it can be seen. What is returned
+  // asks for it now; asked while it is at work, it is done once more right after. A lost connection is waited out: the work
+  // goes on without the window, so this is worth a quiet line and nothing more.
   let lost = 0;
   L.poll = (element, seconds, task) => {
-    let timer, busy = false;
+    let timer, working = null, again = false;
     const visible = () => document.visibilityState === "visible" && element.getClientRects().length > 0;
+    const work = async () => {
+      do {
+        again = false;
+        try { await task(); lost = 0; }
+        catch (error) { if (!(error instanceof Refused)) lost += 1; if (!(error instanceof TypeError)) console.warn(error); }
+      } while (again && visible());
+      L.connection(lost < 3 && !L.cut);
+    };
     const turn = async () => {
+      if (working) { again = true; return working; }
       clearTimeout(timer);
       if (!element.isConnected && turn.seen) return;
       turn.seen ||= element.isConnected;
-      if (visible() && !busy) {
-        busy = true;
-        try { await task(); lost = 0; }
-        catch (error) { if (!(error instanceof Refused)) lost += 1; if (!(error instanceof TypeError)) console.warn(error); }
-        busy = false;
-        L.connection(lost < 3 && !L.cut);
-      }
+      if (visible()) { await (working = work()); working = null; }
       timer = setTimeout(turn, 1000 * (visible() ? seconds * (lost > 3 ? 3 : 1) : 0.4));
     };
     setTimeout(turn, 0);
