@@ -126,7 +126,7 @@ class Batches:
         flip, caption = turns.drawn(
             config.run.seed, step, place, config.dataset.flip, item.caption, config.captions
         )
-        weight = item.weight * (config.noise.prior_loss_weight if item.regularisation else 1.0)
+        weight = item.weight * (config.prior.weight if item.regularisation else 1.0)
         return Sample(item, entry.crop, flip, caption, place, weight)
 
     def _shuffled(self, epoch: int) -> list[list[int]]:

@@ -26,6 +26,7 @@ from trainer.lora.keys import LoraError
 from trainer.lora.sizes import Size, sizes
 from trainer.models import fitting
 from trainer.plan import Plan
+from trainer.prior import all_asked
 from trainer.quantise import quantise
 from trainer.report import Report
 from trainer.state import State
@@ -181,7 +182,7 @@ def encode(
         reader.to(place.device)
     if config.captions_can_be_cached:
         words = batches.wordings | {sample.caption for sample in batches.unseen}
-        words |= {"", config.preview.negative_prompt, *config.preview.prompts}
+        words |= {"", config.preview.negative_prompt, *config.preview.prompts, *all_asked(config, batches.wordings)}
         captions.encode_all(
             sorted(words)[place.process_index :: place.num_processes], report.counting("cache captions")
         )

@@ -24,6 +24,7 @@ from trainer.families import families
 from trainer.families.base import Family
 from trainer.memory import Moment, peak
 from trainer.models import HUB_NAME, BaseModel, ModelError, fitting, located
+from trainer.prior import nothing_asked, rarely_asked
 from trainer.schedule import warmup_steps
 
 
@@ -102,6 +103,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     if not problems and not dataset.training:
         why = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in dataset.problems[:3])
         problems["dataset.folders"] = "no pictures to train on were found" + (f" ({why})" if why else "")
+    problems = problems or nothing_asked(config, dataset)
     if problems:
         raise SettingsError(problems)
 
@@ -110,6 +112,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     rows = bucket_rows(entries, dataset.items)
     batches = sum(math.ceil(entries_in / config.run.batch_size) for *_, entries_in in rows)
     per_epoch = math.ceil(batches / (config.accelerate.processes * config.run.gradient_accumulation))
+    remarks = without_effect(config) | notes(dataset) | rarely_asked(config, dataset)
     total = config.run.max_steps or config.run.epochs * per_epoch
     epochs = math.ceil(total / per_epoch)
     regularisation = [entry for entry in entries if dataset.items[entry.item].regularisation]
@@ -134,7 +137,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         held_out=len(held),
         validations=validation_steps(config, per_epoch, total) if held else (),
         memory=peak(config),
-        warnings=warnings(config) | without_effect(config) | notes(dataset),
+        warnings=warnings(config) | remarks,
     )
 
 

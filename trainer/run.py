@@ -11,7 +11,7 @@ from accelerate import PartialState
 from torch import nn
 
 from settings import toml
-from trainer import disk, optim, state
+from trainer import disk, new_words, optim, state
 from trainer.batches import Batches, Sample
 from trainer.beginning import DTYPES, attach
 from trainer.cache import Captions, Latents
@@ -22,6 +22,7 @@ from trainer.lora import inject
 from trainer.objective import objective, only_from
 from trainer.output import Learnt
 from trainer.plan import Plan
+from trainer.preserving import Noised, Preservation
 from trainer.preview import Preview
 from trainer.schedule import schedule
 from trainer.validation import Validation
@@ -56,6 +57,7 @@ class Run:
         decay = config.optimizer.ema_decay
         self.average = Average(decay, self.adapters) if decay else None
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=self.dtype == torch.float16)
+        self.preservation = Preservation(config) if config.prior.asks else None
         self.unseen = Validation(self.batches.unseen, config.validation.draws)
         self.step = self.skipped = self.skipped_in_a_row = 0
 
@@ -67,7 +69,7 @@ class Run:
     def learnt(self) -> Learnt:
         """Copies, as they are to be saved: a schedule-free optimiser answers with other weights than it trains."""
         with optim.as_used(self.optimizer):
-            adapters = {name: weight.clone() for name, weight in self.adapters.items()}
+            adapters = {name: weight.to("cpu", copy=True) for name, weight in self.adapters.items()}
         return Learnt(adapters, inject.alphas(self.trained), self.average.weights if self.average else {})
 
     def samples(self, preview: Preview, folder: Path) -> Iterator[tuple[int, str, int, Path]]:
@@ -82,13 +84,14 @@ class Run:
 
     def one_step(self) -> dict[str, float]:
         """Forward and backward over the step's batches, clip, update. Returns what a report says of it."""
+        new_words.learn(self.trained, self.step < self.config.words.stop_at * self.plan.total_steps)
         optim.set_learning_rates(self.optimizer, self.rate(self.step))
         batches = self.batches.of_step(self.step, self.place.process_index)
         loss = torch.zeros((), device=self.place.device)
         for turn, samples in enumerate(batches):
-            part = self.loss(samples, turn)
-            self.scaler.scale(part).backward()
-            loss += part.detach()
+            for part in self.losses(samples, turn):
+                self.scaler.scale(part).backward()
+                loss += part.detach()
         loss, norm = self.update(loss)
         self.step += 1
         self.count(loss, norm, batches)
@@ -101,8 +104,9 @@ class Run:
         }
         return values | {"lrs": optim.learning_rates(self.optimizer)}
 
-    def loss(self, samples: list[Sample], turn: int) -> torch.Tensor:
-        """This batch's share of the step's loss: weighted errors, over all pictures that the step sees anywhere."""
+    def losses(self, samples: list[Sample], turn: int) -> Iterator[torch.Tensor]:
+        """This batch's shares of the step's loss, each to be gone backward through before the next is asked for:
+        weighted errors, over all pictures that the step sees anywhere."""
         device, seed = self.place.device, self.config.run.seed
         mean, std = self.latents.of(samples)
         places = [sample.place for sample in samples]
@@ -114,14 +118,29 @@ class Run:
         # On the CPU, and before the forward pass: a number asked of the device later would wait for all of it.
         weights = self.objective.weights(draws.timesteps) * torch.tensor([sample.weight for sample in samples])
         weights = weights.to(device)
-        with self.precision(), only_from(device, seed, self.step, turn, self.place.process_index, "dropout"):
-            text = self.captions.of([s.caption for s in samples]) | self.family.conditions([s.view for s in samples])
-            text = {name: tensor.to(device) for name, tensor in text.items()}
-            prediction = self.family.predict(noisy.to(self.dtype), timesteps, text)
+        with self.precision(), only_from(device, *self.key(turn), "dropout"):
+            words = self.captions.of([sample.caption for sample in samples])
+            prediction = self.predict(noisy, timesteps, samples, words)
         mask = self.batches.masks.of(samples, tuple(mean.shape[-2:]))
         target = self.objective.target(clean, noise, timesteps)
         error = self.objective.errors(prediction, target, timesteps, None if mask is None else mask.to(device))
-        return (weights * error).sum() / self.batches.size_of_step(self.step)
+        yield (weights * error).sum() / self.batches.size_of_step(self.step)
+        if self.preservation:
+            kept = self.preservation.loss(self, Noised(samples, noisy, timesteps, weights), turn)
+            if kept is not None:
+                yield kept
+
+    def predict(
+        self, noisy: torch.Tensor, timesteps: torch.Tensor, samples: list[Sample], words: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """What the denoiser makes of these pictures with encoded captions, which need not be theirs."""
+        text = words | self.family.conditions([sample.view for sample in samples])
+        text = {name: tensor.to(self.place.device) for name, tensor in text.items()}
+        return self.family.predict(noisy.to(self.dtype), timesteps, text)
+
+    def key(self, turn: int) -> tuple[int, ...]:
+        """What the random numbers of layers follow from in one batch of one process."""
+        return self.config.run.seed, self.step, turn, self.place.process_index
 
     def update(self, loss: torch.Tensor) -> tuple[float, float]:
         """Add up over processes, clip, and move the weights, unless loss or gradient is no number: then they stay."""

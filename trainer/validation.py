@@ -37,10 +37,8 @@ class Validation:
         timesteps = run.objective.evenly(draw, self.draws, tuple(mean.shape[1:])).to(device)
         clean = mean.to(device)
         with run.precision():
-            text = run.captions.of([sample.caption]) | run.family.conditions([sample.view])
-            text = {name: tensor.to(device) for name, tensor in text.items()}
             noisy = run.objective.noised(clean, noise, timesteps)
-            prediction = run.family.predict(noisy.to(run.dtype), timesteps, text)
+            prediction = run.predict(noisy, timesteps, [sample], run.captions.of([sample.caption]))
         return errors.means(errors.squared(prediction, run.objective.target(clean, noise, timesteps)))[0]
 
 

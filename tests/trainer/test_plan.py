@@ -97,7 +97,7 @@ def test_regularisation_pictures_are_shown_as_often_as_training_pictures(configu
 
 def test_regularisation_counts_with_its_weight(configure):
     data = dataset(item(0), item(1, regularisation=True))
-    _, steps = walk(configure(noise={"prior_loss_weight": 0.25}), data)
+    _, steps = walk(configure(prior={"weight": 0.25}), data)
     weights = {
         s.item.regularisation: s.weight for step in steps for process in step for samples in process for s in samples
     }

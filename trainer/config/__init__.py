@@ -15,7 +15,7 @@ from trainer.config.lora import BlockLora, DenoiserLora, LoraSettings, PartLora,
 from trainer.config.machine import AccelerateSettings, MemorySettings
 from trainer.config.model import ModelSettings
 from trainer.config.noise import NoiseSettings
-from trainer.config.prior import PriorSettings
+from trainer.config.prior import PriorSettings, whole
 from trainer.config.results import MetadataSettings, PreviewSettings, SaveSettings
 from trainer.config.words import NewWord, WordSettings
 from trainer.families import families
@@ -88,6 +88,12 @@ class TrainSettings(Section):
         return self.lora.denoiser.train or any(text.train for text in self.text_encoders.values())
 
     @property
+    def triggers(self) -> list[str]:
+        """The words that call up what is learnt, as far as prior preservation must know them."""
+        said = self.prior.trigger or self.metadata.trigger
+        return [word for part in said.split(",") if (word := part.strip())]
+
+    @property
     def captions_can_be_cached(self) -> bool:
         """Captions that vary, a learning text encoder and new words give another encoding each step."""
         varied = varies(self.captions) and not self.captions.variants
@@ -99,6 +105,8 @@ class TrainSettings(Section):
             yield "name", "use letters, digits, - _ and dots, starting with a letter or digit, at most 64"
         if self.noise.zero_terminal_snr and self.model.prediction_type == "epsilon":
             yield "noise.zero_terminal_snr", "where all is noise, predicting it teaches nothing: only for v-prediction"
+        if self.prior.kind == "class_word" and not self.triggers:
+            yield "prior.trigger", "say which words of the captions the class word stands for"
         if not self.model.base:
             yield "model.base", "choose a base model: a .safetensors file, a diffusers folder or a hub name"
         if not self.adapters_learn and not self.words.new:
@@ -135,5 +143,7 @@ class TrainSettings(Section):
             yield "memory.cache_captions", "has no effect while new words learn: captions are encoded in every step"
         if self.optimizer.name == "schedulefree_adamw" and self.schedule.name != "constant":
             yield "schedule.name", "the schedule-free optimiser needs none, and learns less with one: choose constant"
+        if self.prior.kind in ("images", "model") and whole(self.triggers).search(self.prior.class_prompt):
+            yield "prior.class_prompt", "has your trigger in it, and would keep it as it is: leave it out"
         if self.schedule.name == "constant" and self.schedule.minimum:
             yield "schedule.minimum", "has no effect with a constant rate"

@@ -125,11 +125,6 @@ class NoiseSettings(Section):
     ] = 1000
     """Train only timesteps below this, of 1000: leaves out the noisiest pictures, where composition is learnt."""
 
-    prior_loss_weight: Annotated[float, Field(ge=0, le=10), Ui("Regularisation weight", kohya="prior_loss_weight")] = (
-        1.0
-    )
-    """How much regularisation pictures count beside training pictures (prior preservation, arXiv 2208.12242)."""
-
     def timesteps_of(self, count: int) -> tuple[int, int]:
         """The first, and the one after the last, of a model that has `count` of them."""
         first = self.timestep_min * count // 1000

@@ -128,7 +128,7 @@ def _training(config: TrainSettings) -> dict[str, Any]:
         "ss_cache_latents": config.memory.cache_latents,
         "ss_min_snr_gamma": config.noise.min_snr_gamma,
         "ss_noise_offset": config.noise.noise_offset or None,
-        "ss_prior_loss_weight": config.noise.prior_loss_weight,
+        "ss_prior_loss_weight": config.prior.weight,
         "ss_loss_type": "l2",
         "ss_zero_terminal_snr": False,
         "ss_clip_skip": skipped(config),

@@ -50,7 +50,7 @@ def test_a_whole_preset_and_nothing_is_silent():
         "run.batch_size": 2, "run.gradient_accumulation": 2, "optimizer.name": "adamw8bit",
         "optimizer.weight_decay": 0.1, "optimizer.beta1": 0.9, "optimizer.beta2": 0.99, "optimizer.max_grad_norm": 0,
         "schedule.name": "cosine_restarts", "schedule.cycles": 3, "schedule.warmup": 0.1, "noise.min_snr_gamma": None,
-        "noise.noise_offset": 0.05, "noise.prior_loss_weight": 0, "dataset.resolution": 512, "dataset.buckets": True,
+        "noise.noise_offset": 0.05, "prior.weight": 0, "dataset.resolution": 512, "dataset.buckets": True,
         "dataset.upscale": False, "dataset.caption_extension": ".txt", "captions.shuffle": True,
         "captions.keep_tokens": 1, "captions.dropout": 0.05, "accelerate.mixed_precision": "bf16",
         "save.folder": "/out", "save.precision": "float32", "save.keep_last": 3, "save.every_epochs": 2,
