@@ -76,6 +76,8 @@ def with_absolute_paths(config: TrainSettings) -> TrainSettings:
     """Paths as they were meant where they were typed: from the current folder, else from the program's."""
     values = config.model_dump()
     model, dataset, save = values["model"], values["dataset"], values["save"]
+    for word in values["words"]["new"]:
+        word["start_from"] = str(located(word["start_from"]) or word["start_from"])
     values["lora"]["weights"] = str(located(values["lora"]["weights"]) or values["lora"]["weights"])
     for name in ("base", "vae"):
         model[name] = str(located(model[name]) or model[name])

@@ -30,6 +30,13 @@ STATE = {
     "ademamix": 3,
     "sgd": 1,
 }
+# Where it is far less for tensors as large as a whole model's: 8 bits and their scales; sums of rows and of columns.
+STATE_WHOLE = STATE | {"adamw8bit": 0.51, "paged_adamw8bit": 0.51, "adafactor": 0.54}
+
+
+def state_of(name: str, whole: bool) -> float:
+    """Numbers that it keeps for each weight of a LoRA, or of a whole model."""
+    return (STATE_WHOLE if whole else STATE)[name]
 
 
 def optimizer(settings: OptimizerSettings, groups: Sequence[dict[str, Any]]) -> Optimizer:
@@ -46,9 +53,11 @@ def optimizer(settings: OptimizerSettings, groups: Sequence[dict[str, Any]]) -> 
 
 
 def set_learning_rates(optimizer: Optimizer, multiplier: float) -> None:
-    """Set every group to its full learning rate times `multiplier`, which comes from trainer.schedule."""
+    """Set every group to its full learning rate times `multiplier`, which comes from trainer.schedule; one whose
+    weights don't learn any more has none."""
     for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * multiplier
+        learns = any(weight.requires_grad for weight in group["params"])
+        group["lr"] = group["base_lr"] * multiplier * learns
 
 
 def learning_rates(optimizer: Optimizer) -> dict[str, float]:

@@ -54,7 +54,9 @@ class NewWord(Section):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if not WORD.fullmatch(self.word):
             said = f"; got {self.word}" if self.word else ""
-            yield "word", f"one word of letters, digits, - and _, in < > if you like, at most 40{said}"
+            yield "word", f"write one word of letters, digits, - and _, in < > if you like, at most 40{said}"
+        elif self.bare.endswith("-ema"):
+            yield "word", "the moving averages of words are called so: choose another ending"
 
 
 class WordSettings(Section):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import torch
@@ -96,6 +96,8 @@ class Family(ABC):
     guidance: ClassVar[float] = 7.0  # and how closely to the prompt
     text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """The parts that read captions and can learn; each has its settings under `lora`, by the same name."""
+    embedding_keys: ClassVar[Mapping[str, str]] = {}
+    """What embedding files call the vectors of a new word, by text encoder; empty where no words can be learnt."""
 
     @classmethod
     @abstractmethod
@@ -146,6 +148,10 @@ class Family(ABC):
     @abstractmethod
     def tokenizer_id(self) -> str:
         """A text that changes when captions would be cut into tokens otherwise; encoded captions are kept under it."""
+
+    def tokenizer(self, name: str) -> Any:
+        """The tokenizer of one of `text_encoders`, which new words are taught to."""
+        raise NotImplementedError(f"{self.label} has no text encoder that learns")
 
     def conditions(self, views: Sequence[View]) -> dict[str, Tensor]:
         """What the denoiser is told of each picture besides its caption. The batch is the first axis."""

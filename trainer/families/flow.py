@@ -139,6 +139,9 @@ class FlowFamily(Family):
         posterior, config = self._pipe.vae.encode(pixels).latent_dist, self._pipe.vae.config
         return (posterior.mean - config.shift_factor) * config.scaling_factor, posterior.std * config.scaling_factor
 
+    def tokenizer(self, name: str) -> Any:
+        return getattr(self._pipe, name.replace("text_encoder", "tokenizer"))
+
     def tokenizer_id(self) -> str:
         """With the family's name: two may have the same text encoder and take other layers of it."""
         found = [getattr(self._pipe, name.replace("text_encoder", "tokenizer")) for name in self.readers]

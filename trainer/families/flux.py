@@ -41,6 +41,7 @@ class Flux(RowFamily):
         learnt={"attention": 1.634, "attention+ff": 4.086, "all": 5.37},
     )
     text_encoders = ("text_encoder",)
+    embedding_keys = {"text_encoder": "clip_l"}
     readers = ("text_encoder", "text_encoder_2")
     pipeline = "FluxPipeline"
     guidance = 3.5

@@ -49,6 +49,7 @@ class Sd3(FlowFamily):
         learnt={"attention": 1.474, "attention+ff": 3.298, "all": 4.582},
     )
     text_encoders = ("text_encoder", "text_encoder_2")
+    embedding_keys = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
     readers = ("text_encoder", "text_encoder_2", "text_encoder_3")
     spare = ("text_encoder_3",)
     pipeline = "StableDiffusion3Pipeline"
