@@ -21,7 +21,7 @@ from trainer.config import PartLora, TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
 from trainer.families.words import Reading
-from trainer.lora import file, inject
+from trainer.lora import dropping, file, inject, merging
 from trainer.lora.keys import LoraError
 from trainer.lora.sizes import Size, sizes
 from trainer.models import fitting
@@ -64,7 +64,11 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
     if config.accelerate.mixed_precision == "bf16" and (advice := better_than_bf16(report.device)):
         report.warning(f"this {report.device.type.upper()} only emulates bf16: {advice}")
     refuse_blind_epsilon(config, model.prediction_type)
-    parts = family.load(model, DTYPES[config.accelerate.mixed_precision], config.model.vae)
+    merged = merging.opened(config, family)
+    # Where all weights learn they are float32, and so is whatever goes into the checkpoint with them.
+    dtype = torch.float32 if config.all_weights else DTYPES[config.accelerate.mixed_precision]
+    parts = family.load(model, dtype, config.model.vae)
+    merging.merge_all(merged, family, parts, report.warning)
     if "ddpm" in family.traits:
         if config.model.prediction_type != "auto":
             family.prediction_type = config.model.prediction_type
@@ -216,6 +220,7 @@ def attach(
             inject.trust_autocast(parts[name])
         groups += of_rates(name, parts[name], lora, chosen)
     if config.memory.gradient_checkpointing:
+        dropping.drop(parts[name], lora.rank_dropout, lora.module_dropout)
         family.checkpoint_gradients()
     return trained, groups
 

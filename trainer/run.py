@@ -18,7 +18,7 @@ from trainer.cache import Captions, Latents
 from trainer.config import TrainSettings
 from trainer.ema import Average
 from trainer.families.base import Family
-from trainer.lora import inject
+from trainer.lora import inject, norms
 from trainer.objective import objective, only_from
 from trainer.output import Learnt
 from trainer.plan import Plan
@@ -59,7 +59,7 @@ class Run:
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=self.dtype == torch.float16)
         self.preservation = Preservation(config) if config.prior.asks else None
         self.unseen = Validation(self.batches.unseen, config.validation.draws)
-        self.step = self.skipped = self.skipped_in_a_row = 0
+        self.step = self.skipped = self.skipped_in_a_row = self.scaled = 0
 
     @property
     def adapters(self) -> dict[str, torch.Tensor]:
@@ -102,6 +102,8 @@ class Run:
             "grad_norm": norm,
             "skipped": self.skipped,
         }
+        if self.config.lora.max_norm:
+            values["scaled"] = int(self.scaled)
         return values | {"lrs": optim.learning_rates(self.optimizer)}
 
     def losses(self, samples: list[Sample], turn: int) -> Iterator[torch.Tensor]:
@@ -152,6 +154,8 @@ class Run:
         loss, norm = loss.item(), nn.utils.clip_grad_norm_(self.parameters, limit).item()
         if is_number(loss) and is_number(norm):
             self.scaler.step(self.optimizer)
+            if self.config.lora.max_norm:
+                self.scaled = norms.limit(self.trained, self.config.lora.max_norm)
             if self.average:
                 self.average.follow(self.adapters, self.step + 1 - self.skipped)
         self.scaler.update()

@@ -32,10 +32,23 @@ class PartLora(Section):
     dropout: Annotated[Share, Ui(level="expert", when=".train", kohya="network_dropout")] = 0.0
     """Share of the update's inputs dropped at random while training. Slows memorising on very small sets."""
 
+    rank_dropout: Annotated[Share, Ui(level="expert", when=".train", kohya="network_args rank_dropout")] = 0.0
+    """Share of the update's ranks left out at random for each picture; the others are made as much stronger."""
+
+    module_dropout: Annotated[
+        Share, Ui("Layer dropout", level="expert", when=".train", kohya="network_args module_dropout")
+    ] = 0.0
+    """Share of the layers whose update is left out at random in each step."""
+
     plus_ratio: Annotated[
         float | None,
         Field(ge=1, le=100),
-        Ui("LoRA+ ratio", level="expert", when=".train", kohya="network_args loraplus_lr_ratio"),
+        Ui(
+            "LoRA+ ratio",
+            level="expert",
+            when=".train",
+            kohya="network_args loraplus_lr_ratio loraplus_unet_lr_ratio loraplus_text_encoder_lr_ratio",
+        ),
     ] = None
     """The second matrix of each update learns this many times faster (LoRA+): 4 to 16 learns sooner with the same
     rate. Empty: both alike."""
@@ -149,6 +162,12 @@ class LoraSettings(Section):
     weights: Annotated[str, Ui("Start from", kind="file", kohya="network_weights")] = ""
     """A LoRA file, or the folder of an earlier run, to train on from as a new run. Ranks and layers must be the same.
     Empty: from nothing."""
+
+    max_norm: Annotated[
+        float | None, Field(gt=0, le=1000), Ui("Max norm", level="expert", kohya="scale_weight_norms")
+    ] = None
+    """After each step, an update whose Frobenius norm is above this is scaled down to it: no layer can run away. 1 is
+    usual. Empty: no limit."""
 
     denoiser: DenoiserLora = DenoiserLora()
     text_encoder: Annotated[TextEncoderLora, Ui(needs="text_encoder")] = TextEncoderLora()

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from settings.section import Section, Ui
+
+
+class MergedLora(Section):
+    """A LoRA that is made a part of the base model."""
+
+    file: Annotated[str, Ui("LoRA", kind="file", kohya="base_weights")] = ""
+    """A LoRA file of any dialect, or a PEFT folder, for the same family."""
+
+    strength: Annotated[float, Field(ge=-10, le=10), Ui(kohya="base_weights_multiplier")] = 1.0
+    """How strongly; below 0 takes away what it adds."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        if not self.file:
+            yield "file", "choose a LoRA file"
+        if not self.strength:
+            yield "strength", "0 would add nothing: remove the row"
 
 
 class ModelSettings(Section):
@@ -24,6 +43,10 @@ class ModelSettings(Section):
 
     vae: Annotated[str, Ui("VAE", level="expert", kind="model", kohya="vae")] = ""
     """A diffusers VAE folder or hub name to use instead of the model's own. Empty: its own."""
+
+    merge: Annotated[list[MergedLora], Ui("Merge LoRAs", level="expert", kohya="base_weights")] = []
+    """LoRAs added to the base model in memory before anything is learnt, so that what is learnt comes on top of them.
+    Whoever uses the result needs them too, at the same strengths."""
 
     prediction_type: Annotated[
         Literal["auto", "epsilon", "v_prediction"], Ui(level="expert", needs="ddpm", kohya="v_parameterization")

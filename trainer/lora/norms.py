@@ -20,6 +20,8 @@ def limit(parts: Mapping[str, nn.Module], most: float) -> Tensor:
     Nothing is asked of the device on the way, and no update is multiplied out.
     """
     found = [layer for module in parts.values() for layer in layers(module).values()]
+    if not found:
+        return torch.zeros((), dtype=torch.int64)
     pairs = [tuple(weights(layer).values()) for layer in found]
     sizes = norms(pairs, [layer.scaling[ADAPTER] for layer in found])
     over = sizes > most * (1 + ROUNDING)
