@@ -78,7 +78,9 @@ def measure(home: Path, load: Load) -> int:
     trainer = subprocess.Popen(command, cwd=ROOT)
     window, url = opened(home)
     try:
-        return told(load, url, psutil.Process(window.pid), live.name, ids)
+        code = told(load, url, psutil.Process(window.pid), live.name, ids)
+        print((home / "window.log").read_text()[-3000:] if load.refused else "", end="")
+        return code
     finally:
         for process in (window, trainer):
             process.kill()
