@@ -143,15 +143,15 @@ def test_cached_latents_are_those_of_their_picture(configure, tiny, monkeypatch)
     """Through shuffled epochs, flips and buckets: what the denoiser gets for a picture is what the VAE makes of that
     file."""
     seen = {}
-    loss = Run.loss
+    whole = Run.losses
 
     def watch(self, samples, turn):
         for sample, mean in zip(samples, self.latents.of(samples)[0]):
             seen[sample.item.path, sample.flip] = (sample, mean, self)
             assert sample.caption.endswith(f"number {int(sample.item.path.stem)}")
-        return loss(self, samples, turn)
+        return whole(self, samples, turn)
 
-    monkeypatch.setattr(Run, "loss", watch)
+    monkeypatch.setattr(Run, "losses", watch)
     run(
         configure(
             run={"epochs": 3, "batch_size": 2},

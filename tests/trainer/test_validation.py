@@ -50,10 +50,10 @@ def test_what_is_held_out_is_never_trained_on_and_the_plan_says_so(configure, mo
     assert ("Held out", "2, looked at 4 times") in planned.table
     names = {item.path.name for item in held_out(config.validation, scan(config.dataset.folders))[1]}
     trained = set()
-    loss = Run.loss
+    losses = Run.losses
     monkeypatch.setattr(
-        Run, "loss", lambda self, samples, turn: (trained.update(s.item.path.name for s in samples),
-                                                  loss(self, samples, turn))[1]
+        Run, "losses", lambda self, samples, turn: (trained.update(s.item.path.name for s in samples),
+                                                    losses(self, samples, turn))[1]
     )
     job = command.create(config)
     train(job.folder)
