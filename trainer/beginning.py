@@ -14,7 +14,7 @@ from torch import nn
 
 from jobs.folder import home
 from settings.errors import SettingsError
-from trainer import continuing, state
+from trainer import continuing, new_words, state
 from trainer.batches import Batches
 from trainer.cache import Captions, Latents, Store, both_ways
 from trainer.config import PartLora, TrainSettings
@@ -205,7 +205,8 @@ def encoders(parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
 def attach(
     config: TrainSettings, family: Family, parts: dict[str, nn.Module]
 ) -> tuple[dict[str, nn.Module], list[dict]]:
-    """LoRA layers on what shall learn: the parts that do, and the optimiser's groups with their learning rates."""
+    """LoRA layers on what shall learn, and new words: the parts that do, and the optimiser's groups with their learning
+    rates."""
     wanted = {"denoiser": (config.lora.denoiser, family.layers | {"any": ".*"})}
     wanted |= {name: (config.lora.text_encoders[name], family.text_layers) for name in family.text_encoders}
     trained, groups = {}, []
@@ -219,6 +220,8 @@ def attach(
         if config.accelerate.mixed_precision != "no":
             inject.trust_autocast(parts[name])
         groups += of_rates(name, parts[name], lora, chosen)
+    groups += new_words.attach(config, family, parts)
+    trained |= {name: parts[name].train() for name in family.text_encoders if config.words.new}
     if config.memory.gradient_checkpointing:
         dropping.drop(parts[name], lora.rank_dropout, lora.module_dropout)
         family.checkpoint_gradients()

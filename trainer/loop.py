@@ -19,7 +19,7 @@ from dataset.turns import lay_out
 from jobs import requests
 from jobs.folder import Job
 from settings import toml
-from trainer import disk, state
+from trainer import disk, new_words, state
 from trainer.batches import Batches
 from trainer.beginning import earlier, encode, load_family, start_from, where_to_train
 from trainer.config import TrainSettings
@@ -66,8 +66,10 @@ def begin(
     if saved:
         run.restore(saved)
         report.recall(saved.position.get("losses", []))
-    elif config.lora.weights:
-        start_from(Path(config.lora.weights).expanduser(), family, run.trained, report)
+    else:
+        if config.lora.weights:
+            start_from(Path(config.lora.weights).expanduser(), family, run.trained, report)
+        new_words.start_from_files(config, family, run.trained)
     report.started(run.step, place.device)
     return run, preview, output
 

@@ -72,7 +72,8 @@ def step(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     family = families()[config.model.family]
     activations = (shape.checkpointed if memory.gradient_checkpointing else shape.activations) * batch
     activations *= config.dataset.resolution**2 / family.resolution**2 * (1 if narrow(config) else WIDE)
-    read = READING * batch * sum(gb for name, gb in shape.readers.items() if name in learning_encoders(config))
+    learning = family.text_encoders if config.words.new else learning_encoders(config)
+    read = READING * batch * sum(gb for name, gb in shape.readers.items() if name in learning)
     encoded = 0.0 if memory.cache_latents else ENCODE * megapixels(config) * batch
     stays = config.accelerate.cpu  # there is no other place to put a part that rests
     parts = {"base model": base(config, shape), "around it": AROUND}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from dataset.scan import Dataset
 from jobs.folder import Job
+from trainer import embedding_file, new_words
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.lora import dialects, file, thumbnail, writing
@@ -47,8 +49,9 @@ class Output:
 
     def sweep(self) -> None:
         """Remove what a killed process has left half written."""
-        file.sweep(self._folder)
-        file.sweep(self._folder / "checkpoints")
+        for folder in (self._folder, self._folder / "checkpoints"):
+            file.sweep(folder)
+            file.sweep(folder / embedding_file.FOLDER)
 
     def checkpoint(self, learnt: Learnt, step: int) -> Path:
         """checkpoints/NAME-000002.safetensors at the end of an epoch, NAME-step00000150.safetensors in between, as
@@ -57,9 +60,10 @@ class Output:
         mark = f"step{step:08d}" if rest else f"{epoch:06d}"
         path = self._folder / "checkpoints" / f"{self._config.name}-{mark}.safetensors"
         path.parent.mkdir(exist_ok=True)
-        self._write(path, learnt, step)
-        self._rotate(path)
-        return path
+        written = self._write(path, learnt, step)
+        for one in written:
+            self._rotate(one, mark)
+        return written[-1]
 
     def final(self, learnt: Learnt, step: int, finished: bool) -> Path:
         """NAME.safetensors in the job's folder, with what else was asked for beside it, and copies in the output folder
@@ -71,10 +75,11 @@ class Output:
             return self.checkpoint(learnt, step)
         path = self._folder / f"{self._config.name}.safetensors"
         lora = self._write(path, learnt, step)  # first: it is safe whatever becomes of the others
-        written = [*self._others(path, learnt, step), *lora]
+        others = self._others(path, learnt, step) if lora[-1] == path else []
+        written = [*others, *lora]
         if self._config.save.folder:
             return [copied(one, Path(self._config.save.folder).expanduser()) for one in written][-1]
-        return path
+        return written[-1]
 
     def coverage(self, learnt: Learnt) -> dict[str, Any]:
         """What was learnt, layer by layer; also written to coverage.json in the job's folder."""
@@ -106,13 +111,25 @@ class Output:
         return notes | thumbnail.entry(self._config.metadata, self._folder / "samples")
 
     def _write(self, path: Path, learnt: Learnt, step: int) -> list[Path]:
-        """The LoRA, after its moving average if there is one: the newest file is the one that was trained."""
-        written = []
-        for adapters, to in ((learnt.average, averaged(path)), (learnt.adapters, path)):
-            if adapters:
-                self._write_one(to, adapters, learnt.alphas, step)
-                written.append(to)
-        return written
+        """New words, then the LoRA, each after its moving average if there is one: the newest file is the one that was
+        trained."""
+        words, written = [], []
+        for weights, to in ((learnt.average, averaged), (learnt.adapters, Path)):
+            named = new_words.by_word(weights)
+            words += [self._write_word(to(embedding(path, word)), word, rows, step) for word, rows in named.items()]
+            taught = {f"{part}.words.{word}" for word, rows in named.items() for part in rows}
+            if adapters := {name: tensor for name, tensor in weights.items() if name not in taught}:
+                self._write_one(to(path), adapters, learnt.alphas, step)
+                written.append(to(path))
+        return [*words, *written]
+
+    def _write_word(self, path: Path, word: str, rows: dict[str, Tensor], step: int) -> Path:
+        """A new word as a file of its own."""
+        notes = {name: said for name, said in self._notes(step).items() if not name.startswith("ss_network_")}
+        notes |= {"modelspec.architecture": f"{self._family.architecture}/textual-inversion", "modelspec.title": word}
+        named = {self._family.embedding_keys[part]: tensor for part, tensor in rows.items()}
+        embedding_file.save(path, named, notes, file.PRECISIONS[self._config.save.precision])
+        return path
 
     def _write_one(self, path: Path, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> None:
         dtype = file.PRECISIONS[self._config.save.precision]
@@ -121,16 +138,17 @@ class Output:
         trained = any(tensor.any() for name, tensor in adapters.items() if ".lora_B." in name)
         file.verify(path, adapters, alphas, naming=self._family.naming, trained=trained)
 
-    def _rotate(self, newest: Path) -> None:
-        """Remove the oldest checkpoints of this run, now that the newest is safely on disk."""
+    def _rotate(self, newest: Path, mark: str) -> None:
+        """Remove the oldest of this run's checkpoints that differ from the newest in their mark alone, now that it is
+        safely on disk."""
         if not self._config.save.keep_last:
             return
-        ours = [path for path in newest.parent.glob(f"{self._config.name}-*.safetensors") if not is_average(path)]
-        ours.sort(key=lambda path: path.stat().st_mtime_ns)
-        for old in ours[: -self._config.save.keep_last]:
+        ending = newest.name.removeprefix(f"{self._config.name}-{mark}")
+        ours = re.compile(rf"{re.escape(self._config.name)}-(step\d+|\d+){re.escape(ending)}")
+        found = [path for path in newest.parent.iterdir() if ours.fullmatch(path.name)]
+        for old in sorted(found, key=lambda path: path.stat().st_mtime_ns)[: -self._config.save.keep_last]:
             if old != newest:
                 old.unlink()
-                averaged(old).unlink(missing_ok=True)
 
 
 def averaged(path: Path) -> Path:
@@ -138,8 +156,9 @@ def averaged(path: Path) -> Path:
     return path.with_name(f"{path.stem}-ema{path.suffix}")
 
 
-def is_average(path: Path) -> bool:
-    return path.stem.endswith("-ema") and path.with_name(path.stem.removesuffix("-ema") + path.suffix).exists()
+def embedding(path: Path, word: str) -> Path:
+    """Where a new word lies that was learnt together with a LoRA file, or without it."""
+    return path.parent / embedding_file.FOLDER / f"{path.stem}-{word}{path.suffix}"
 
 
 def copied(path: Path, folder: Path) -> Path:

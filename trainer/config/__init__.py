@@ -112,7 +112,7 @@ class TrainSettings(Section):
         if not self.adapters_learn and not self.words.new:
             others = " or the text encoder, or give new words to learn" if self.text_encoders else ""
             yield "lora.denoiser.train", f"nothing would be trained: switch on the UNet{others}"
-        if not self.adapters_learn and self.words.new and self.words.stop_at < 1:
+        if self.words.new and self.words.stop_at < 1 and not self.adapters_learn:
             yield "words.stop_at", "only the words learn, so the rest of the steps would teach nothing: set it to 1"
         yield from self._one_rate()
 

@@ -39,6 +39,7 @@ class Sdxl(UNetFamily):
         learnt={"attention": 1.452, "attention+ff": 2.66, "all": 3.074},
     )
     text_encoders = ("text_encoder", "text_encoder_2")
+    embedding_keys = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
     pipeline = "StableDiffusionXLPipeline"
     left_out = {"feature_extractor": None, "image_encoder": None, "add_watermarker": False}
     configs = configs.SDXL

@@ -28,6 +28,7 @@ class UNetFamily(Family):
     bucket_step = 64
     layers = targets.UNET
     text_layers = targets.CLIP
+    embedding_keys = {"text_encoder": "emb_params"}
     pipeline: ClassVar[str]  # of diffusers; also of what descends from it, such as "StableDiffusionPipelineSafe"
     left_out: ClassVar[dict[str, Any]]  # parts that training never looks at: the safety checker alone is 1.2 GB
     configs: ClassVar[configs.Config]  # of the published model, for single files
@@ -96,6 +97,9 @@ class UNetFamily(Family):
         import torch
 
         return torch.tensor(shares.alphas_cumprod(self._pipe.scheduler.config), dtype=torch.float64)
+
+    def tokenizer(self, name: str) -> Any:
+        return getattr(self._pipe, name.replace("text_encoder", "tokenizer"))
 
     def tokenizer_id(self) -> str:
         return self._pipe.tokenizer.backend_tokenizer.to_str() + self.reading.mark

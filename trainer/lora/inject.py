@@ -19,6 +19,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from trainer import new_words
 from trainer.lora.keys import LoraError, canonical
 from trainer.lora.sizes import Size
 
@@ -144,6 +145,7 @@ def named_weights(parts: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Para
         for path, layer in layers(module).items():
             for letter, weight in weights(layer).items():
                 yield f"{part}.{path}.lora_{letter}.weight", weight
+        yield from new_words.named_weights(part, module)
 
 
 def weights(layer: LoraLayer) -> dict[str, nn.Parameter]:
