@@ -54,7 +54,8 @@ class Form:
     `choices`: {path: ...} for fields whose choices are known only at run time; a list with choices is chosen from tiles
     that show each one's help. `titles`: {group's path: title} where this form has others than usual; these groups come
     first, in this order. `without`: settings that are not on it, and keep their defaults. `whole`: with the bar of
-    levels and search and with groups that fold; a small form has neither."""
+    levels and search and with groups that fold; a small form has neither. `groups`: {group's path: where its fields
+    are}, for what else shall stand below them."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Form:
         self.name = name
         self._choices = choices or {}
         self._titles = titles or {}
+        self.groups: dict[str, gr.Column] = {}
         self._settings = [setting for setting in settings(section) if setting.path not in set(without)]
         self._fields: dict[str, Component] = {}
         groups = self._groups()
@@ -164,7 +166,7 @@ class Form:
                 about = section_help(self.section, path) if path else ""
                 head = group_head(self._group_id(path), self._title(path), about)
                 gr.HTML(head, apply_default_css=False, js_on_load=None)
-            with gr.Column(elem_classes=["lor-fields"]):
+            with gr.Column(elem_classes=["lor-fields"]) as self.groups[path]:
                 for setting in members:
                     self._fields[setting.path] = self._field(setting)
 

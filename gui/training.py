@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from gui import basemodel
+from gui import basemodel, sketches
 from gui.events import attempted, notice, stamp
 from gui.routes.presets import known
 from jobs import queue, requests
 from jobs.process import JobError
 from settings import presets, toml
 from settings.coerce import over
-from settings.errors import SettingsError, check, parse
+from settings.errors import SettingsError, conflicts, parse, warnings
 from settings.flags import flat, nested
 from trainer import command, preflight
 from trainer.config import TrainSettings
 from trainer.families import families
-from trainer.plan import plan
+from trainer.plan import plan, without_effect, wrong_paths
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -44,7 +44,8 @@ class Training:
         self._window = window
         self._form = window.forms["train"]
         self._parts = window.parts
-        self._say = (self._form.guide, window.parts["plan"], window.parts["figures"], window.parts["model"])
+        shown = ("plan", "figures", "model", "sketch rate", "sketch noise")
+        self._say = (self._form.guide, *(window.parts[name] for name in shown))
 
     @property
     def outputs(self) -> set[Component]:
@@ -159,17 +160,28 @@ class Training:
         family = families().get(complete["model"]["family"])
         hidden = self._form.hidden(complete, family.traits if family else ())
         found: dict[str, Any] = {"problems": {}, "warnings": {}, "plan": None, "attempt": 0, "hidden": hidden}
-        found["model"] = basemodel.about(complete)
+        found |= {"model": basemodel.about(complete)} | self._planned(values)
+        steps = found["plan"]["total_steps"] if found["plan"] else None
+        return found | {"sketches": sketches.sketches(complete, steps)}
+
+    def _planned(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The plan and its warnings; or all that is wrong, and what else would have no effect."""
+        known: dict[str, Any] = {}
         try:
-            config = command.with_absolute_paths(check(TrainSettings, values))
+            config = parse(TrainSettings, values)
+            if config.model.family in families():
+                known = {"warnings": warnings(config) | without_effect(config)}
+            if wrong := conflicts(config):
+                return known | {"problems": wrong_paths(config) | wrong}
+            config = command.with_absolute_paths(config)
             dataset = self._window.scans.scan(config.dataset.folders, config.dataset.caption_extension, by="train")
             planned = plan(config, dataset)
         except SettingsError as error:
-            return found | {"problems": error.problems}
+            return known | {"problems": error.problems}
         except OSError as error:  # a drive that has gone, or a path longer than any system's
-            return found | {"problems": {"path": unreachable(error)}}
+            return known | {"problems": {"path": unreachable(error)}}
         summary = {"sentence": planned.sentence, "table": planned.table, "total_steps": planned.total_steps}
-        return found | {"plan": summary, "warnings": planned.warnings}
+        return {"plan": summary, "warnings": planned.warnings}
 
     def _told(self, now: dict[str, Any]) -> Updates:
         return dict.fromkeys(self._say, now | stamp())

@@ -25,7 +25,7 @@ class SettingsError(ValueError):
 def check(section: type[AnySection], values: dict[str, Any] | Section) -> AnySection:
     """Values (a nested dict; what is absent keeps its default) as settings. Raises SettingsError with every problem."""
     config = parse(section, values)
-    if problems := _collected(config, "conflicts"):
+    if problems := conflicts(config):
         raise SettingsError(problems)
     return config
 
@@ -43,6 +43,11 @@ def parse(section: type[AnySection], values: dict[str, Any] | Section) -> AnySec
     if problems:
         raise SettingsError(problems)
     return config
+
+
+def conflicts(config: Section) -> dict[str, str]:
+    """What is right alone and wrong together: {path: what to do}."""
+    return _collected(config, "conflicts")
 
 
 def warnings(config: Section) -> dict[str, str]:

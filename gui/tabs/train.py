@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 title = "LoRA training"
 order = 30
 
+# What is drawn below the fields of a group: {name of the sketch: (group, title)}.
+SKETCHES = {"rate": ("schedule", "Learning rate"), "noise": ("noise", "How often each timestep is trained")}
+
 
 def build(window: Window) -> None:
     labels = [Choice(family.label, name) for name, family in families().items()]
@@ -29,6 +32,10 @@ def build(window: Window) -> None:
             window.parts["import"] = widget("import_settings", elem_id="import")
             window.forms["train"] = Form(TrainSettings, "train", {"model.family": labels})
             window.parts["model"] = widget("basemodel", elem_id="model-about", field="train-model-base")
+            for name, (group, what) in SKETCHES.items():
+                with window.forms["train"].groups[group]:
+                    drawn = widget("sketch", classes="lor-field wide", sketch=name, title=what)
+                    window.parts[f"sketch {name}"] = drawn
         with gr.Column(elem_classes=["lor-aside"]), gr.Column(elem_classes=["lor-card", "lor-plan-card"]):
             gr.HTML("<h2>Plan</h2>", apply_default_css=False, js_on_load=None)
             window.parts["plan"] = widget("plan", elem_id="plan", form="train", part="above")

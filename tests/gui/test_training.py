@@ -143,3 +143,20 @@ def test_anything_may_be_typed_anywhere(training, pictures, typed, path):
     for click in (training.typed, training.command):
         assert click(on_form(training, updates))
     assert len(str(answer(training, updates, "plan")["problems"])) < 12_000
+
+
+def test_all_that_is_wrong_and_all_that_has_no_effect_is_said_at_once(training):
+    """A conflict between two settings hides neither a missing folder nor what has no effect."""
+    updates = training.fill({"noise.min_snr_gamma": 5, "noise.debiased": True, "schedule.name": "constant",
+                             "schedule.minimum": 0.1, "noise.shift": 2.0})
+    said = answer(training, updates, "plan")
+    assert {"noise.debiased", "dataset.folders"} <= set(said["problems"])
+    assert {"schedule.minimum", "noise.shift"} <= set(said["warnings"])
+
+
+def test_curves_follow_what_is_typed(training, pictures):
+    values = {"dataset.folders": [{"path": str(pictures), "repeats": 5}], "run.epochs": 3}
+    drawn = answer(training, training.fill(values), "sketch rate")["sketches"]
+    assert drawn["rate"]["end"] == 60 and drawn["rate"]["unit"] == "step" and drawn["noise"]
+    drawn = answer(training, training.fill({"schedule.warmup": 2}), "sketch rate")["sketches"]
+    assert drawn["rate"] is None and drawn["noise"]

@@ -1,0 +1,164 @@
+"""What the training form draws beside its fields while one types: the learning rate over the run, and how often each
+share of noise is trained. Both come from the trainer's own formulas, and of no field but those that they depend on."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from statistics import NormalDist
+from typing import Any
+
+from settings.errors import SettingsError, parse
+from trainer import shares
+from trainer.config import TrainSettings
+from trainer.families import families
+from trainer.families.base import Family
+from trainer.models import BaseModel, ModelError, find
+from trainer.schedule import schedule
+
+POINTS = 240  # of a curve
+BINS = 100  # of the timesteps
+DRAWS = 1000  # evenly spread ones, for the density of what would be drawn by chance
+MOSTLY = 0.7  # of what is learnt
+WITHOUT = "Its own shift to the noisy end comes with the model's files, which are not here: drawn without it."
+
+Sketch = dict[str, Any]
+
+
+def sketches(values: dict[str, Any], steps: int | None) -> dict[str, Sketch | None]:
+    """By name, for these values (nested, complete, unchecked); None where a value that it needs is wrong. `steps`: of
+    the plan, if there is one."""
+    return {"rate": rate(values, steps), "noise": noise(values)}
+
+
+def rate(values: dict[str, Any], steps: int | None) -> Sketch | None:
+    """A curve for each part that learns at a rate of its own."""
+    config = some(values, "model", "lora", "optimizer", "schedule")
+    learning = by_rate(config) if config else {}
+    if config is None or not learning:
+        return None
+    total = steps or 100
+    height = schedule(config.schedule, total)
+    at = sorted(set(places(config, total)))
+    shape = [height(step - 1) for step in at]  # step 1 is the one that begins with nothing done
+    top = max(range(len(at)), key=shape.__getitem__)
+    curves = [{"name": name, "steps": at, "mean": [full * share for share in shape]} for full, name in learning.items()]
+    peaks = " and ".join(f"{short(full * shape[top])}{f' ({name})' if len(learning) > 1 else ''}"
+                         for full, name in learning.items())
+    unit = f"step {at[top]:,} of {total:,}" if steps else f"{at[top]} % of the run"
+    left = f"{shape[-1] / shape[top]:.0%}" if shape[-1] > 0.005 * shape[top] else "hardly anything"
+    said = [f"Highest {peaks} at {unit}; at the last step {left} of it is left."]
+    said += [f"{config.optimizer.name} finds the step size; this only multiplies it."] * config.optimizer.finds_its_rate
+    return {"curves": curves, "end": total, "unit": "step" if steps else "%", "said": " ".join(said)}
+
+
+def short(figure: float) -> str:
+    """1e-4, not 1e-04."""
+    return f"{figure:.3g}".replace("e-0", "e-")
+
+
+def by_rate(config: TrainSettings) -> dict[float, str]:
+    """{full learning rate: the parts that learn at it}."""
+    parts = {"denoiser": config.lora.denoiser, **config.text_encoders}
+    found: dict[float, list[str]] = {}
+    for name, part in parts.items():
+        if part.train:
+            found.setdefault(part.learning_rate, []).append(name.replace("_", " "))
+    return {full: " and ".join(names) for full, names in found.items()}
+
+
+def places(config: TrainSettings, total: int) -> Iterator[int]:
+    """Steps at which a curve is known well: evenly, and on both sides of where it turns."""
+    warmup = round(config.schedule.warmup * total)
+    cycles = config.schedule.cycles if config.schedule.name == "cosine_restarts" else 1
+    turns = [warmup + n * (total - warmup) // cycles for n in range(cycles + 1)]
+    yield from (1 + n * (total - 1) // POINTS for n in range(POINTS + 1))
+    yield from (step for turn in turns for step in (turn, turn + 1, turn + 2) if 1 <= step <= total)
+
+
+def noise(values: dict[str, Any]) -> Sketch | None:
+    """How often each timestep is trained, 1 being evenly; and the same times what its errors count."""
+    config = some(values, "model", "dataset", "noise")
+    family = families().get(config.model.family) if config else None
+    if config is None or family is None:
+        return None
+    try:
+        model = find(config.model.base, config.model.trust_pickle)
+    except (ModelError, OSError, ValueError):
+        model = BaseModel(config.model.base, "hub")
+    try:
+        often, counted, noisy, said = (flow if "flow" in family.traits else ddpm)(config, family, model)
+    except (ValueError, KeyError, TypeError):  # a sampler's config that is none: the plan says so
+        return None
+    at = [1000 * (n + 0.5) / BINS for n in range(BINS)]
+    weighs = any(abs(one - other) > 1e-9 for one, other in zip(often, counted))
+    curves = [{"name": "how often" if weighs else "", "steps": at, "mean": often}]
+    curves += [{"name": "times what it counts", "steps": at, "mean": counted}] * weighs
+    return {"curves": curves, "end": 1000, "unit": "timestep", "said": f"{in_words(noisy)} {said}".strip()}
+
+
+Emphasis = tuple[list[float], list[float], float, str]  # how often, counted, share that is mostly noise, a word on it
+
+
+def ddpm(config: TrainSettings, family: type[Family], model: BaseModel) -> Emphasis:
+    said = model.configs.get("scheduler") or family.configs["scheduler"]  # type: ignore[attr-defined]
+    said = {**said, "rescale_betas_zero_snr": config.noise.zero_terminal_snr or said.get("rescale_betas_zero_snr")}
+    alphas = shares.alphas_cumprod(said)
+    kind = config.model.prediction_type
+    kind = kind if kind != "auto" else model.prediction_type or str(said.get("prediction_type", "epsilon"))
+    first, end = config.noise.timesteps_of(len(alphas))
+    weights = [shares.weight(alpha, kind, config.noise) for alpha in alphas[first:end]]
+    mean = sum(weights) / len(weights) or 1.0
+    often, counted, noisy = [0.0] * BINS, [0.0] * BINS, 0.0
+    for timestep, weight in enumerate(weights, first):
+        place, one = timestep * BINS // len(alphas), BINS / len(weights)
+        often[place] += one
+        counted[place] += one * weight / mean
+        noisy += weight / mean / len(weights) * (alphas[timestep] < 0.5)
+    return often, counted, noisy, ""
+
+
+def flow(config: TrainSettings, family: type[Family], model: BaseModel) -> Emphasis:
+    shift, said = shift_of(config, family, model)
+    drawn = [(n + 0.5) / DRAWS for n in range(DRAWS)]
+    if config.noise.timesteps == "logit_normal":
+        drawn = [NormalDist().inv_cdf(even) for even in drawn]
+    found = [shares.shifted(shares.share_of_noise(one, config.noise), shift, config.noise) for one in drawn]
+    below = [share_below(found, n / BINS) for n in range(BINS + 1)]
+    often = [BINS * (after - before) for before, after in zip(below, below[1:])]
+    return often, often, 1 - share_below(found, 0.5), said
+
+
+def shift_of(config: TrainSettings, family: type[Family], model: BaseModel) -> tuple[float, str]:
+    """The shift that is trained with at this resolution, and what to say of it."""
+    if config.noise.shift is not None:
+        return config.noise.shift, ""
+    said: Mapping[str, Any] = model.configs.get("scheduler", {})
+    if not said:
+        return 1.0, WITHOUT
+    side = config.dataset.resolution
+    shift = family.shift_of(said, (side / family.side_step(model)) ** 2)  # type: ignore[attr-defined]
+    return shift, f"Shifted {shift:.3g} times to the noisy end, as the model's sampler is at {side} px."
+
+
+def share_below(found: list[float], place: float) -> float:
+    """How much of what was found, which rises, is below a place: between two of them in proportion."""
+    n = bisect_left(found, place)
+    if n in (0, len(found)):
+        return n / len(found)
+    before, after = found[n - 1], found[n]
+    return (n - 0.5 + (place - before) / (after - before)) / len(found) if after > before else n / len(found)
+
+
+def in_words(noisy: float) -> str:
+    lean = "Mostly composition" if noisy > MOSTLY else "Mostly detail" if noisy < 1 - MOSTLY else "Some of both"
+    return (f"{lean}: {noisy:.0%} is learnt where there is more noise than picture, which is composition and shapes; "
+            f"{1 - noisy:.0%} where there is more picture, which is details.")
+
+
+def some(values: dict[str, Any], *sections: str) -> TrainSettings | None:
+    """Settings of which only these sections are as typed; None if one of them is wrong."""
+    try:
+        return parse(TrainSettings, {name: values[name] for name in sections if name in values})
+    except SettingsError:
+        return None
