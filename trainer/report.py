@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 
@@ -75,12 +75,21 @@ class Report:
 
         def count(done: int, total: int) -> None:
             self.phase(name, done, total)
-            wish = requests.ending(requests.waiting(self._job.folder))
-            if self._place.num_processes == 1 and wish:
-                requests.take(self._job.folder)
-                raise Stopped(wish)
+            if self._place.num_processes == 1 and self.wish():
+                self.give_way()
 
         return count
+
+    def wish(self) -> str:
+        """What someone wants instead of going on: "stop", "pause" or ""."""
+        return requests.ending(requests.waiting(self._job.folder))
+
+    def give_way(self) -> NoReturn:
+        """Raise Stopped, since that is wished; of several processes the first knows what it was."""
+        wish = self.wish() or "stop"
+        if self._speaks:
+            requests.take(self._job.folder)
+        raise Stopped(wish)
 
     def warning(self, message: str) -> None:
         if self._speaks:
@@ -112,7 +121,7 @@ class Report:
         self._times.append(time.monotonic())
 
     def step(self, values: dict) -> None:
-        """`values`: step, epoch, loss, grad_norm, lrs, skipped."""
+        """`values`: step, epoch, loss, grad_norm, lrs, skipped, and "scaled" where updates have a largest norm."""
         if not self._speaks:
             return
         now = time.monotonic()
@@ -136,12 +145,15 @@ class Report:
         )
         for name, value in ("loss", values["loss"]), ("loss_average", average), ("grad_norm", values["grad_norm"]):
             self._board.add_scalar(f"train/{name}", value, values["step"])
+        if "scaled" in values:
+            self._board.add_scalar("train/layers_at_max_norm", values["scaled"], values["step"])
         for name, rate in rates.items():
             self._board.add_scalar(f"lr/{name}", rate, values["step"])
         if now - self._line > LINE_SECONDS or values["step"] == self._plan.total_steps:
             self._line = now
             print(
                 f"step {values['step']}/{self._plan.total_steps}  epoch {values['epoch']:.2f}  loss {average:.4f}  "
+                f"{limited(values)}"
                 f"{pace:.2f} it/s  {clock(left)} left",
                 flush=True,
             )
@@ -221,6 +233,11 @@ class Report:
         if self._place.device.type == "cuda":
             return round(torch.cuda.max_memory_reserved() / 1e9, 2)
         return round(peak_memory() / 1e9, 2)
+
+
+def limited(values: dict) -> str:
+    """For the line of a step: how many updates were held at their largest norm, where there is one."""
+    return f"{values['scaled']} layers at max norm  " if "scaled" in values else ""
 
 
 def peak_memory() -> int:

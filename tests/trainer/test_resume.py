@@ -62,6 +62,14 @@ CASES |= {
     if name not in ("adamw", *CASES)
 }
 CASES["dadapt_adam"]["lora"] = CASES["prodigy"]["lora"]
+CASES["ranks and rates by block, rank and layer dropout, max norm"] = {
+    "memory": {"gradient_checkpointing": True},
+    "optimizer": {"ema_decay": 0.9},
+    "lora": {"max_norm": 0.002, "denoiser": {
+        "rank": 4, "layers": "all", "conv_rank": 2, "plus_ratio": 4, "rank_dropout": 0.3, "module_dropout": 0.2,
+        "blocks": [{"block": "down_blocks", "rank": 2, "rate": 0.5}, {"block": "mid_block", "rank": 0}],
+    }},
+}
 CASES["schedulefree_adamw"] |= {"schedule": {"name": "constant"}, "preview": CASES["unet"]["preview"]}
 
 

@@ -44,7 +44,7 @@ SCHEDULES = {"cosine_restarts": "cosine_with_restarts"}
 
 # What tells strangers about the maker's disk and pictures; metadata.private leaves it out.
 _PRIVATE = {"ss_sd_model_name", "ss_sd_model_hash", "ss_vae_name", "ss_dataset_dirs", "ss_reg_dataset_dirs",
-            "ss_tag_frequency"}
+            "ss_tag_frequency", "ss_base_weights"}
 
 
 def metadata(config: TrainSettings, family: Family, plan: Plan, dataset: Dataset, *, step: int,
@@ -105,9 +105,18 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
     }
 
 
+        **_merged(config),
 def base_hash(base: Path) -> str | None:
     """The eight digits by which A1111 knows a single-file base model; None for folders and hub names."""
     if not base.is_file():
+def _merged(config: TrainSettings) -> dict[str, str]:
+    """The LoRAs that the base model held besides; sd-scripts has no entries for them, but its arguments' names."""
+    rows = config.model.merge
+    names, strengths = [Path(row.file).name for row in rows], [row.strength for row in rows]
+    said = {"ss_base_weights": json.dumps(names), "ss_base_weights_multiplier": json.dumps(strengths)}
+    return said if rows else {}
+
+
         return None
     with base.open("rb") as file:
         file.seek(0x100000)

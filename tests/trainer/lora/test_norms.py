@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from tests.lora import attach, scramble, tiny_parts
-from trainer.lora import inject
+from tests.trainer.reading import events
+from trainer import command
+from trainer.loop import train
+from trainer.lora import inject, reading
 from trainer.lora.norms import limit
+from trainer.tools.recognise import recognised
 
 
 def dense(parts) -> dict[str, torch.Tensor]:
@@ -43,3 +47,16 @@ def test_untrained_updates_are_left_alone():
     before = {name: weight.clone() for name, weight in inject.state(parts).items()}
     assert limit(parts, 0.1).item() == 0
     assert all(torch.equal(weight, before[name]) for name, weight in inject.state(parts).items())
+
+
+def test_a_run_keeps_to_it_and_says_how_many_were_scaled(configure, capsys):
+    most = 0.001
+    config = configure(run={"max_steps": 3}, lora={"max_norm": most}, optimizer={"ema_decay": 0.9})
+    job = command.create(config)
+    train(job.folder)
+    scaled = [event["scaled"] for event in events(job, "step")]
+    assert scaled[-1] > 10 and f"{scaled[-1]} layers at max norm" in capsys.readouterr().out
+    # The average of each matrix is taken alone, and their product may be a little larger.
+    for name, room in (("tiny", 1.01), ("tiny-ema", 1.2)):
+        found = recognised(reading.load(job.folder / f"{name}.safetensors"), "sd15").adapters.values()
+        assert 0.5 * most < max(one.delta().norm().item() for one in found) < room * most
