@@ -102,13 +102,10 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
         "ss_sd_model_name": Path(config.model.base).name,
         "ss_sd_model_hash": base_hash(Path(config.model.base)),
         "ss_vae_name": Path(config.model.vae).name if config.model.vae else None,
+        **_merged(config),
     }
 
 
-        **_merged(config),
-def base_hash(base: Path) -> str | None:
-    """The eight digits by which A1111 knows a single-file base model; None for folders and hub names."""
-    if not base.is_file():
 def _merged(config: TrainSettings) -> dict[str, str]:
     """The LoRAs that the base model held besides; sd-scripts has no entries for them, but its arguments' names."""
     rows = config.model.merge
@@ -117,6 +114,9 @@ def _merged(config: TrainSettings) -> dict[str, str]:
     return said if rows else {}
 
 
+def base_hash(base: Path) -> str | None:
+    """The eight digits by which A1111 knows a single-file base model; None for folders and hub names."""
+    if not base.is_file():
         return None
     with base.open("rb") as file:
         file.seek(0x100000)
