@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -83,7 +84,7 @@ class Plan:
             ("Epochs", f"{self.epochs:,}"),
             ("Steps", f"{self.total_steps:,}"),
             ("Warm-up", f"{self.warmup_steps:,} steps"),
-            ("Checkpoints", f"{len(self.saves):,} and the finished LoRA"),
+            ("Checkpoints", f"{len(self.saves):,} and the finished one"),
             ("Samples", f"{len(self.samples):,} times" if self.samples else "none"),
             ("Memory", self.memory.sentence if self.memory else ""),
         ]
@@ -98,7 +99,8 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     Raises SettingsError with all that is wrong."""
     problems = wrong_paths(config)
     if begun:
-        problems.pop("lora.weights", None)
+        needed = [path for path in problems if path.rpartition(".")[2] not in ("weights", "start_from")]
+        problems = {path: problems[path] for path in needed}
     dataset = dataset if dataset is not None else scan(config.dataset.folders, config.dataset.caption_extension)
     if not problems and not dataset.training:
         why = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in dataset.problems[:3])
@@ -137,7 +139,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         held_out=len(held),
         validations=validation_steps(config, per_epoch, total) if held else (),
         memory=peak(config),
-        warnings=warnings(config) | remarks,
+        warnings=warnings(config) | remarks | about_words(config, dataset),
     )
 
 
@@ -164,9 +166,8 @@ def wrong_for(config: TrainSettings, family: type[Family], model: BaseModel) -> 
         problems.pop("model.prediction_type", None)
     problems = problems or wrong_sides(config, family.side_step(model))
     problems |= misread(config, family, model)
-    if not config.lora.denoiser.train and not any(config.lora.text_encoders[name].train
-                                                  for name in family.text_encoders):
-        problems["lora.denoiser.train"] = f"nothing would be trained: {family.label} has no other part that learns here"
+    if config.words.new and not family.text_encoders:
+        problems["words.new"] = f"{family.label} reads captions without CLIP, which alone learns new words: remove them"
     return problems
 
 
@@ -202,13 +203,16 @@ def wrong_folders(config: TrainSettings) -> dict[str, str]:
         found = located(vae)
         if found is None or not (found / "config.json").is_file():
             problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
-    problems |= {f"model.merge.{number}.file": f"there is no {row.file}: choose a LoRA file"
-                 for number, row in enumerate(config.model.merge) if not Path(row.file).expanduser().exists()}
     if (weights := config.lora.weights) and not Path(weights).expanduser().exists():
         problems["lora.weights"] = f"there is no {weights}: choose a LoRA file or the folder of a run"
+    for place, word in enumerate(config.words.new):
+        if word.start_from and not Path(word.start_from).expanduser().is_file():
+            problems[f"words.new.{place}.start_from"] = f"there is no {word.start_from}: choose an embedding file"
     for name in ("folder", "logging_folder"):
         folder = Path(getattr(config.save, name)).expanduser().absolute()
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    problems |= {f"model.merge.{number}.file": f"there is no {row.file}: choose a LoRA file"
+                 for number, row in enumerate(config.model.merge) if not Path(row.file).expanduser().exists()}
         if getattr(config.save, name) and not (there.is_dir() and os.access(there, os.W_OK)):
             problems[f"save.{name}"] = f"{there} can't be written to: choose another folder"
     return problems
@@ -231,6 +235,21 @@ def notes(dataset: Dataset) -> dict[str, str]:
     first = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in dataset.problems[:3])
     more = f" (and {len(dataset.problems) - 3} more)" if len(dataset.problems) > 3 else ""
     return {"dataset.folders": f"{first}{more}"}
+
+
+def about_words(config: TrainSettings, dataset: Dataset) -> dict[str, str]:
+    """New words that nothing can be learnt about, or that are not all that is read."""
+    how, captions = config.captions, {item.caption for item in dataset.training}
+    said = {
+        f"words.new.{place}.word": f"{word.word} stands in no caption, so nothing is learnt about it: write it into "
+        "them, or into captions.prefix"
+        for place, word in enumerate(config.words.new)
+        if not any(re.search(word.pattern, f"{how.prefix} {caption} {how.suffix}") for caption in captions)
+    }
+    family = families()[config.model.family]
+    if config.words.new and len(family.footprint.readers) > len(family.text_encoders):
+        said["words.new"] = "only CLIP learns the words: T5, which reads captions too, takes them as they are written"
+    return said
 
 
 def bucket_rows(entries: Sequence[Entry], items: Sequence[Item]) -> tuple[tuple[int, int, int, int], ...]:
