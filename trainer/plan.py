@@ -203,6 +203,8 @@ def wrong_folders(config: TrainSettings) -> dict[str, str]:
         found = located(vae)
         if found is None or not (found / "config.json").is_file():
             problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
+    problems |= {f"model.merge.{number}.file": f"there is no {row.file}: choose a LoRA file"
+                 for number, row in enumerate(config.model.merge) if not Path(row.file).expanduser().exists()}
     if (weights := config.lora.weights) and not Path(weights).expanduser().exists():
         problems["lora.weights"] = f"there is no {weights}: choose a LoRA file or the folder of a run"
     for place, word in enumerate(config.words.new):
@@ -211,8 +213,6 @@ def wrong_folders(config: TrainSettings) -> dict[str, str]:
     for name in ("folder", "logging_folder"):
         folder = Path(getattr(config.save, name)).expanduser().absolute()
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    problems |= {f"model.merge.{number}.file": f"there is no {row.file}: choose a LoRA file"
-                 for number, row in enumerate(config.model.merge) if not Path(row.file).expanduser().exists()}
         if getattr(config.save, name) and not (there.is_dir() and os.access(there, os.W_OK)):
             problems[f"save.{name}"] = f"{there} can't be written to: choose another folder"
     return problems
