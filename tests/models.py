@@ -24,13 +24,13 @@ def tiny_sd2(folder: Path, *, seed: int = 0, prediction_type: str = "v_predictio
         return _sd(folder, clip_tokenizer(pad="!"), unet, {"hidden_size": 48}, prediction_type)
 
 
-def tiny_sdxl(folder: Path, *, seed: int = 0, prediction_type: str = "epsilon") -> Path:
+def tiny_sdxl(folder: Path, *, seed: int = 0, prediction_type: str = "epsilon", pooled: int = 24) -> Path:
     """The same for Stable Diffusion XL: two text encoders, and the sizes of pictures as a condition."""
     from diffusers import StableDiffusionXLPipeline
 
     with seeded(seed):
         first, second = clip_tokenizer(), clip_tokenizer(pad="!")
-        words, pooled = 32 + 40, 24
+        words = 32 + 40
         unet = tiny_unet(
             cross_attention_dim=words,
             use_linear_projection=True,

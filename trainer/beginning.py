@@ -205,17 +205,22 @@ def encoders(parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
 def attach(
     config: TrainSettings, family: Family, parts: dict[str, nn.Module]
 ) -> tuple[dict[str, nn.Module], list[dict]]:
-    """LoRA layers on what shall learn, and new words: the parts that do, and the optimiser's groups with their learning
-    rates."""
+    """LoRA layers on what shall learn, or all weights of the denoiser, and new words: the parts that do, and the
+    optimiser's groups with their learning rates."""
     wanted = {"denoiser": (config.lora.denoiser, family.layers | {"any": ".*"})}
     wanted |= {name: (config.lora.text_encoders[name], family.text_layers) for name in family.text_encoders}
     trained, groups = {}, []
+    if config.all_weights:
+        trained["denoiser"] = parts["denoiser"].requires_grad_(True).train()
+        weights = list(parts["denoiser"].parameters())
+        groups.append({"params": weights, "lr": config.full.learning_rate, "name": "denoiser"})
     for name, (lora, layers) in wanted.items():
         if not lora.train:
             continue
         pattern = layers if isinstance(layers, str) else layers[lora.layers]
         chosen = sizes(lora, pattern, inject.shapes(parts[name]), f"lora.{name}")
         inject.inject(parts[name], inject.AdapterSpec(name, chosen, lora.dropout), seed=config.run.seed)
+        dropping.drop(parts[name], lora.rank_dropout, lora.module_dropout)
         trained[name] = parts[name].train()
         if config.accelerate.mixed_precision != "no":
             inject.trust_autocast(parts[name])
@@ -223,7 +228,6 @@ def attach(
     groups += new_words.attach(config, family, parts)
     trained |= {name: parts[name].train() for name in family.text_encoders if config.words.new}
     if config.memory.gradient_checkpointing:
-        dropping.drop(parts[name], lora.rank_dropout, lora.module_dropout)
         family.checkpoint_gradients()
     return trained, groups
 

@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from jobs.failures import disk_full
-from trainer.optim import STATE
-from trainer.state import KEPT
 
 if TYPE_CHECKING:
-    from trainer.config import TrainSettings
-    from trainer.plan import Plan
     from trainer.report import Report
+    from trainer.room import Room
 
 SPARE = 64_000_000  # bytes left to the log, the events and whatever else writes meanwhile
 
@@ -36,17 +33,14 @@ def require(folder: Path, size: int) -> None:
         )
 
 
-def before_the_start(folder: Path, config: TrainSettings, plan: Plan, weights: int, report: Report) -> None:
-    """Refuse a run whose states can't be kept; warn if not all its checkpoints can. `weights`: of the adapters."""
-    states = (KEPT + 1) * 4 * weights * (1 + bool(config.optimizer.ema_decay) + STATE[config.optimizer.name])
-    one = weights * (4 if config.save.precision == "float32" else 2) * (1 + bool(config.optimizer.ema_decay))
-    require(folder, states + one)
-    count = min(len(plan.saves), config.save.keep_last or len(plan.saves))
+def before_the_start(folder: Path, needed: Room, report: Report) -> None:
+    """Refuse a run whose states can't be kept; warn if not all its checkpoints can."""
+    require(folder, int(needed.least))
     free = shutil.disk_usage(folder).free
-    if count and free < states + one * (count + 1) + SPARE:
+    if needed.files > 1 and free < needed.most + SPARE:
         report.warning(
-            f"{count} checkpoints of {one / 1e6:,.0f} MB may not fit: {free / 1e6:,.0f} MB are free in {folder}. "
-            "Free some space, or set save.keep_last"
+            f"{needed.files - 1} checkpoints of {needed.file / 1e6:,.0f} MB may not fit: {free / 1e6:,.0f} MB are free "
+            f"in {folder}. Free some space, or set save.keep_last"
         )
 
 

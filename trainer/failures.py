@@ -115,11 +115,13 @@ def without_numbers(failure: Failure, config: TrainSettings, folder: Path) -> Fa
         for name, part in {"denoiser": config.lora.denoiser, **config.lora.text_encoders}.items()
         if part.train
     }
+    if config.all_weights:
+        gentle["full.learning_rate"] = (config.full.learning_rate / 2, "half the learning rate")
     if not 0 < config.optimizer.max_grad_norm <= 1:
         gentle["optimizer.max_grad_norm"] = (1.0, "gradients clipped at 1")
     if config.accelerate.mixed_precision == "fp16":
         gentle["accelerate.mixed_precision"] = ("bf16", "bf16 instead of fp16")
-    if kept:
+    if kept and not config.all_weights:
         gentle["lora.weights"] = (str(folder), f"what was learnt up to step {kept}")
     words = dict.fromkeys(said for _, said in gentle.values())
     fix = Fix(f"a new run with {', '.join(words)}", {path: value for path, (value, _) in gentle.items()})

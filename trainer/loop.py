@@ -23,10 +23,12 @@ from trainer import disk, new_words, state
 from trainer.batches import Batches
 from trainer.beginning import earlier, encode, load_family, start_from, where_to_train
 from trainer.config import TrainSettings
+from trainer.full.output import WholeOutput
 from trainer.output import Output
 from trainer.plan import Plan, plan
 from trainer.preview import Preview
 from trainer.report import Report, Stopped
+from trainer.room import room
 from trainer.run import Run
 
 
@@ -58,11 +60,11 @@ def begin(
     latents, captions = encode(config, family, parts, batches, place, report)
     run = Run(config, planned, place, family, parts, batches, latents, captions, report.warning)
     preview = Preview(config, family, parts, captions, run.precision)
-    output = Output(folder, config, family, planned, dataset)
+    output = (WholeOutput if config.all_weights else Output)(folder, config, family, planned, dataset)
     if place.is_main_process:
         output.sweep()
-        weights = sum(tensor.nbytes for tensor in run.adapters.values())
-        disk.before_the_start(folder, config, planned, weights, report)
+        learnt = sum(tensor.numel() for tensor in run.adapters.values())
+        disk.before_the_start(folder, room(config, learnt, output.beside, len(planned.saves)), report)
     if saved:
         run.restore(saved)
         report.recall(saved.position.get("losses", []))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trainer.families import families
 from trainer.models import fitting
-from trainer.optim import STATE
+from trainer.optim import state_of
 
 if TYPE_CHECKING:
     from trainer.config import TextEncoderLora, TrainSettings
@@ -53,9 +53,7 @@ def peak(config: TrainSettings) -> Moment | None:
 
 def moments(config: TrainSettings) -> dict[str, Moment]:
     """"encoding", "reading", "step" and "samples", as far as they come; nothing for a model whose size is not known."""
-    family = families()[config.model.family]
-    model = config.model
-    shape = family.footprint_of(fitting(model.base, model.family, model.trust_pickle, model.components))
+    shape = shape_of(config)
     if shape is None:
         return {}
     learnt = adapters(config, shape)
@@ -65,6 +63,12 @@ def moments(config: TrainSettings) -> dict[str, Moment]:
     if config.preview.prompts:
         found["samples"] = samples(config, shape, learnt)
     return found
+
+
+def shape_of(config: TrainSettings) -> Footprint | None:
+    model = config.model
+    found = fitting(model.base, model.family, model.trust_pickle, model.components)
+    return families()[model.family].footprint_of(found)
 
 
 def step(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
@@ -82,7 +86,7 @@ def step(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     parts["VAE"] = 0.0 if memory.cache_latents and not stays else VAE
     # The pictures are encoded before the denoiser sees them, and their memory is used again.
     parts["activations"] = max(activations + read, encoded)
-    parts["LoRA and optimizer"] = learnt * (2 + STATE[config.optimizer.name] + bool(config.optimizer.ema_decay))
+    parts[name_of_learnt(config)] = learnt * (1 + kept(config) + (config.accelerate.processes > 1))
     return Moment("it trains", parts)
 
 
@@ -105,17 +109,28 @@ def reading(config: TrainSettings, shape: Footprint) -> Moment:
 def samples(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     side, preview = config.dataset.resolution, config.preview
     drawn = (preview.width or side) * (preview.height or side) / 1e6
-    kept = learnt * (1 + STATE[config.optimizer.name] + bool(config.optimizer.ema_decay))
     stays = config.accelerate.cpu or not config.captions_can_be_cached
     readers = 0.0 if not stays else weights(config, sum(shape.readers.values()))
     parts = {"base model": base(config, shape), "text encoders": readers}
-    parts |= {"VAE": VAE + DECODE * drawn, "LoRA and optimizer": kept, "around it": AROUND}
-    return Moment("it draws samples", parts)
+    parts |= {"VAE": VAE + DECODE * drawn, "around it": AROUND}
+    aside = config.optimizer.name == "schedulefree_adamw"  # it draws with other weights than it trains
+    return Moment("it draws samples", parts | {name_of_learnt(config): learnt * (kept(config) + aside)})
+
+
+def kept(config: TrainSettings) -> float:
+    """How often the weights that learn are there between two steps: themselves, the optimiser's numbers, an average."""
+    return 1 + state_of(config.optimizer.name, config.all_weights) + bool(config.optimizer.ema_decay)
+
+
+def name_of_learnt(config: TrainSettings) -> str:
+    return "weights and optimizer" if config.all_weights else "LoRA and optimizer"
 
 
 def adapters(config: TrainSettings, shape: Footprint) -> float:
     """GB of the weights that learn, in float32."""
     denoiser = config.lora.denoiser
+    if config.all_weights:
+        return 2 * shape.weights
     millions = denoiser.rank * shape.learnt.get(denoiser.layers, 0.0) if denoiser.train else 0.0
     for name, text in learning_encoders(config).items():
         millions += text.rank * READERS_LEARN * shape.readers.get(name, 0.0)
@@ -123,11 +138,15 @@ def adapters(config: TrainSettings, shape: Footprint) -> float:
 
 
 def weights(config: TrainSettings, sixteen_bit: float) -> float:
-    return sixteen_bit if narrow(config) else 2 * sixteen_bit
+    """GB of a frozen part; beside a denoiser that learns they go into the checkpoint, and are not rounded."""
+    return sixteen_bit if narrow(config) and not config.all_weights else 2 * sixteen_bit
 
 
 def base(config: TrainSettings, shape: Footprint) -> float:
-    """The denoiser as it waits; what lies around its blocks, a twentieth or so, is never made smaller."""
+    """The denoiser as it waits; what lies around its blocks, a twentieth or so, is never made smaller.
+    One that learns is counted there; here are the copies in 16 bit that it is computed with."""
+    if config.all_weights:
+        return shape.weights if narrow(config) else 0.0
     whole = weights(config, shape.weights)
     smaller = BITS.get(config.memory.base_precision)
     return whole if smaller is None else 0.05 * whole + 0.95 * shape.weights * smaller / 16

@@ -47,6 +47,11 @@ class Output:
         self._folder, self._config, self._family, self._plan, self._dataset = folder, config, family, plan, dataset
         self._began = Job(folder).created
 
+    @property
+    def beside(self) -> int:
+        """Numbers that each file holds besides those that learn."""
+        return 0
+
     def sweep(self) -> None:
         """Remove what a killed process has left half written."""
         for folder in (self._folder, self._folder / "checkpoints"):

@@ -26,6 +26,7 @@ from trainer.families.base import Family
 from trainer.memory import Moment, peak
 from trainer.models import HUB_NAME, BaseModel, ModelError, fitting, located
 from trainer.prior import nothing_asked, rarely_asked
+from trainer.room import Room, expected, too_small
 from trainer.schedule import warmup_steps
 
 
@@ -51,6 +52,7 @@ class Plan:
     held_out: int  # pictures
     validations: tuple[int, ...]
     memory: Moment | None
+    disk: Room | None
     warnings: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -87,6 +89,7 @@ class Plan:
             ("Checkpoints", f"{len(self.saves):,} and the finished one"),
             ("Samples", f"{len(self.samples):,} times" if self.samples else "none"),
             ("Memory", self.memory.sentence if self.memory else ""),
+            ("Disk", self.disk.sentence if self.disk else ""),
         ]
         return [row for row in rows if row[1] and (row[0] != "Regularisation" or self.regularisation)]
 
@@ -120,6 +123,10 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     regularisation = [entry for entry in entries if dataset.items[entry.item].regularisation]
     repeated = sum(entry.repeats for entry in entries)
     of_regularisation = sum(entry.repeats for entry in regularisation)
+    saves = moments(config.save.every_steps, config.save.every_epochs, per_epoch, total - 1)
+    disk = expected(config, len(saves))
+    if config.all_weights and not begun and (problem := too_small(disk)):
+        raise SettingsError({"full.train": problem})
     return Plan(
         pictures=len(dataset.training),
         repeated=repeated - of_regularisation,
@@ -134,11 +141,12 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         epochs=epochs,
         total_steps=total,
         warmup_steps=warmup_steps(config.schedule, total),
-        saves=moments(config.save.every_steps, config.save.every_epochs, per_epoch, total - 1),
+        saves=saves,
         samples=sample_steps(config, per_epoch, total),
         held_out=len(held),
         validations=validation_steps(config, per_epoch, total) if held else (),
         memory=peak(config),
+        disk=disk,
         warnings=warnings(config) | remarks | about_words(config, dataset),
     )
 

@@ -125,6 +125,8 @@ def smaller_samples(config: TrainSettings) -> Iterator[Remedy]:
 
 
 def less_to_learn(config: TrainSettings) -> Iterator[Remedy]:
+    if config.all_weights:
+        yield from less_for_all_weights(config)
     lora = config.lora
     learning = {f"lora.{name}.train": False for name in memory.learning_encoders(config)}
     if learning and lora.denoiser.train:
@@ -136,3 +138,13 @@ def less_to_learn(config: TrainSettings) -> Iterator[Remedy]:
     fewer = {"all": "attention+ff", "attention+ff": "attention"}.get(lora.denoiser.layers)
     if fewer and lora.denoiser.train:
         yield Remedy(f"layers {fewer}", "holds less detail", {"lora.denoiser.layers": fewer})
+
+
+def less_for_all_weights(config: TrainSettings) -> Iterator[Remedy]:
+    if config.optimizer.ema_decay:
+        yield Remedy("no moving average", "the last steps count more", {"optimizer.ema_decay": None})
+    if config.optimizer.name == "adamw":
+        if not config.accelerate.cpu:
+            yield Remedy("adamw8bit", "learns nearly the same", {"optimizer.name": "adamw8bit"})
+        yield Remedy("adafactor", "learns a little otherwise", {"optimizer.name": "adafactor"})
+    yield Remedy("a LoRA instead", "holds less", {"full.train": False, "lora.denoiser.train": True})

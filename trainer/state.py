@@ -21,11 +21,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trainer.room import KEPT
+
 MANIFEST = "manifest.json"
 PARTS = ("adapters.safetensors", "optimizer.pt", "position.json")  # without these it is no state
 CONFIG = "config.toml"  # since the settings are kept, too
 AVERAGE = "average.safetensors"  # of runs that keep one
-KEPT = 2  # the one before stays, in case the disk damages the newest
 
 
 @dataclass

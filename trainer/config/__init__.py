@@ -10,6 +10,8 @@ from typing import Annotated, ClassVar
 from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
 from dataset.variation import varies
 from settings.section import Section, Ui
+from trainer.config import full
+from trainer.config.full import FullSettings
 from trainer.config.learning import ADAMS, OptimizerSettings, RunSettings, ScheduleSettings
 from trainer.config.lora import BlockLora, DenoiserLora, LoraSettings, PartLora, TextEncoderLora
 from trainer.config.machine import AccelerateSettings, MemorySettings
@@ -27,6 +29,7 @@ __all__ = [
     "CaptionSettings",
     "DatasetSettings",
     "DenoiserLora",
+    "FullSettings",
     "LoraSettings",
     "MemorySettings",
     "MetadataSettings",
@@ -64,6 +67,7 @@ class TrainSettings(Section):
     captions: CaptionSettings = CaptionSettings()
     validation: ValidationSettings = ValidationSettings()
     lora: LoraSettings = LoraSettings()
+    full: Annotated[FullSettings, Ui(needs="full")] = FullSettings()
     words: WordSettings = WordSettings()
     run: RunSettings = RunSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -94,6 +98,12 @@ class TrainSettings(Section):
         return [word for part in said.split(",") if (word := part.strip())]
 
     @property
+    def all_weights(self) -> bool:
+        """Whether the denoiser itself learns, in a family where that can be."""
+        family = families().get(self.model.family)
+        return self.full.train and family is not None and "full" in family.traits
+
+    @property
     def captions_can_be_cached(self) -> bool:
         """Captions that vary, a learning text encoder and new words give another encoding each step."""
         varied = varies(self.captions) and not self.captions.variants
@@ -109,12 +119,13 @@ class TrainSettings(Section):
             yield "prior.trigger", "say which words of the captions the class word stands for"
         if not self.model.base:
             yield "model.base", "choose a base model: a .safetensors file, a diffusers folder or a hub name"
-        if not self.adapters_learn and not self.words.new:
+        if not (self.adapters_learn or self.words.new or self.all_weights):
             others = " or the text encoder, or give new words to learn" if self.text_encoders else ""
             yield "lora.denoiser.train", f"nothing would be trained: switch on the UNet{others}"
-        if self.words.new and self.words.stop_at < 1 and not self.adapters_learn:
+        if self.words.new and self.words.stop_at < 1 and not (self.adapters_learn or self.all_weights):
             yield "words.stop_at", "only the words learn, so the rest of the steps would teach nothing: set it to 1"
         yield from self._one_rate()
+        yield from full.conflicts(self)
 
     def _one_rate(self) -> Iterator[tuple[str, str]]:
         unet = self.lora.denoiser
@@ -135,6 +146,7 @@ class TrainSettings(Section):
                 yield f"words.new.{place}.learning_rate", said
 
     def warnings(self) -> Iterator[tuple[str, str]]:
+        yield from full.warnings(self)
         for part, lora in {"denoiser": self.lora.denoiser, **self.text_encoders}.items():
             if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
                 said = f"{self.optimizer.name} multiplies its own step size by this: leave it at 1"

@@ -44,8 +44,6 @@ def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
         yield "lora.weights", "all weights learn and no LoRA: to go on from a checkpoint, choose it as model.base"
     if config.prior.asks:
         yield "prior.kind", "the base model can't be asked while its own weights change: choose images, or off"
-    if config.words.new:
-        yield "words.new", "beside all weights of the UNet no new words are learnt: leave them out"
     if config.memory.base_precision != "16bit":
         said = "weights in few bits can't learn: choose 16bit, and save memory with adamw8bit or adafactor"
         yield "memory.base_precision", said

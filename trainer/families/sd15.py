@@ -33,6 +33,7 @@ class Sd15(UNetFamily):
     pipeline = "StableDiffusionPipeline"
     left_out = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     configs = configs.SD15
+    places = {"text_encoder": "cond_stage_model.transformer."}
 
     @classmethod
     def recognises(cls, model: BaseModel) -> bool:

@@ -44,6 +44,8 @@ class Sdxl(UNetFamily):
     left_out = {"feature_extractor": None, "image_encoder": None, "add_watermarker": False}
     configs = configs.SDXL
 
+    places = {"text_encoder": "conditioner.embedders.0.transformer.",
+              "text_encoder_2": "conditioner.embedders.1.model."}
     @classmethod
     def recognises(cls, model: BaseModel) -> bool:
         if model.pipeline:  # the refiner has the same pipeline with another name, and only the second text encoder

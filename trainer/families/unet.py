@@ -32,6 +32,7 @@ class UNetFamily(Family):
     pipeline: ClassVar[str]  # of diffusers; also of what descends from it, such as "StableDiffusionPipelineSafe"
     left_out: ClassVar[dict[str, Any]]  # parts that training never looks at: the safety checker alone is 1.2 GB
     configs: ClassVar[configs.Config]  # of the published model, for single files
+    places: ClassVar[dict[str, str]] = {}  # of the text encoders in a single file, where whole models are written
 
     def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
         import torch
@@ -43,11 +44,15 @@ class UNetFamily(Family):
             self._pipe.vae = AutoencoderKL.from_pretrained(
                 own_vae(vae, model), dtype=torch.float32, use_safetensors=model.only_safetensors
             )
-        parts = {"denoiser": self._pipe.unet, "vae": self._pipe.vae}
-        parts |= {name: getattr(self._pipe, name) for name in self.text_encoders}
-        for part in parts.values():
+        for part in self.parts.values():
             part.requires_grad_(False).eval()
-        return parts
+        return self.parts
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """As they were loaded, by name."""
+        return {"denoiser": self._pipe.unet, "vae": self._pipe.vae} | {
+            name: getattr(self._pipe, name) for name in self.text_encoders}
 
     def _read(self, model: BaseModel, dtype: torch.dtype):
         import diffusers
@@ -88,6 +93,29 @@ class UNetFamily(Family):
     def end_in_noise(self) -> None:
         """Train and draw as if the model's schedule ended in pure noise (Lin et al., arXiv 2305.08891)."""
         self._pipe.scheduler.register_to_config(rescale_betas_zero_snr=True, timestep_spacing="trailing")
+
+    @property
+    def marks(self) -> list[str]:
+        """Names of empty tensors by which a single file says what it predicts, and whether it ends in pure noise."""
+        said = self._pipe.scheduler.config
+        found = {"v_pred": self.prediction_type == "v_prediction", "ztsnr": said.get("rescale_betas_zero_snr")}
+        return [mark for mark, holds in found.items() if holds]
+
+    def export(self, folder: Path, weights: dict[str, Tensor], dtype: torch.dtype) -> None:
+        """Write the whole model, with these weights of the denoiser, as a diffusers folder in `dtype`."""
+        import torch
+
+        pipe, parts = self._pipe, {}
+        for name, part in self.parts.items():
+            reads = name in self.text_encoders
+            with torch.device("meta"):
+                parts[name] = type(part)(part.config) if reads else type(part).from_config(part.config)
+            values = weights if name == "denoiser" else part.state_dict()
+            parts[name].load_state_dict({key: value.to("cpu", dtype) for key, value in values.items()}, assign=True)
+        scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, prediction_type=self.prediction_type)
+        others = {name: part for name, part in pipe.components.items() if "tokenizer" in name}
+        unet = parts.pop("denoiser")
+        type(pipe)(unet=unet, scheduler=scheduler, **parts, **others, **self.left_out).save_pretrained(folder)
 
     def process(self) -> Diffusion:
         return Diffusion(self.alphas_cumprod(), self.prediction_type)

@@ -140,12 +140,15 @@ def trust_autocast(module: nn.Module) -> None:
 
 
 def named_weights(parts: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:
-    """Every weight that learns, with the name that state() gives it."""
+    """Every weight that learns, with the name that state() gives it; of a part without adapters, that is all it has."""
     for part, module in parts.items():
-        for path, layer in layers(module).items():
+        attached, words = layers(module), dict(new_words.named_weights(part, module))
+        for path, layer in attached.items():
             for letter, weight in weights(layer).items():
                 yield f"{part}.{path}.lora_{letter}.weight", weight
-        yield from new_words.named_weights(part, module)
+        yield from words.items()
+        if not attached and not words:
+            yield from ((f"{part}.{name}", weight) for name, weight in module.named_parameters())
 
 
 def weights(layer: LoraLayer) -> dict[str, nn.Parameter]:

@@ -56,6 +56,9 @@ def metadata(config: TrainSettings, family: Family, plan: Plan, dataset: Dataset
     entries = (_run(config, plan, step, began) | _network(config, family) | _training(config)
                | _data(config, dataset) | _modelspec(config, family))
     hidden = _PRIVATE if config.metadata.private else set()
+    if config.all_weights:
+        hidden = hidden | {key for key in entries if key.startswith("ss_network_")}
+        entries["ss_learning_rate"] = entries["ss_unet_lr"] = config.full.learning_rate
     return {key: value if isinstance(value, str) else str(value) for key, value in entries.items() if key not in hidden}
 
 
@@ -177,7 +180,7 @@ def _modelspec(config: TrainSettings, family: Family) -> dict[str, str]:
     said = config.metadata
     entries = {
         "sai_model_spec": "1.0.1",
-        "architecture": f"{family.architecture}/lora",
+        "architecture": family.architecture + ("" if config.all_weights else "/lora"),
         "implementation": "diffusers",
         "title": said.title or config.name,
         "resolution": f"{config.dataset.resolution}x{config.dataset.resolution}",

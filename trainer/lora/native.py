@@ -29,11 +29,11 @@ class Piece:
 
 Original = Callable[[str], Piece | None]
 
-_RESNET = {"conv1": "in_layers.2", "conv2": "out_layers.3", "time_emb_proj": "emb_layers.1",
-           "conv_shortcut": "skip_connection"}
-_ENDS = {"conv_in": "input_blocks.0.0", "conv_out": "out.2", "time_embedding.linear_1": "time_embed.0",
-         "time_embedding.linear_2": "time_embed.2", "add_embedding.linear_1": "label_emb.0.0",
-         "add_embedding.linear_2": "label_emb.0.2"}
+_RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
+           "conv2": "out_layers.3", "conv_shortcut": "skip_connection"}
+_ENDS = {"conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
+         "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
+         "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
 _BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)\.(.+)")
 _MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")
 
@@ -41,16 +41,18 @@ _MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")
 def sdxl_blocks(path: str) -> Piece | None:
     """A layer of SDXL's UNet: input_blocks, middle_block and output_blocks, each resnet with its attention in one
     block, three blocks at every size."""
-    return Piece(found) if (found := _block(path)) else None
+    return Piece(found) if (found := unet(path)) else None
 
 
 def sd_blocks(path: str) -> Piece | None:
     """The same for SD 1.x and 2.x, whose first block on the way up has no attention."""
-    found = _block(path)
+    found = unet(path)
     return Piece(found.replace("output_blocks.2.2.conv", "output_blocks.2.1.conv")) if found else None
 
 
-def _block(path: str) -> str:
+def unet(path: str, resnets: int = 2) -> str:
+    """Any layer of a UNet with so many resnets a block on the way down; "" for what is none. Where a block on the way
+    up has no attention, its upsampler is one place further up than is said here."""
     if path in _ENDS:
         return _ENDS[path]
     if found := _MIDDLE.fullmatch(path):
@@ -59,11 +61,11 @@ def _block(path: str) -> str:
     if not (found := _BLOCK.fullmatch(path)):
         return ""
     way, block, kind, place, rest = found.groups()
-    first = 3 * int(block)
+    first = (resnets + 1) * int(block)
     if kind == "downsamplers":
-        return f"input_blocks.{first + 3}.0.{rest.replace('conv', 'op')}"
+        return f"input_blocks.{first + resnets + 1}.0.{rest.replace('conv', 'op')}"
     if kind == "upsamplers":
-        return f"output_blocks.{first + 2}.2.{rest}"
+        return f"output_blocks.{first + resnets}.2.{rest}"
     side, number = ("input", first + int(place) + 1) if way == "down" else ("output", first + int(place))
     return f"{side}_blocks.{number}.{'1' if kind == 'attentions' else '0'}.{_RESNET.get(rest, rest)}"
 

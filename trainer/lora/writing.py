@@ -40,12 +40,17 @@ def write(path: Path, data: bytes) -> None:
     try:
         with open(part, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        placed(part, path)
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def placed(part: Path, path: Path) -> None:
+    """Give `part`, written and closed, the name `path`, once all of it is on the disk itself."""
+    with open(part, "r+b") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:
