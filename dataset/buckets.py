@@ -31,6 +31,11 @@ class Crop:
     bucket: Size
 
     @property
+    def over(self) -> Size:
+        """How many pixels hang over, across and down: the window may begin anywhere from 0 to there."""
+        return self.resized[0] - self.bucket[0], self.resized[1] - self.bucket[1]
+
+    @property
     def loss(self) -> float:
         """Share of the picture's area that is cut off, 0..1."""
         return 1 - math.prod(self.bucket) / math.prod(self.resized)
@@ -53,8 +58,18 @@ def resolutions(resolution: int, minimum: int, maximum: int, step: int) -> tuple
     return tuple(sorted(found))
 
 
-def fit(width: int, height: int, settings: DatasetSettings) -> Crop:
-    """Where a picture of this size goes. Three ways:
+def fits(width: int, height: int, settings: DatasetSettings) -> list[Crop]:
+    """Where a picture of this size goes at each of the resolutions, the main one first. What would be trained at one
+    size twice, because it is too small for the larger one, is only there once."""
+    found: dict[Size, Crop] = {}
+    for side in settings.sides:
+        crop = fit(width, height, settings, side)
+        found.setdefault(crop.bucket, crop)
+    return list(found.values())
+
+
+def fit(width: int, height: int, settings: DatasetSettings, side: int | None = None) -> Crop:
+    """Where a picture of this size goes, at the main resolution or another `side`. Three ways:
 
     - no buckets: the square of `resolution`;
     - upscaling allowed: the bucket of exactly the picture's size if there is one, else the one whose width / height is
@@ -64,11 +79,13 @@ def fit(width: int, height: int, settings: DatasetSettings) -> Crop:
       size with both sides rounded down to the step. `bucket_min` and `bucket_max` have no say. Only a strip that would
       leave less than one step (sd-scripts fails there) is scaled to be one step wide, and cut to the area.
     """
+    side = side or settings.resolution
     if not settings.buckets:
-        return _cover(width, height, (settings.resolution, settings.resolution))
+        return _cover(width, height, (side, side))
     if settings.upscale:
-        return _cover(width, height, _nearest(width, height, settings))
-    return _shrink(width, height, settings.resolution**2, settings.bucket_step)
+        sizes = resolutions(side, settings.bucket_min, settings.bucket_max, settings.bucket_step)
+        return _cover(width, height, _nearest(width, height, sizes))
+    return _shrink(width, height, side**2, settings.bucket_step)
 
 
 def pixels(path: Path, crop: Crop, flip: bool = False) -> np.ndarray:
@@ -115,8 +132,7 @@ def _resampling(shrinks: float) -> Image.Resampling:
     return Image.Resampling.BILINEAR if shrinks < 1.4 else Image.Resampling.HAMMING
 
 
-def _nearest(width: int, height: int, settings: DatasetSettings) -> Size:
-    sizes = resolutions(settings.resolution, settings.bucket_min, settings.bucket_max, settings.bucket_step)
+def _nearest(width: int, height: int, sizes: tuple[Size, ...]) -> Size:
     if (width, height) in sizes:
         return width, height
     ratio = width / height
@@ -158,4 +174,5 @@ def _within(ratio: float, area: int, step: int) -> Size | None:
 
 
 def _centred(resized: Size, bucket: Size) -> Crop:
-    return Crop(resized, (resized[0] - bucket[0]) // 2, (resized[1] - bucket[1]) // 2, bucket)
+    across, down = Crop(resized, 0, 0, bucket).over
+    return Crop(resized, across // 2, down // 2, bucket)

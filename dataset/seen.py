@@ -1,16 +1,18 @@
 """What the trainer sees of a picture: its exact pixels, and its captions at the times when a run will show it.
 
-Nothing here imitates the trainer. Crop, pixels, the order of an epoch and the words of a step are the functions that it
-trains with (`buckets`, `turns`, `captions`), asked with the run's own seed: what is shown is what will be trained.
+Nothing here imitates the trainer. Crop, pixels, the order of an epoch, the look and the words of a step are the
+functions that it trains with (`buckets`, `looks`, `turns`, `captions`), asked with the run's own seed: what is shown is
+what will be trained.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,14 +21,15 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from dataset import masks, tokens, turns
-from dataset.buckets import Crop, fit, pixels
+from dataset import emphasis, masks, tokens, turns
+from dataset.buckets import Crop, fit, fits
 from dataset.captions import CaptionFinder
 from dataset.holdout import held_out
+from dataset.looks import Look, Looks, pixels
 from dataset.pictures import size_of
 from dataset.scan import Dataset, Item
 from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
-from dataset.turns import Pace, Turn
+from dataset.turns import Entry, Pace
 from dataset.variation import has_choice
 from settings.errors import check
 from settings.section import Section, section_type
@@ -70,10 +73,12 @@ class Showing(Section):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """How captions become tokens. `ranks` None: CLIP's own list. `limit`: tokens that the text encoder sees."""
+    """How captions become tokens. `ranks` None: CLIP's own list. `limit`: tokens that are read. `weighted`: brackets
+    are weights, and no words."""
 
     ranks: tokens.Ranks | None = None
     limit: int = tokens.LIMIT
+    weighted: bool = False
 
     @property
     def exact(self) -> bool:
@@ -96,12 +101,25 @@ class Spelling:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One showing of a picture. `epoch` and `step` count from 0; `place` counts through the whole step, over its
+    batches and processes."""
+
+    epoch: int
+    step: int
+    place: int
+    look: Look
+    caption: str
+
+
+@dataclass(frozen=True)
 class Seen:
     """One picture in a run. Sizes are (width, height) in pixels."""
 
     path: Path
     size: tuple[int, int]  # of the upright picture
-    crop: Crop
+    crop: Crop  # at the main resolution, without anything that is left to chance
+    sizes: list[tuple[int, int]]  # all that it is trained at
     caption: str
     item: Item | None  # None: the run does not show it; `reason` says why
     reason: str
@@ -110,17 +128,19 @@ class Seen:
     turns: list[Turn]  # the first of these times
     mask: Path | None
 
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """What is kept of the picture: left, top, right, bottom, in its own pixels."""
-        x, y = self.size[0] / self.crop.resized[0], self.size[1] / self.crop.resized[1]
-        left, top, (width, height) = self.crop.left, self.crop.top, self.crop.bucket
+    def look(self, turn: int | None = None) -> Look:
+        """That of one of its showings, by its number in `turns`; else of none in particular."""
+        return Look(self.crop) if turn is None else self.turns[turn].look
+
+    def box(self, crop: Crop) -> tuple[float, float, float, float]:
+        """What a crop keeps of the picture: left, top, right, bottom, in its own pixels."""
+        x, y = self.size[0] / crop.resized[0], self.size[1] / crop.resized[1]
+        left, top, (width, height) = crop.left, crop.top, crop.bucket
         return (left * x, top * y, min(self.size[0], (left + width) * x), min(self.size[1], (top + height) * y))
 
-    @property
-    def scale(self) -> float:
+    def scale(self, crop: Crop) -> float:
         """Above 1 where it is enlarged."""
-        return math.sqrt(math.prod(self.crop.resized) / math.prod(self.size))
+        return math.sqrt(math.prod(crop.resized) / math.prod(self.size))
 
 
 def picked(values: dict[str, Any], section: type[Section] = Showing) -> dict[str, Any]:
@@ -144,37 +164,44 @@ def seen(path: Path, settings: Showing, dataset: Dataset, times: int = TIMES) ->
     """How a run with these settings over this data set sees a picture, also if it isn't in it. Raises PictureError."""
     item = _found(path, dataset)
     if item is None:
-        size, caption = size_of(path), CaptionFinder(path.parent, settings.dataset.caption_extension).find(path)
+        caption = CaptionFinder(path.parent, settings.dataset.caption_extension).find(path)
         left_out = (problem for problem in dataset.problems if problem.path == path and not problem.used)
         reason = next((problem.reason for problem in left_out), "it is in none of the folders")
-        crop = fit(*size, settings.dataset)
-        return Seen(path, size, crop, caption.text if caption else "", None, reason, 0, 0, [], masks.find(path))
+        return _still(path, settings, size=size_of(path), caption=caption.text if caption else "", reason=reason)
+    about = {"size": (item.width, item.height), "caption": item.caption, "item": item}
     trained, held = held_out(settings.validation, dataset)
     if any(one.path == item.path for one in held):
-        crop = fit(item.width, item.height, settings.dataset)
-        reason = "it is held out for validation, and never trained on"
-        return Seen(path, (item.width, item.height), crop, item.caption, item, reason, 0, 0, [], masks.find(path))
+        return _still(path, settings, **about, reason="it is held out for validation, and never trained on")
+    found = _still(path, settings, **about, reason="there are more regularisation pictures than the run has use for")
     number = trained.items.index(item)
     entries = turns.lay_out(settings.dataset, trained.items)
-    place = next((index for index, entry in enumerate(entries) if entry.item == number), None)
+    mine = [index for index, entry in enumerate(entries) if entry.item == number]
     pace = Pace(settings.run.seed, settings.run.batch_size,
                 settings.run.gradient_accumulation * settings.accelerate.processes)
     per_epoch = turns.steps_per_epoch(entries, pace)
     steps = settings.run.max_steps or settings.run.epochs * per_epoch
-    first: list[Turn] = []
-    if place is not None:
-        first = list(islice(_turns(item, settings, turns.places(entries, pace, place, steps)), max(0, times)))
-    shown = entries[place].repeats * steps / per_epoch if place is not None else 0
-    reason = "" if place is not None else "there are more regularisation pictures than the run has use for"
-    return Seen(path, (item.width, item.height), fit(item.width, item.height, settings.dataset), item.caption, item,
-                reason, round(shown), steps, first, masks.find(path))
+    if not mine:
+        return replace(found, steps=steps)
+    first = list(islice(_turns(item, settings, entries, turns.places(entries, pace, mine, steps)), max(0, times)))
+    shown = sum(entries[index].repeats for index in mine) * steps / per_epoch
+    return replace(found, reason="", times=round(shown), steps=steps, turns=first)
 
 
-def _turns(item: Item, settings: Showing, places: Iterator[tuple[int, int, int]]) -> Iterator[Turn]:
-    for epoch, step, place in places:
-        flip, caption = turns.drawn(settings.run.seed, step, place, settings.dataset.flip, item.caption,
-                                    settings.captions)
-        yield Turn(epoch, step, place, flip, caption)
+def _still(path: Path, settings: Showing, size: tuple[int, int], caption: str, reason: str,
+           item: Item | None = None) -> Seen:
+    """A picture that no run shows."""
+    crop = Looks(settings.run.seed, settings.dataset).still(path, fit(*size, settings.dataset)).crop
+    sizes = [one.bucket for one in fits(*size, settings.dataset)]
+    return Seen(path, size, crop, sizes, caption, item, reason, 0, 0, [], masks.find(path))
+
+
+def _turns(item: Item, settings: Showing, entries: list[Entry],
+           places: Iterator[tuple[int, int, int, int]]) -> Iterator[Turn]:
+    seed, looks = settings.run.seed, Looks(settings.run.seed, settings.dataset)
+    for epoch, step, place, number in places:
+        flip, caption = turns.drawn(seed, step, place, settings.dataset.flip, item.caption, settings.captions)
+        look = looks.drawn(item.path, entries[number].crop, flip, (step, place))
+        yield Turn(epoch, step, place, look, caption)
 
 
 def _found(path: Path, dataset: Dataset) -> Item | None:
@@ -184,6 +211,13 @@ def _found(path: Path, dataset: Dataset) -> Item | None:
             return item
     alike = (item for item in dataset.items if item.path.name == path.name)
     return next((item for item in alike if item.path.samefile(path)), None)
+
+
+def reads(settings: Showing) -> Vocabulary:
+    """How a run with these settings reads captions."""
+    found = vocabulary(settings.model.base)
+    pieces = settings.captions.length // tokens.LIMIT
+    return replace(found, limit=pieces * found.limit, weighted=settings.captions.weighted)
 
 
 def vocabulary(base: str) -> Vocabulary:
@@ -212,7 +246,15 @@ def _read(folder: Path) -> Vocabulary | None:
 
 
 def spelled(caption: str, read: Vocabulary) -> Spelling:
-    return Spelling(tokens.composed(caption), tokens.borders(caption, read.ranks), read.limit)
+    text = tokens.composed(caption)
+    if not read.weighted:
+        return Spelling(text, tokens.borders(text, read.ranks), read.limit)
+    borders = [
+        (part.places[start], part.places[end - 1] + 1) if end > start else (part.places[end - 1] + 1,) * 2
+        for part in emphasis.parts(text)
+        for start, end in tokens.borders(part.text, read.ranks)
+    ]
+    return Spelling(text, borders, read.limit)
 
 
 def png(array: np.ndarray) -> bytes:
@@ -222,19 +264,19 @@ def png(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def crop_png(picture: Seen, flip: bool = False, mask: bool = False) -> bytes:
-    """What the VAE gets (or the mask, cut alike), as a PNG. Raises PictureError."""
-    path = picture.mask if mask and picture.mask else picture.path
-    return png(pixels(path, picture.crop, flip))
+def crop_png(picture: Seen, look: Look, mask: bool = False) -> bytes:
+    """What the VAE gets in this look (or the mask, cut alike), as a PNG. Raises PictureError."""
+    if mask and picture.mask:
+        return png(pixels(picture.mask, replace(look, colour=None)))
+    return png(pixels(picture.path, look))
 
 
 def told(picture: Seen, settings: Showing) -> dict[str, Any]:
     """For JSON. Positions in texts count code points."""
-    read = vocabulary(settings.model.base)
+    read = reads(settings)
     return {
-        "name": picture.path.name, "size": picture.size, "bucket": picture.crop.bucket,
-        "resized": picture.crop.resized, "box": [round(side, 2) for side in picture.box],
-        "loss": round(picture.crop.loss, 4), "scale": round(picture.scale, 4), "flips": settings.dataset.flip,
+        "name": picture.path.name, "size": picture.size, "sizes": picture.sizes, **_cut(picture, picture.crop),
+        "flips": settings.dataset.flip, "crop": settings.dataset.crop, "jitter": settings.dataset.colour_jitter,
         "caption": _spelling(picture.caption, read), "limit": read.limit, "exact": read.exact,
         "undrawn": not settings.captions.wildcards and has_choice(picture.caption),
         "in_run": picture.item is not None and not picture.reason, "reason": picture.reason,
@@ -242,9 +284,26 @@ def told(picture: Seen, settings: Showing) -> dict[str, Any]:
         "regularisation": bool(picture.item and picture.item.regularisation),
         "times": picture.times, "steps": picture.steps, "seed": settings.run.seed,
         "mask": picture.mask.name if picture.mask else None,
-        "turns": [{"epoch": turn.epoch + 1, "step": turn.step + 1, "flip": turn.flip,
+        "masked": settings.dataset.masked_loss in ("files", "either"),
+        "turns": [{"epoch": turn.epoch + 1, "step": turn.step + 1, "flip": turn.look.flip,
+                   "colour": coloured(turn.look), **_cut(picture, turn.look.crop),
                    **_spelling(turn.caption, read)} for turn in picture.turns],
     }
+
+
+def _cut(picture: Seen, crop: Crop) -> dict[str, Any]:
+    return {"bucket": crop.bucket, "resized": crop.resized, "box": [round(side, 2) for side in picture.box(crop)],
+            "loss": round(crop.loss, 4), "scale": round(picture.scale(crop), 4)}
+
+
+def coloured(look: Look) -> str:
+    """In words; "" where the colours are the picture's own."""
+    if look.colour is None:
+        return ""
+    hue, *others = dataclasses.astuple(look.colour)
+    changes = (f"{name} {100 * (factor - 1):+.0f} %"
+               for name, factor in zip(("saturation", "brightness", "contrast"), others))
+    return f"hue {360 * hue:+.0f}°, {', '.join(changes)}"
 
 
 def _spelling(caption: str, read: Vocabulary) -> dict[str, Any]:

@@ -7,13 +7,15 @@ import json
 import os
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from dataset import seen
+from dataset.looks import Look
 from dataset.pictures import PictureError
 from dataset.problem import printable
 from dataset.scan import Dataset, scan
-from dataset.seen import Seen, Showing, Vocabulary
+from dataset.seen import Seen, Showing, Turn, Vocabulary
 from dataset.settings import Folder
 from dataset.variation import has_choice
 from settings.errors import SettingsError
@@ -30,7 +32,7 @@ def main(arguments: list[str]) -> int:
             raise SettingsError({"--output": f"name a new file in a folder that exists: {options.output}"})
         settings = _settings(options.config)
         picture = seen.seen(path, settings, _data_set(path, settings), options.times)
-        crop = seen.crop_png(picture, options.mirrored)
+        crop = seen.crop_png(picture, _look(picture, options))
         if options.output:
             Path(options.output).write_bytes(crop)
     except SettingsError as error:
@@ -59,9 +61,20 @@ def parser() -> argparse.ArgumentParser:
                                                            "picture's folder as the data set)")
     made.add_argument("--output", metavar="CROP.png", help="write the exact pixels there")
     made.add_argument("--mirrored", action="store_true", help="write them mirrored")
+    made.add_argument("--showing", type=int, metavar="N", help="write those of the N-th showing that is told: its own "
+                                                               "size, window, colours and side")
     made.add_argument("--times", type=int, default=seen.TIMES, metavar="N", help=f"default: {seen.TIMES}")
     made.add_argument("--json", action="store_true", help="everything, with the borders of all tokens")
     return made
+
+
+def _look(picture: Seen, options: argparse.Namespace) -> Look:
+    if options.showing is None:
+        return replace(picture.look(), flip=options.mirrored)
+    if not 1 <= options.showing <= len(picture.turns):
+        raise SettingsError({"--showing": f"must be 1 to {len(picture.turns)}; see also --times"})
+    look = picture.look(options.showing - 1)
+    return replace(look, flip=look.flip != options.mirrored)
 
 
 def _settings(config: str | None) -> Showing:
@@ -86,18 +99,19 @@ def _data_set(path: Path, settings: Showing) -> Dataset:
 
 
 def _lines(picture: Seen, settings: Showing) -> list[str]:
-    crop, (left, top, right, bottom) = picture.crop, picture.box
-    read = seen.vocabulary(settings.model.base)
+    crop, (left, top, right, bottom) = picture.crop, picture.box(picture.crop)
+    read = seen.reads(settings)
     scaled = "" if crop.resized == picture.size else (
-        f", {'enlarged' if picture.scale > 1 else 'made smaller'} {picture.scale:.2f} times")
+        f", {'enlarged' if picture.scale(crop) > 1 else 'made smaller'} {picture.scale(crop):.2f} times")
     lines = [
         f"{picture.path.name}: {_size(picture.size)}",
-        f"trained as {_size(crop.bucket)}{scaled}",
-        f"kept: {left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}; {crop.loss:.1%} cut off",
+        f"trained as {' and '.join(map(_size, picture.sizes))}{scaled}",
+        f"kept: {left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}; {crop.loss:.1%} cut off"
+        f"{', anywhere else in each showing' if settings.dataset.crop == 'random' else ''}",
         f"mirrored at random: {'half of the time' if settings.dataset.flip else 'never'}",
     ]
     if picture.mask:
-        lines.append(f"mask: {picture.mask.name} (this trainer looks at the whole picture, with or without one)")
+        lines.append(f"mask: {picture.mask.name} ({_masked(settings)})")
     if not settings.captions.wildcards and has_choice(picture.caption):
         lines.append("its {this|that} is trained as it stands: captions.wildcards is off")
     if picture.reason:
@@ -105,9 +119,26 @@ def _lines(picture: Seen, settings: Showing) -> list[str]:
     lines.append(f"shown {picture.times:,} times in {picture.steps:,} steps; the first of them "
                  f"(seed {settings.run.seed}):")
     for turn in picture.turns:
-        mirrored = ", mirrored" * turn.flip
-        lines += [f"  step {turn.step + 1:,}, epoch {turn.epoch + 1}{mirrored}: {_words(turn.caption, read)}"]
+        how = _shown(turn, picture, settings)
+        lines += [f"  step {turn.step + 1:,}, epoch {turn.epoch + 1}{how}: {_words(turn.caption, read)}"]
     return lines
+
+
+def _shown(turn: Turn, picture: Seen, settings: Showing) -> str:
+    """What is special about a showing."""
+    look, parts = turn.look, []
+    if len(picture.sizes) > 1:
+        parts.append(_size(look.crop.bucket))
+    if settings.dataset.crop == "random":
+        left, top, right, bottom = picture.box(look.crop)
+        parts.append(f"{left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}")
+    parts += ["mirrored"] * look.flip + ([seen.coloured(look)] if look.colour else [])
+    return "".join(f", {part}" for part in parts)
+
+
+def _masked(settings: Showing) -> str:
+    return "only what is white in it is learnt" if settings.dataset.masked_loss in ("files", "either") else (
+        "not used: dataset.masked_loss is off")
 
 
 def _words(caption: str, read: Vocabulary) -> str:

@@ -47,6 +47,10 @@ class DatasetSettings(Section):
     resolution: Annotated[Side, Ui(level="quick", step=64, kohya="resolution max_resolution")] = 512
     """Side of the square, in pixels, whose area the training sizes have. SD 1.x: 512, SD 2.x: 768, SDXL: 1024."""
 
+    more_resolutions: Annotated[list[int], Ui("Further resolutions", level="expert")] = []
+    """Every picture is trained at these sides too, each in every epoch: 768, 1024. A picture that is too small for one
+    of them is not shown twice at the same size."""
+
     caption_extension: Annotated[str, Ui("Caption file extension", kohya="caption_extension")] = ".txt"
     """Captions lie beside the pictures in files of this kind; .txt and .caption are found in any case."""
 
@@ -72,6 +76,20 @@ class DatasetSettings(Section):
     flip: Annotated[bool, Ui("Mirror at random", kohya="flip_aug")] = False
     """Show pictures mirrored half of the time. Not for subjects with a left and a right, such as faces or lettering."""
 
+    crop: Annotated[Literal["centre", "random", "focus"], Ui("What is kept", kohya="random_crop")] = "centre"
+    """Which part stays where a picture hangs over its bucket. random: another one in every showing. focus: around the
+    largest face, if a YuNet file lies in models/yunet of the workspace; else where there is most to see."""
+
+    colour_jitter: Annotated[
+        float, Field(ge=0, le=1), Ui("Colour changes", step=0.05, level="expert", kohya="color_aug")
+    ] = 0.0
+    """Other light in every showing. At 1 hue moves by up to 36 degrees, and saturation, brightness and contrast by up
+    to 40 %; at 0.2 by a fifth of that. 0: none. Not for styles, whose colours are to be learnt."""
+
+    variants: Annotated[int, Field(ge=0, le=1000), Ui("Cached variants", level="expert")] = 0
+    """Pictures that are cut or coloured at random can only be encoded beforehand if it is known how: in this many ways
+    each, drawn once. 0: in any way, and the VAE stays in memory and works in every step."""
+
     masked_loss: Annotated[
         Literal["off", "files", "alpha", "either"],
         Ui("Masked loss", level="expert", kohya="masked_loss alpha_mask conditioning_data_dir"),
@@ -90,16 +108,23 @@ class DatasetSettings(Section):
             yield "caption_extension", "say which files hold the captions, for example .txt"
         if self.bucket_step % 8:
             yield "bucket_step", f"must be a multiple of 8; use {max(8, round(self.bucket_step / 8) * 8)}"
-        elif self.resolution % self._unit():
-            unit = self._unit()
-            below = self.resolution // unit * unit
-            choice = f"{below} or {below + unit}" if below else str(unit)
-            yield "resolution", f"must be a multiple of {unit}{' (bucket step)' * self.buckets}; use {choice}"
+        else:
+            yield from self._uneven()
         if self.buckets and self.upscale:
-            if self.bucket_min > self.resolution:
-                yield "bucket_min", f"must not be above the resolution, {self.resolution}"
-            if self.bucket_max < self.resolution:
-                yield "bucket_max", f"must not be below the resolution, {self.resolution}"
+            if self.bucket_min > min(self.sides):
+                yield "bucket_min", f"must not be above the resolution, {min(self.sides)}"
+            if self.bucket_max < max(self.sides):
+                yield "bucket_max", f"must not be below the resolution, {max(self.sides)}"
+
+    def _uneven(self) -> Iterator[tuple[str, str]]:
+        unit = self.bucket_step if self.buckets else 8
+        for path, side in [("resolution", self.resolution), *(("more_resolutions", more) for more in self.sides[1:])]:
+            below = side // unit * unit
+            choice = f"{below} or {below + unit}" if below > 0 else str(unit)
+            if side % unit or side <= 0:
+                yield path, f"must be a multiple of {unit}{' (bucket step)' * self.buckets}; use {choice}"
+            elif side > 8192:
+                yield path, f"must be at most 8192; got {side}"
 
     def warnings(self) -> Iterator[tuple[str, str]]:
         if not self.buckets and self.upscale:
@@ -108,9 +133,18 @@ class DatasetSettings(Section):
             yield "unmasked_weight", "has no effect without masked loss"
         if self.unmasked_weight == 1 and self.masked_loss != "off":
             yield "unmasked_weight", "at 1 everything counts alike, as if there were no masks"
+        if self.variants and not self.looks_vary:
+            yield "variants", "has no effect while pictures are neither cut nor coloured at random"
 
-    def _unit(self) -> int:
-        return self.bucket_step if self.buckets else 8
+    @property
+    def sides(self) -> list[int]:
+        """All resolutions that are trained, each once: the main one first."""
+        return list(dict.fromkeys([self.resolution, *self.more_resolutions]))
+
+    @property
+    def looks_vary(self) -> bool:
+        """Whether a picture looks another way from time to time, mirrored or not."""
+        return self.crop == "random" or self.colour_jitter > 0
 
 
 class ValidationSettings(Section):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from dataset.buckets import Crop, Size, fit
+from dataset.buckets import Crop, Size, fits
 from dataset.scan import Dataset, Item
 from dataset.settings import DatasetSettings
 
@@ -44,7 +44,7 @@ class Stats:
     smallest: Size  # by area
     largest: Size
     groups: list[Group]
-    buckets: list[Bucket]  # sorted by size
+    buckets: list[Bucket]  # sorted by size; a picture is in one for each of the resolutions
     upscaled: list[Item]  # pictures that are enlarged to fill their bucket
     mean_crop_loss: float  # share of a picture's area that is cut off, 0..1
 
@@ -52,7 +52,7 @@ class Stats:
 def stats(dataset: Dataset, settings: DatasetSettings) -> Stats:
     """The figures of a scanned data set under these settings; reads nothing from disk."""
     items = dataset.items
-    crops = [fit(item.width, item.height, settings) for item in items]
+    crops = [(item, crop) for item in items for crop in fits(item.width, item.height, settings)]
     sizes = sorted(((item.width, item.height) for item in items), key=lambda size: (_area(size), size))
     return Stats(
         pictures=len(items),
@@ -64,9 +64,9 @@ def stats(dataset: Dataset, settings: DatasetSettings) -> Stats:
         smallest=sizes[0] if sizes else (0, 0),
         largest=sizes[-1] if sizes else (0, 0),
         groups=_groups(items),
-        buckets=_buckets(items, crops),
-        upscaled=[item for item, crop in zip(items, crops) if _area(crop.resized) > item.width * item.height],
-        mean_crop_loss=fmean(crop.loss for crop in crops) if crops else 0.0,
+        buckets=_buckets([(crop, item.repeats) for item, crop in crops]),
+        upscaled=list(dict.fromkeys(item for item, crop in crops if _area(crop.resized) > item.width * item.height)),
+        mean_crop_loss=fmean(crop.loss for _, crop in crops) if crops else 0.0,
     )
 
 
@@ -92,13 +92,12 @@ def dataset_dirs(items: Iterable[Item]) -> dict[str, dict[str, int]]:
 def bucket_info(items: Iterable[Item], settings: DatasetSettings) -> dict[str, Any] | None:
     """`ss_bucket_info`: sizes with the pictures in them, repeats included, and the mean difference between a picture's
     width / height and its bucket's. None without buckets, as sd-scripts writes."""
-    items = list(items)
     if not settings.buckets:
         return None
-    crops = [fit(item.width, item.height, settings) for item in items]
-    errors = [abs(crop.bucket[0] / crop.bucket[1] - item.width / item.height) for item, crop in zip(items, crops)]
+    crops = [(item, crop) for item in items for crop in fits(item.width, item.height, settings)]
+    errors = [abs(crop.bucket[0] / crop.bucket[1] - item.width / item.height) for item, crop in crops]
     buckets = {str(index): {"resolution": list(bucket.size), "count": bucket.repeated}
-               for index, bucket in enumerate(_buckets(items, crops))}
+               for index, bucket in enumerate(_buckets([(crop, item.repeats) for item, crop in crops]))}
     return {"buckets": buckets, "mean_img_ar_error": fmean(errors) if errors else 0.0}
 
 
@@ -106,11 +105,11 @@ def _area(size: Size) -> int:
     return size[0] * size[1]
 
 
-def _buckets(items: list[Item], crops: list[Crop]) -> list[Bucket]:
+def _buckets(crops: list[tuple[Crop, int]]) -> list[Bucket]:
     pictures, repeated = Counter(), Counter()
-    for item, crop in zip(items, crops):
+    for crop, repeats in crops:
         pictures[crop.bucket] += 1
-        repeated[crop.bucket] += item.repeats
+        repeated[crop.bucket] += repeats
     return [Bucket(size, pictures[size], repeated[size]) for size in sorted(pictures)]
 
 

@@ -1,4 +1,5 @@
-"""When a run shows which picture, mirrored or not, and with which words: a pure function of (seed, step, place).
+"""When a run shows which picture, mirrored or not, and with which words: a pure function of (seed, step, place). What
+else is drawn for a showing, which window and what light, is in dataset/looks.py.
 
 Nothing is drawn from a running generator, so a run can go on anywhere without replaying anything, and what it will show
 can be told before it begins: the trainer's batches and the preview of what it sees are made here, both.
@@ -10,10 +11,10 @@ import hashlib
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from dataset.buckets import Crop, fit
+from dataset.buckets import Crop, fits
 from dataset.scan import Item
 from dataset.settings import CaptionSettings, DatasetSettings
 from dataset.variation import training_caption, varies, words
@@ -21,7 +22,8 @@ from dataset.variation import training_caption, varies, words
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture in the run: which item of the data set, how it is cropped, how often an epoch shows it."""
+    """A picture in the run at one of its sizes: which item of the data set, how it is cropped (in the middle, unless
+    its look says otherwise), how often an epoch shows it."""
 
     item: int
     crop: Crop
@@ -37,18 +39,6 @@ class Pace:
     at_once: int = 1
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One showing of a picture. `epoch` and `step` count from 0; `place` counts through the whole step, over its
-    batches and processes."""
-
-    epoch: int
-    step: int
-    place: int
-    flip: bool
-    caption: str
-
-
 def seed_of(*key: int | str) -> int:
     """A seed below 2**63 that follows from all of `key` and nothing else."""
     text = ":".join(map(str, key)).encode()
@@ -56,26 +46,25 @@ def seed_of(*key: int | str) -> int:
 
 
 def lay_out(settings: DatasetSettings, items: Sequence[Item]) -> list[Entry]:
-    """Every picture with its crop and repeats. Regularisation pictures are shown as often as training ones altogether.
+    """Every picture with its crops, one for each resolution, and its repeats. Regularisation pictures are shown as
+    often as training ones altogether.
 
     As in sd-scripts: each regularisation picture with its own repeats until there are enough; if there are too few,
     they are gone through again, one more repeat each time; if there are too many, the last ones are not used.
     """
+    crops = [fits(item.width, item.height, settings) for item in items]
     repeats = {index: item.repeats for index, item in enumerate(items) if not item.regularisation}
-    wanted = sum(repeats.values())
+    wanted = sum(count * len(crops[index]) for index, count in repeats.items())
     regularisation = [index for index, item in enumerate(items) if item.regularisation]
     shown = 0
     while regularisation and shown < wanted:
         for index in regularisation:
             more = 1 if index in repeats else items[index].repeats
             repeats[index] = repeats.get(index, 0) + more
-            shown += more
+            shown += more * len(crops[index])
             if shown >= wanted:
                 break
-    return [
-        Entry(index, fit(items[index].width, items[index].height, settings), count)
-        for index, count in sorted(repeats.items())
-    ]
+    return [Entry(index, crop, count) for index, count in sorted(repeats.items()) for crop in crops[index]]
 
 
 def batches(entries: Sequence[Entry], pace: Pace, epoch: int) -> list[list[int]]:
@@ -122,14 +111,14 @@ def steps_per_epoch(entries: Sequence[Entry], pace: Pace) -> int:
     return math.ceil(sum(math.ceil(count / pace.batch_size) for count in counts.values()) / pace.at_once)
 
 
-def places(entries: Sequence[Entry], pace: Pace, wanted: int, steps: int) -> Iterator[tuple[int, int, int]]:
-    """(epoch, step, place) of each showing of the entry `wanted` in a run of so many steps, in order."""
+def places(entries: Sequence[Entry], pace: Pace, wanted: Collection[int],
+           steps: int) -> Iterator[tuple[int, int, int, int]]:
+    """(epoch, step, place, entry) of each showing of the entries `wanted` in a run of so many steps, in order. Epochs
+    and steps count from 0; places count through the whole step, over its batches and processes."""
     per_epoch = steps_per_epoch(entries, pace)
     for epoch in range(math.ceil(steps / per_epoch) if per_epoch else 0):
         epochs = batches(entries, pace, epoch)
         for turn in range(min(per_epoch, steps - epoch * per_epoch)):
-            place = 0
-            for batch in epochs[turn * pace.at_once : (turn + 1) * pace.at_once]:
-                yield from ((epoch, epoch * per_epoch + turn, place + row)
-                            for row, number in enumerate(batch) if number == wanted)
-                place += len(batch)
+            shown = [number for batch in epochs[turn * pace.at_once : (turn + 1) * pace.at_once] for number in batch]
+            yield from ((epoch, epoch * per_epoch + turn, place, number)
+                        for place, number in enumerate(shown) if number in wanted)

@@ -4,14 +4,20 @@ anything."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 from dataset import turns
 from dataset.buckets import Crop, fit
+from dataset.colour import Colour
+from dataset.looks import Look, Looks
+from dataset.pictures import PictureError
 from dataset.scan import Item
 from dataset.turns import Entry, Pace
+from settings.errors import SettingsError
 from trainer.config import TrainSettings
 from trainer.families.base import View
 from trainer.masks import Masks
@@ -30,6 +36,15 @@ class Sample:
     caption: str
     place: int
     weight: float  # of its folder, times the regularisation weight; 0 for one that only fills a process's turn
+    colour: Colour | None = None  # its own
+
+    @property
+    def look(self) -> Look:
+        return Look(self.crop, self.flip, self.colour)
+
+    def looking(self, look: Look) -> Sample:
+        """The same in another look."""
+        return replace(self, crop=look.crop, flip=look.flip, colour=look.colour)
 
     @property
     def view(self) -> View:
@@ -52,6 +67,7 @@ class Batches:
         self._config, self._plan, self._entries, self._items, self._held = config, plan, entries, items, held
         self._epoch = lru_cache(maxsize=2)(self._shuffled)
         self.masks = Masks(config.dataset)
+        self._looks = Looks(config.run.seed, config.dataset)
 
     def of_step(self, step: int, process: int = 0) -> list[list[Sample]]:
         """The batches of optimiser step `step` (from 0) that one process computes: as many as are accumulated, fewer
@@ -64,9 +80,7 @@ class Batches:
         mine = [self._samples(step, start, batch) for start, batch in zip(starts, batches)][process::processes]
         most = -(-len(batches) // processes)
         if len(mine) < most:  # the other processes have one batch more: compute one that counts nothing
-            mine.append(
-                [Sample(s.item, s.crop, s.flip, s.caption, s.place, 0.0) for s in self._samples(step, 0, batches[0])]
-            )
+            mine.append([replace(sample, weight=0.0) for sample in self._samples(step, 0, batches[0])])
         return mine
 
     def size_of_step(self, step: int) -> int:
@@ -79,7 +93,7 @@ class Batches:
     def seen(self) -> str:
         """A hash of all that a run sees of its data set: names, sizes, crops, repeats and captions, wherever the
         folders lie."""
-        total = hashlib.blake2b(digest_size=20)
+        total = hashlib.blake2b(self._looks.by.encode(), digest_size=20)
         for entry in self._entries:
             item = self._items[entry.item]
             one = (item.path.name, item.path.stat().st_size, entry.crop, entry.repeats, item.caption)
@@ -89,20 +103,29 @@ class Batches:
         return total.hexdigest()
 
     def distinct(self) -> list[Sample]:
-        """Every entry once, unflipped, with its whole caption."""
+        """Every entry once, in no particular look, with its whole caption."""
         return [
             Sample(self._items[entry.item], entry.crop, False, self._items[entry.item].caption, 0, 1.0)
             for entry in self._entries
         ]
 
+    def looks_of(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Each in all the looks that the run shows, where their number is limited."""
+        found = []
+        for sample in samples:
+            with named(sample.item.path):
+                found += [sample.looking(look) for look in self._looks.all(sample.item.path, sample.crop)]
+        return found
+
     @cached_property
     def unseen(self) -> list[Sample]:
-        """The pictures that are held out, as validation looks at them: not mirrored, with their whole captions."""
+        """The pictures that are held out, as validation looks at them: at the main resolution, without anything that is
+        left to chance, with their whole captions."""
         plain = self._config.captions.model_copy(update=UNVARIED)
         return [
             Sample(
                 item,
-                fit(item.width, item.height, self._config.dataset),
+                self._still(item),
                 False,
                 turns.wordings(self._config.run.seed, item.caption, plain).pop(),
                 place,
@@ -110,6 +133,10 @@ class Batches:
             )
             for place, item in enumerate(self._held)
         ]
+
+    def _still(self, item: Item) -> Crop:
+        with named(item.path):
+            return self._looks.still(item.path, fit(item.width, item.height, self._config.dataset)).crop
 
     @property
     def wordings(self) -> set[str]:
@@ -127,8 +154,20 @@ class Batches:
             config.run.seed, step, place, config.dataset.flip, item.caption, config.captions
         )
         weight = item.weight * (config.prior.weight if item.regularisation else 1.0)
-        return Sample(item, entry.crop, flip, caption, place, weight)
+        with named(item.path):
+            look = self._looks.drawn(item.path, entry.crop, flip, (step, place))
+        return Sample(item, entry.crop, False, caption, place, weight).looking(look)
 
     def _shuffled(self, epoch: int) -> list[list[int]]:
         """The epoch's batches: numbers of entries."""
         return turns.batches(self._entries, Pace(self._config.run.seed, self._plan.batch_size), epoch)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a picture is told with its name, as a SettingsError."""
+    try:
+        yield
+    except PictureError as error:
+        problem = f"{path} can't be used: {error.reason}. {error.fix}"
+        raise SettingsError({"dataset.folders": problem}) from None

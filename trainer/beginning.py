@@ -16,7 +16,7 @@ from jobs.folder import home
 from settings.errors import SettingsError
 from trainer import continuing, new_words, state
 from trainer.batches import Batches
-from trainer.cache import Captions, Latents, Store, both_ways
+from trainer.cache import Captions, Latents, Store
 from trainer.config import PartLora, TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
@@ -175,12 +175,12 @@ def encode(
     needed."""
     readers = list(encoders(parts).values())
     cache = home() / "cache"
-    latents = Latents(family, parts["vae"], Store(cache / "latents") if config.memory.cache_latents else None)
+    latents = Latents(family, parts["vae"], Store(cache / "latents") if config.latents_can_be_cached else None)
     captions = Captions(family, readers, Store(cache / "captions") if config.captions_can_be_cached else None)
     mine = batches.distinct()[place.process_index :: place.num_processes]
     parts["vae"].to(place.device)
-    if config.memory.cache_latents:
-        latents.encode_all(both_ways(mine, config.dataset.flip) + batches.unseen, report.counting("cache latents"))
+    if config.latents_can_be_cached:
+        latents.encode_all(batches.looks_of(mine) + batches.unseen, report.counting("cache latents"))
         parts["vae"].to("cpu")
     for reader in readers:
         reader.to(place.device)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dataset.buckets import pixels
-from dataset.pictures import PictureError
+from dataset.looks import pixels
 from settings.errors import SettingsError
-from trainer.batches import Sample
+from trainer.batches import Sample, named
 
 if TYPE_CHECKING:
     from trainer.families.base import Family
@@ -138,7 +136,8 @@ class Latents:
         path = sample.item.path
         if path not in self._files:
             self._files[path] = hashlib.blake2b(path.read_bytes(), digest_size=20).hexdigest()
-        return digest("latents 1", self._files[path], repr(sample.crop), str(sample.flip), self._vae_id)
+        coloured = [repr(sample.colour)] if sample.colour else []
+        return digest("latents 1", self._files[path], repr(sample.crop), str(sample.flip), self._vae_id, *coloured)
 
 
 class Captions:
@@ -173,13 +172,5 @@ class Captions:
 
 def seen(sample: Sample) -> np.ndarray:
     """The pixels [H, W, 3] of a picture, as it is trained. Raises SettingsError with its name if it can't be read."""
-    try:
-        return pixels(sample.item.path, sample.crop, sample.flip)
-    except PictureError as error:
-        problem = f"{sample.item.path} can't be used: {error.reason}. {error.fix}"
-        raise SettingsError({"dataset.folders": problem}) from None
-
-
-def both_ways(samples: Sequence[Sample], flips: bool) -> list[Sample]:
-    """Each sample as it is, and mirrored too where pictures are flipped at random."""
-    return [replace(sample, flip=flip) for sample in samples for flip in ((False, True) if flips else (False,))]
+    with named(sample.item.path):
+        return pixels(sample.item.path, sample.look)

@@ -32,6 +32,7 @@ class Masks:
 
     def __init__(self, settings: DatasetSettings):
         self._source, self._outside = settings.masked_loss, settings.unmasked_weight
+        self._anywhere = settings.crop == "random"  # then a window may have nothing to learn in it, and counts nothing
         self._found = masks.Masks()
         self._held: dict[tuple, np.ndarray | None] = {}
         self._bytes = 0
@@ -72,10 +73,10 @@ class Masks:
                 return None
             seen = Image.fromarray(buckets.weights(path, mask, sample.crop, sample.flip))
             # The mean over the pixels that each latent stands for.
-            found = np.asarray(seen.resize((size[1], size[0]), Image.Resampling.BOX))
+            found = np.array(seen.resize((size[1], size[0]), Image.Resampling.BOX))
         except PictureError as error:
             raise SettingsError({"dataset.masked_loss": f"{path}: {error.reason}. {error.fix}"}) from None
-        if not found.any() and not self._outside:
+        if not found.any() and not self._outside and not self._anywhere:
             fix = "nothing of it would be learnt; paint white what counts, or exclude the picture"
             raise SettingsError({"dataset.masked_loss": f"{path}: what is trained of it is masked out whole; {fix}"})
         return found

@@ -75,15 +75,15 @@ def step(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     memory, batch = config.memory, config.run.batch_size
     family = families()[config.model.family]
     activations = (shape.checkpointed if memory.gradient_checkpointing else shape.activations) * batch
-    activations *= config.dataset.resolution**2 / family.resolution**2 * (1 if narrow(config) else WIDE)
+    activations *= max(config.dataset.sides) ** 2 / family.resolution**2 * (1 if narrow(config) else WIDE)
     learning = family.text_encoders if config.words.new else learning_encoders(config)
     read = READING * batch * sum(gb for name, gb in shape.readers.items() if name in learning)
-    encoded = 0.0 if memory.cache_latents else ENCODE * megapixels(config) * batch
+    encoded = 0.0 if config.latents_can_be_cached else ENCODE * megapixels(config) * batch
     stays = config.accelerate.cpu  # there is no other place to put a part that rests
     parts = {"base model": base(config, shape), "around it": AROUND}
     readers = weights(config, sum(shape.readers.values()))
     parts["text encoders"] = 0.0 if config.captions_can_be_cached and not stays else readers
-    parts["VAE"] = 0.0 if memory.cache_latents and not stays else VAE
+    parts["VAE"] = 0.0 if config.latents_can_be_cached and not stays else VAE
     # The pictures are encoded before the denoiser sees them, and their memory is used again.
     parts["activations"] = max(activations + read, encoded)
     parts[name_of_learnt(config)] = learnt * (1 + kept(config) + (config.accelerate.processes > 1))
@@ -164,4 +164,4 @@ def learning_encoders(config: TrainSettings) -> dict[str, TextEncoderLora]:
 
 
 def megapixels(config: TrainSettings) -> float:
-    return config.dataset.resolution**2 / 1e6
+    return max(config.dataset.sides) ** 2 / 1e6

@@ -35,6 +35,7 @@ class Plan:
     """Everything that can be counted beforehand. Steps are optimiser steps; `saves` and `samples` list them."""
 
     pictures: int
+    sizes: int  # pictures, each as often as it is trained at another size
     repeated: int
     regularisation: int
     regularisation_repeated: int
@@ -59,8 +60,10 @@ class Plan:
     def sentence(self) -> str:
         """The sum in human terms."""
         pictures = f"{self.pictures} picture{'s' * (self.pictures != 1)}"
-        if self.repeated != self.pictures:
-            pictures += f" x {self.repeated / self.pictures:.4g} repeats"
+        if self.sizes != self.pictures:
+            pictures += f" x {self.sizes / self.pictures:.4g} sizes"
+        if self.repeated != self.sizes:
+            pictures += f" x {self.repeated / self.sizes:.4g} repeats"
         if self.regularisation_repeated:
             pictures = f"({pictures} + {self.regularisation_repeated} regularisation)"
         at_once = self.batch_size * self.accumulation * self.processes
@@ -77,6 +80,7 @@ class Plan:
         processes = f" x {self.processes} processes" if self.processes > 1 else ""
         rows = [
             ("Pictures", f"{self.pictures} ({self.repeated} with repeats)"),
+            ("Sizes", f"{self.sizes} with each picture at all its sizes" if self.sizes > self.pictures else ""),
             ("Regularisation", f"{self.regularisation} ({self.regularisation_repeated} used an epoch)"),
             ("Held out", f"{self.held_out}, looked at {len(self.validations)} times" if self.held_out else ""),
             ("Buckets", ", ".join(f"{w}x{h}: {n}" for w, h, n, _ in self.buckets)),
@@ -129,6 +133,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         raise SettingsError({"full.train": problem})
     return Plan(
         pictures=len(dataset.training),
+        sizes=len(entries) - len(regularisation),
         repeated=repeated - of_regularisation,
         regularisation=len(dataset.regularisation),
         regularisation_repeated=of_regularisation,
@@ -196,12 +201,12 @@ def misread(config: TrainSettings, family: type[Family], model: BaseModel) -> di
 def wrong_sides(config: TrainSettings, step: int) -> dict[str, str]:
     """Sides in pixels that leave the model's places half empty."""
     dataset, preview = config.dataset, config.preview
-    sides = {"dataset.bucket_step": dataset.bucket_step} if dataset.buckets else {
-        "dataset.resolution": dataset.resolution}
+    sides = [("dataset.bucket_step", dataset.bucket_step)] if dataset.buckets else [
+        ("dataset.more_resolutions" if more else "dataset.resolution", side) for more, side in enumerate(dataset.sides)]
     if preview.prompts:
-        sides |= {"preview.width": preview.width or step, "preview.height": preview.height or step}
+        sides += [("preview.width", preview.width or step), ("preview.height", preview.height or step)]
     return {path: f"this model takes sides that are multiples of {step}: use {max(1, round(side / step)) * step}"
-            for path, side in sides.items() if side % step}
+            for path, side in sides if side % step}
 
 
 def wrong_folders(config: TrainSettings) -> dict[str, str]:

@@ -83,6 +83,9 @@ def candidates(config: TrainSettings) -> Iterator[Remedy]:
     kept, run, cpu = config.memory, config.run, config.accelerate.cpu
     if not kept.cache_latents:
         yield Remedy("cache latents", "and is faster", {"memory.cache_latents": True})
+    elif not config.latents_can_be_cached:
+        costs = "and is faster, and a picture looks one of eight ways"
+        yield Remedy("eight cached variants of each picture", costs, {"dataset.variants": 8})
     if not kept.cache_captions:
         yield Remedy("cache captions", "and is faster", {"memory.cache_captions": True})
     if config.accelerate.mixed_precision == "no" and not cpu:

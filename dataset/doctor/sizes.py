@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from statistics import fmean
 from typing import Any
 
-from dataset.buckets import Crop, Size, fit
+from dataset.buckets import Crop, Size, fit, fits
 from dataset.doctor.check import Case, Finding, Subject, check, finding
 from dataset.doctor.files import is_tiny
 from dataset.scan import Item
@@ -18,7 +18,8 @@ CROPPED = 0.15  # share of a picture's area that may be cut off before it is tol
 
 @check
 def cropped(subject: Subject) -> Iterator[Finding]:
-    crops = [(crop, item) for item, crop in _crops(subject) if crop.loss > CROPPED]
+    crops = [(fit(item.width, item.height, subject.settings), item) for item in subject.items]
+    crops = [(crop, item) for crop, item in crops if crop.loss > CROPPED]
     crops.sort(key=lambda pair: (-pair[0].loss, str(pair[1].path)))
     yield from finding(
         "sizes.cropped", "warning",
@@ -82,7 +83,7 @@ def rows(subject: Subject, buckets: Iterable[Bucket]) -> list[dict[str, Any]]:
 
 def _crops(subject: Subject) -> Iterator[tuple[Item, Crop]]:
     for item in subject.items:
-        yield item, fit(item.width, item.height, subject.settings)
+        yield from ((item, crop) for crop in fits(item.width, item.height, subject.settings))
 
 
 def _factor(item: Item, area: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,18 @@ def router(window: Window) -> APIRouter:
         return seen.told(found, settings) | about
 
     @routes.get("/api/seen/{picture}/{what}.png")
-    def pixels(picture: str, what: str, mirrored: bool = False) -> Response:
-        """`crop`: exactly what the VAE gets. `mask`: its mask, cut alike."""
-        found, _, _ = shown(picture, times=0)
-        if what not in ("crop", "mask") or (what == "mask" and found.mask is None):
+    def pixels(picture: str, what: str, mirrored: bool = False, turn: int | None = None) -> Response:
+        """`crop`: exactly what the VAE gets. `mask`: its mask, cut alike. `turn`: as this showing has it, of those that
+        are told (from 0), but for the side, which `mirrored` says."""
+        if turn is not None and not 0 <= turn < seen.TIMES:
+            raise HTTPException(404, "There is no such showing.")
+        found, _, _ = shown(picture, times=0 if turn is None else turn + 1)
+        there = turn is None or turn < len(found.turns)
+        if what not in ("crop", "mask") or (what == "mask" and found.mask is None) or not there:
             raise HTTPException(404, "There is no such picture.")
+        look = replace(found.look(turn), flip=mirrored)
         try:
-            return Response(seen.crop_png(found, mirrored, what == "mask"), media_type="image/png", headers=FRESH)
+            return Response(seen.crop_png(found, look, what == "mask"), media_type="image/png", headers=FRESH)
         except (PictureError, OSError) as error:
             raise HTTPException(404, f"{found.path.name}: {error}") from None
 

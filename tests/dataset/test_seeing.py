@@ -55,7 +55,7 @@ def test_the_box_is_what_the_crop_keeps(folder):
 
 
 def seen_file(picture, **how):
-    return io.BytesIO(seen.crop_png(picture, **how))
+    return io.BytesIO(seen.crop_png(picture, picture.look(), **how))
 
 
 def test_a_small_picture_is_enlarged_only_where_that_is_wanted(folder):

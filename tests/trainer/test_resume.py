@@ -31,6 +31,12 @@ CASES = {
         "captions": {"shuffle": True},
         "schedule": {"warmup": 0.3},
     },
+    "random windows, colours and sides": {
+        "dataset": {"crop": "random", "colour_jitter": 0.5, "flip": True, "bucket_step": 16},
+    },
+    "variants at two resolutions": {
+        "dataset": {"crop": "random", "colour_jitter": 0.3, "variants": 2, "more_resolutions": [48], "bucket_step": 16},
+    },
     "fp16, dropout, checkpointing, nothing cached": {
         "accelerate": {"mixed_precision": "fp16"},
         "lora": {"denoiser": {"rank": 2, "dropout": 0.3}},
@@ -55,6 +61,14 @@ CASES = {
         "optimizer": {"ema_decay": 0.9},
         "lora": {"denoiser": {"rank": 2, "plus_ratio": 4}, "text_encoder": {"train": True, "rank": 2, "plus_ratio": 8}},
     },
+}
+CASES["ranks and rates by block, rank and layer dropout, max norm"] = {
+    "memory": {"gradient_checkpointing": True},
+    "optimizer": {"ema_decay": 0.9},
+    "lora": {"max_norm": 0.002, "denoiser": {
+        "rank": 4, "layers": "all", "conv_rank": 2, "plus_ratio": 4, "rank_dropout": 0.3, "module_dropout": 0.2,
+        "blocks": [{"block": "down_blocks", "rank": 2, "rate": 0.5}, {"block": "mid_block", "rank": 0}],
+    }},
 }
 CASES |= {
     name: {"optimizer": {"name": name}}

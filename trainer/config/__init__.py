@@ -110,6 +110,11 @@ class TrainSettings(Section):
         learnt = any(text.train for text in self.text_encoders.values())
         return self.memory.cache_captions and not varied and not learnt and not self.words.new
 
+    @property
+    def latents_can_be_cached(self) -> bool:
+        """Pictures that are cut or coloured at random have other latents each time."""
+        return self.memory.cache_latents and (not self.dataset.looks_vary or bool(self.dataset.variants))
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if not NAME.fullmatch(self.name):
             yield "name", "use letters, digits, - _ and dots, starting with a letter or digit, at most 64"

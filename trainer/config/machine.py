@@ -58,7 +58,7 @@ class MemorySettings(Section):
 
     cache_latents: Annotated[bool, Ui(kohya="cache_latents cache_latents_to_disk")] = True
     """Encode each picture once and keep the latents on disk. They are found by content: a changed picture is encoded
-    anew."""
+    anew. Pictures that are cut or coloured at random, in no limited number of ways, are encoded each step."""
 
     cache_captions: Annotated[bool, Ui(kohya="cache_text_encoder_outputs")] = True
     """Encode each caption once, where possible: while the text encoder learns or captions vary, they are

@@ -31,13 +31,28 @@ def arguments(found: dict[str, Any]) -> dict[str, Any]:
     subsets = list(all_subsets(found))
     if not subsets:
         raise ImportProblem("this data set file has no [[datasets.subsets]] with pictures")
+    more = further_resolutions(subsets)
     for place, subset in enumerate(subsets, start=1):
         if row := folder(subset):
             rows += [row] if row["path"] not in [other["path"] for other in rows] else []
         options = {NAMES.get(name, name): value for name, value in subset.items() if name not in OWN}
         given |= options if place == 1 else differing(first, options, place)
         first = options if place == 1 else first
+    if more:
+        given = {name: value for name, value in given.items() if not name.startswith(f"resolution{OF_SUBSET}")}
+        given["more_resolutions"] = more
     return given | {"folders": rows}
+
+
+def further_resolutions(subsets: list[dict[str, Any]]) -> list[Any]:
+    """Those after the first, where every folder is trained at all of them, as often at each."""
+    ways: dict[str, list[tuple[Any, Any]]] = {}
+    for subset in subsets:
+        if path := str(subset.get("image_dir") or ""):
+            ways.setdefault(path, []).append((subset.get("resolution", 512), subset.get("num_repeats", 1)))
+    sides = [[side for side, _ in way] for way in ways.values()]
+    even = all(len({repeats for _, repeats in way}) == 1 for way in ways.values())
+    return sides[0][1:] if even and all(one == sides[0] for one in sides) else []
 
 
 def differing(first: dict[str, Any], later: dict[str, Any], place: int) -> dict[str, Any]:

@@ -27,21 +27,37 @@ def folders(t: Translation) -> None:
 
 
 def resolution(t: Translation) -> None:
-    """Ours is the side of a square of the same area."""
+    """Ours is the side of a square of the same area; for further ones sd-scripts has a data set each."""
     said = t.look("resolution")
     sides = numbers(t.take("resolution"))
+    more = [side_of(t, numbers(one)) for one in t.take("more_resolutions") or [] if numbers(one)]
     if not sides:
         return
+    whole = side_of(t, sides)
+    note = "" if set(sides) == {whole} else f"the square of about the area of {shown(said)}"
+    t.put("resolution", "dataset.resolution", whole, note)
+    if more:
+        t.put("more_resolutions", "dataset.more_resolutions", more, "the same folders at each of them")
+
+
+def side_of(t: Translation, sides: list[float]) -> int:
     step = int(number(t.look("bucket_reso_steps")) or 64)
     side = math.sqrt(sides[0] * sides[-1])
-    whole = max(step, round(side / step) * step) if side % step else side
-    note = "" if len(set(sides)) == 1 and whole == side else f"the square of about the area of {shown(said)}"
-    t.put("resolution", "dataset.resolution", int(whole), note)
+    return int(max(step, round(side / step) * step) if side % step else side)
 
 
 def buckets(t: Translation) -> None:
     if (kept := t.take("bucket_no_upscale")) is not None:
         t.put("bucket_no_upscale", "dataset.upscale", not kept, "the other way round")
+
+
+def changes(t: Translation) -> None:
+    """Windows and colours at random: switches there."""
+    if (cut := t.take("random_crop")) is not None:
+        t.put("random_crop", "dataset.crop", "random" if cut else "centre", SAME if cut else "")
+    if (colours := t.take("color_aug")) is not None:
+        note = "hue by up to 16 degrees or gamma by 5 %, in a third of the showings: about this strength"
+        t.put("color_aug", "dataset.colour_jitter", 0.2 if colours else 0.0, note if colours else "")
 
 
 def caches(t: Translation) -> None:
@@ -97,4 +113,4 @@ def shift(t: Translation, sampling: Any, flux: float | None, sd3: float | None) 
         t.put("training_shift", "noise.shift", sd3)
 
 
-RULES: list[Callable[[Translation], Any]] = [folders, resolution, buckets, caches, offset, timesteps]
+RULES: list[Callable[[Translation], Any]] = [folders, resolution, buckets, changes, caches, offset, timesteps]

@@ -137,7 +137,7 @@ def _training(config: TrainSettings) -> dict[str, Any]:
         "ss_mixed_precision": config.accelerate.mixed_precision,
         "ss_full_fp16": False,
         "ss_gradient_checkpointing": config.memory.gradient_checkpointing,
-        "ss_cache_latents": config.memory.cache_latents,
+        "ss_cache_latents": config.latents_can_be_cached,
         "ss_min_snr_gamma": config.noise.min_snr_gamma,
         "ss_noise_offset": config.noise.noise_offset or None,
         "ss_prior_loss_weight": config.prior.weight,
@@ -155,8 +155,8 @@ def skipped(config: TrainSettings) -> int | None:
 
 def _data(config: TrainSettings, dataset: Dataset) -> dict[str, Any]:
     settings, captions = config.dataset, config.captions
-    entries = lay_out(settings, dataset.items)
-    shown = [replace(dataset.items[entry.item], repeats=entry.repeats) for entry in entries]
+    repeats = {entry.item: entry.repeats for entry in lay_out(settings, dataset.items)}
+    shown = [replace(dataset.items[index], repeats=count) for index, count in repeats.items()]
     return {
         "ss_resolution": f"{settings.resolution},{settings.resolution}",
         "ss_enable_bucket": settings.buckets,
@@ -165,8 +165,8 @@ def _data(config: TrainSettings, dataset: Dataset) -> dict[str, Any]:
         "ss_max_bucket_reso": settings.bucket_max,
         "ss_bucket_info": json.dumps(stats.bucket_info(shown, settings)),
         "ss_flip_aug": settings.flip,
-        "ss_color_aug": False,
-        "ss_random_crop": False,
+        "ss_color_aug": settings.colour_jitter > 0,
+        "ss_random_crop": settings.crop == "random",
         "ss_shuffle_caption": captions.shuffle,
         "ss_keep_tokens": captions.keep_tokens,
         "ss_caption_dropout_rate": captions.dropout,

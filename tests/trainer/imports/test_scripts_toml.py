@@ -158,6 +158,46 @@ def test_a_data_set_file():
     assert kinds == {"left", "unknown"} and line(report, "no_such_key of subset 3").kind == "unknown"
 
 
+SEVERAL = """
+[[datasets]]
+enable_bucket = true
+resolution = {first}
+  [[datasets.subsets]]
+  image_dir = "/data/dog"
+  num_repeats = 2
+  [[datasets.subsets]]
+  image_dir = "/data/cat"
+
+[[datasets]]
+enable_bucket = true
+resolution = [768, 768]
+  [[datasets.subsets]]
+  image_dir = "/data/dog"
+  num_repeats = {repeats}
+  [[datasets.subsets]]
+  image_dir = "/data/cat"
+"""
+
+
+def test_the_same_folders_at_two_resolutions():
+    report = told(SEVERAL.format(first=512, repeats=2))
+    assert (report.values["dataset.resolution"], report.values["dataset.more_resolutions"]) == (512, [768])
+    assert [row.path for row in report.values["dataset.folders"]] == ["/data/dog", "/data/cat"]
+    assert not [one.name for one in report.lines if "subset" in one.name]
+    uneven = told(SEVERAL.format(first=512, repeats=1))
+    assert "dataset.more_resolutions" not in uneven.values
+    assert line(uneven, "resolution of subset 3").kind == "left"
+
+
+def test_windows_and_colours_at_random():
+    values = told('network_module = "networks.lora"\nrandom_crop = true\ncolor_aug = true\n').values
+    assert (values["dataset.crop"], values["dataset.colour_jitter"]) == ("random", 0.2)
+    values = told('network_module = "networks.lora"\nrandom_crop = false\ncolor_aug = false\n').values
+    assert (values["dataset.crop"], values["dataset.colour_jitter"]) == ("centre", 0.0)
+    faces = line(told('network_module = "networks.lora"\nface_crop_aug_range = "1.5,3"\n'), "face_crop_aug_range")
+    assert faces.kind == "left" and "focus" in faces.note
+
+
 def test_a_main_file_reads_its_data_set_file(tmp_path):
     (tmp_path / "data.toml").write_text(DATASET)
     (tmp_path / "run.toml").write_text('network_module = "networks.lora"\ndataset_config = "data.toml"\n')
