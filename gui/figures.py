@@ -10,13 +10,15 @@ from gui.runs import CaptionRun, Run, number
 from jobs.folder import Job
 from trainer.families import families
 
+EMBEDDINGS = "embeddings"  # the folder of new words
+
 
 def figures(run: Run) -> dict[str, str]:
     """{what: how much}, of what is known. Times are those that processes worked on it, all together."""
     last, plan = run.last, run.started.get("plan") or {}
     pictures = isinstance(run, CaptionRun)
     total = f" of {run.total:,}" if run.total else ""
-    lora = next(iter(results(run.job)), None)
+    result = next(iter(results(run.job)), None)
     found = {
         "Pictures" if pictures else "Steps": f"{run.step:,}{total}" if run.step or run.total else "",
         "Epochs": text(last.get("epoch")),
@@ -27,16 +29,27 @@ def figures(run: Run) -> dict[str, str]:
         "Batch": text(batch(plan)) if plan else "",
         "Memory at most": text(last.get("memory_gb"), " GB"),
         "Device": str(run.started.get("device", "")),
-        "LoRA": f"{lora.name}, {size(lora.stat().st_size)}" if lora else "",
+        kind(result): f"{result.name}, {size(result.stat().st_size)}" if result else "",
     }
     return {name: value for name, value in found.items() if value}
 
 
 def results(job: Job) -> list[Path]:
-    """The finished LoRA, then what lies beside it; of a run that did not come to its end the newest checkpoint."""
+    """The finished LoRA, then what lies beside it, then the new words; of a run that did not come to its end the newest
+    checkpoint."""
     finished = sorted(job.folder.glob("*.safetensors"), key=lambda path: (len(path.name), path.name))
     saved = sorted(job.checkpoints.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
-    return finished or saved[-1:]
+    return [*finished, *embeddings(job.folder)] or saved[-1:] or embeddings(job.checkpoints)[-1:]
+
+
+def embeddings(folder: Path) -> list[Path]:
+    """New words that lie beside LoRA files, or that a run has made instead of one; the newest last."""
+    return sorted((folder / EMBEDDINGS).glob("*.safetensors"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def kind(result: Path | None) -> str:
+    """What a file is that a run has made."""
+    return "Embedding" if result and result.parent.name == EMBEDDINGS else "LoRA"
 
 
 def batch(plan: dict[str, Any]) -> float:

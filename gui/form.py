@@ -31,6 +31,7 @@ TITLES = {
     "run": "Length",
     "captions": "Captions",
     "preview": "Samples",
+    "words": "Textual inversion",
     "": "Basics",
 }
 

@@ -13,7 +13,8 @@ from fastapi import APIRouter, Body, HTTPException
 from fastapi.responses import FileResponse
 
 from dataset.pictures import PictureError
-from gui.runs import PICTURES, CaptionRun, Run
+from gui.figures import EMBEDDINGS, embeddings
+from gui.runs import PICTURES, CaptionRun, Run, word
 from jobs import process, queue, requests
 from jobs.events import tail_log
 from jobs.process import JobError
@@ -143,6 +144,7 @@ def described(run: Run, state: str) -> dict[str, Any]:
         "kind": job.kind,
         "created": job.created,
         "state": state,
+        "word": word(state, job),
         "folder": str(job.folder),
         "step": run.step,
         "total": run.total,
@@ -212,8 +214,9 @@ def samples(run: Run) -> dict[str, Any]:
 def files(run: Run) -> dict[str, Path]:
     """What a person may take away: {name inside the job's folder: path}, the finished LoRA first."""
     folder = run.job.folder
-    loras = sorted(folder.glob("*.safetensors"))
-    checkpoints = sorted(run.job.checkpoints.glob("*.safetensors"), key=lambda path: natural(path.name), reverse=True)
+    loras = [*sorted(folder.glob("*.safetensors")), *sorted(embeddings(folder))]
+    saved = [*run.job.checkpoints.glob("*.safetensors"), *embeddings(run.job.checkpoints)]
+    checkpoints = sorted(saved, key=lambda path: natural(path.name), reverse=True)
     others = [path for path in (run.job.config_path, run.job.log_path, run.job.events_path) if path.is_file()]
     listed = {path.relative_to(folder).as_posix(): path for path in [*loras, *checkpoints, *others]}
     return {name: path for name, path in listed.items() if run.file(name)}
@@ -222,7 +225,9 @@ def files(run: Run) -> dict[str, Path]:
 def kind(run: Run, name: str) -> str:
     if not name.endswith(".safetensors"):
         return "record"
-    return "checkpoint" if name.startswith(f"{run.job.checkpoints.name}/") else "lora"
+    if name.startswith(f"{run.job.checkpoints.name}/"):
+        return "checkpoint"
+    return "embedding" if name.startswith(f"{EMBEDDINGS}/") else "lora"
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -4,11 +4,12 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
   const L = Loratory, { el } = L;
   let rows = null;
   const list = el("div", { class: "lor-rows" });
-  const add = L.button("Add a folder", async () => {
-    const path = await L.browse(about.columns[0].pick || "folder", rows.at(-1)?.[about.columns[0].name] || "", about.label);
-    if (path) change(() => rows.push({ ...fresh(), [about.columns[0].name]: path }), true);
+  const [first] = about.columns, what = first.label.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
+  const add = first.pick && L.button(`Add a ${what}`, async () => {
+    const path = await L.browse(first.pick, rows.at(-1)?.[first.name] || "", about.label);
+    if (path) change(() => rows.push({ ...fresh(), [first.name]: path }), true);
   });
-  const type = L.button("Type a path", () => {
+  const type = L.button(first.pick ? "Type a path" : `Add a ${what}`, () => {
     change(() => rows.push(fresh()), true);
     list.querySelector(".lor-item:last-child input")?.focus();
   });
@@ -42,11 +43,11 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
       el("span", { class: "lor-cell-name" }, column.label), pick ? el("span", { class: "lor-row tight" }, input, pick) : input);
   };
   const draw = () => {
-    add.disabled = type.disabled = rows === null;
+    for (const button of [add, type].filter(Boolean)) button.disabled = rows === null;
     L.fill(list, (rows || []).map((row, index) => el("div", { class: "lor-item", role: "group", "aria-label": `Row ${index + 1}` },
       about.columns.map((column) => cell(row, column, index)),
       L.button("Remove", () => change(() => rows.splice(index, 1), true), "quiet", { "aria-label": `Remove row ${index + 1}` }))));
-    if (rows && !rows.length) L.fill(list, el("p", { class: "lor-empty" }, "No folder yet."));
+    if (rows && !rows.length) L.fill(list, el("p", { class: "lor-empty" }, `No ${what} yet.`));
   };
   const take = () => {
     if (!props.value || props.value === JSON.stringify(rows)) return;

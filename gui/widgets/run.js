@@ -60,7 +60,7 @@ Loratory.runView = (id, { changed, load }) => {
     if (logBox.open) await log.refresh();
   };
 
-  const drawHead = (run) => L.fill(head, el("div", { class: "lor-row" }, el("h2", {}, run.name), L.chip(run.state, run.state === "queued" ? "waiting" : run.state)),
+  const drawHead = (run) => L.fill(head, el("div", { class: "lor-row" }, el("h2", {}, run.name), L.chip(run.state, run.word)),
     el("p", { class: "lor-note" }, L.when(run.created), run.device ? ` · on ${run.device}` : ""), run.sentence && el("p", {}, run.sentence));
   const fact = (name, value) => el("div", { class: "lor-fact" }, el("b", {}, value), el("span", {}, name));
   const drawNow = (run) => {
@@ -120,19 +120,26 @@ Loratory.runView = (id, { changed, load }) => {
     return requestAnimationFrame(() => { scroller.scrollLeft = scroller.scrollWidth; });
   };
   const drawFiles = (run) => {
-    const loras = run.files.filter((file) => file.kind === "lora"), checkpoints = run.files.filter((file) => file.kind === "checkpoint");
+    const made = run.files.filter((file) => ["lora", "embedding"].includes(file.kind)), checkpoints = run.files.filter((file) => file.kind === "checkpoint");
     const line = (file) => el("li", { class: "lor-file" }, el("span", { class: "lor-path" }, file.name.split("/").at(-1)),
-      el("span", { class: "lor-note" }, L.bytes(file.bytes), file.step ? ` · step ${file.step.toLocaleString("en")}` : ""), el("a", { class: `lor-button${file.kind === "lora" ? " primary" : ""}`, href: `${base}/files/${file.name.split("/").map(encodeURIComponent).join("/")}`, download: "" }, "Download"));
-    if (!loras.length && !checkpoints.length) return L.fill(files);
-    const name = (loras[0] || checkpoints[0]).name.split("/").at(-1).replace(/\.safetensors$/, "");
+      el("span", { class: "lor-note" }, L.bytes(file.bytes), file.step ? ` · step ${file.step.toLocaleString("en")}` : ""), el("a", { class: `lor-button${file.kind === "checkpoint" ? "" : " primary"}`, href: `${base}/files/${file.name.split("/").map(encodeURIComponent).join("/")}`, download: "" }, "Download"));
+    if (!made.length && !checkpoints.length) return L.fill(files);
+    const isWord = (file) => file.name.split("/").at(-2) === "embeddings";
+    const [lora, word] = [(file) => !isWord(file), isWord].map((which) => [...made, ...checkpoints].find(which)?.name.split("/").at(-1).replace(/\.safetensors$/, ""));
     return L.fill(files, el("div", { class: "lor-card" }, el("h3", {}, "Files to take away"),
-      loras.length > 0 && el("ul", { class: "lor-files" }, loras.map(line)),
-      checkpoints.length > 0 && el("details", { open: !loras.length }, el("summary", {}, `${checkpoints.length} checkpoint${checkpoints.length === 1 ? "" : "s"} on the way`), el("ul", { class: "lor-files" }, checkpoints.map(line))),
+      made.length > 0 && el("ul", { class: "lor-files" }, made.map(line)),
+      checkpoints.length > 0 && el("details", { open: !made.length }, el("summary", {}, `${checkpoints.length} checkpoint${checkpoints.length === 1 ? "" : "s"} on the way`), el("ul", { class: "lor-files" }, checkpoints.map(line))),
       el("p", { class: "lor-note" }, "All of it lies in ", el("span", { class: "lor-path" }, run.folder)),
       el("details", {}, el("summary", {}, "How to use it in ComfyUI, A1111 and Forge"), el("ul", {},
-        el("li", {}, "ComfyUI: put the file into models/loras, add a Load LoRA node between the checkpoint and the sampler, and write your trigger words into the prompt."),
-        el("li", {}, "A1111, Forge: put the file into models/Lora and write ", el("code", {}, `<lora:${name}:0.8>`), " and your trigger words into the prompt. ", L.button("Copy", () => L.copy(`<lora:${name}:0.8>`), "quiet")),
-        el("li", {}, "diffusers: pipe.load_lora_weights(path of the file)."), el("li", {}, "Use it with the base model it was trained on, or one that descends from it. Start at strength 0.8.")))));
+        lora && [
+          el("li", {}, "ComfyUI: put the file into models/loras, add a Load LoRA node between the checkpoint and the sampler, and write your trigger words into the prompt."),
+          el("li", {}, "A1111, Forge: put the file into models/Lora and write ", el("code", {}, `<lora:${lora}:0.8>`), " and your trigger words into the prompt. ", L.button("Copy", () => L.copy(`<lora:${lora}:0.8>`), "quiet")),
+          el("li", {}, "diffusers: pipe.load_lora_weights(path of the file).")],
+        word && [
+          el("li", {}, "New words in ComfyUI: put their files into models/embeddings and write ", el("code", {}, `embedding:${word}`), " into the prompt where the captions had the word."),
+          el("li", {}, "New words in A1111, Forge: put their files into embeddings and write ", el("code", {}, word), ". There the file's name is the word: rename it as you like."),
+          el("li", {}, "New words in diffusers: pipe.load_textual_inversion(path of the file, token=the word); of SDXL once for each of its two tensors.")],
+        el("li", {}, `Use it with the base model it was trained on, or one that descends from it.${lora ? " Start at strength 0.8." : ""}`)))));
   };
   return { node, refresh };
 };

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from gui import routes, runs
+from gui.figures import figures
 from gui.window import Window
 from jobs import folder, queue
 from jobs.events import EventWriter
@@ -108,6 +109,26 @@ def test_a_run_in_all_its_parts(page, run):
     assert page.get(f"/api/runs/{run.id}/log?offset=6").json()["lines"] == ["second"]
     assert page.get(f"/api/runs/{run.id}/settings").json() == {"text": "name = 'x'\n"}
     assert page.get("/api/runs").json()[0]["id"] == run.id
+
+
+def test_new_words_lie_beside_the_lora_or_are_all_that_a_run_has_made(page, run, window):
+    def shown():
+        files = page.get(f"/api/runs/{run.id}").json()["files"]
+        return [(file["name"], file["kind"]) for file in files if file["kind"] != "record"]
+
+    for place, name in ((run.folder, "run-sks"), (run.checkpoints, "run-000010-sks")):
+        (place / "embeddings").mkdir()
+        (place / "embeddings" / f"{name}.safetensors").write_bytes(b"word")
+    kept = ("checkpoints/embeddings/run-000010-sks.safetensors", "checkpoint")
+    assert shown()[:2] == [("run.safetensors", "lora"), ("embeddings/run-sks.safetensors", "embedding")]
+    assert kept in shown() and page.get(f"/api/runs/{run.id}/files/{kept[0]}").content == b"word"
+    assert figures(window.runs.find(run.id))["LoRA"].startswith("run.safetensors")
+    for lora in [*run.folder.glob("*.safetensors"), *run.checkpoints.glob("*.safetensors")]:
+        lora.unlink()
+    assert shown() == [("embeddings/run-sks.safetensors", "embedding"), kept]
+    assert figures(window.runs.find(run.id))["Embedding"].startswith("run-sks.safetensors")
+    (run.folder / "embeddings" / "run-sks.safetensors").unlink()
+    assert figures(window.runs.find(run.id))["Embedding"].startswith("run-000010-sks")
 
 
 def test_files_are_attachments_and_come_in_parts(page, run):
