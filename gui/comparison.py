@@ -10,7 +10,7 @@ from typing import Any
 
 from gui.chosen import chosen
 from gui.figures import batch, figures
-from gui.runs import Run
+from gui.runs import Run, word
 
 MOST = 4
 
@@ -25,6 +25,7 @@ def compared(runs: list[Run], states: list[str], points: int) -> dict[str, Any]:
                 "kind": run.job.kind,
                 "created": run.job.created,
                 "state": state,
+                "word": word(state, run.job),
                 "figures": figures(run),
                 "batch": batch(run.started.get("plan") or {}),
                 "loss": run.loss.thinned(points),

@@ -24,7 +24,7 @@ Sort = Literal["newest", "oldest", "name", "loss", "steps"]
 MANY = 50  # lines that a page shows at first
 BEST = "★"  # as a tag: the runs with a star
 EXCERPT = 120  # characters of a note that a line shows
-WORDS = {"queued": "waiting", "train": "training", "captions": "captioning"}  # also found by what the page calls them
+WORDS = {"train": "training", "captions": "captioning"}  # also found by what the page calls them
 
 
 class Query(BaseModel):
@@ -61,7 +61,7 @@ class History:
         jobs = self._runs.jobs()
         known = {job.id: self.known(job) for job in jobs}
         self._known = known  # those that went are forgotten
-        states = {job.id: self._runs.state(job) for job in jobs}
+        states = {job.id: self._runs.glance(job).word for job in jobs}
         fitting = [job for job in jobs if fits(query, job, states[job.id], known[job.id])]
         ordered = self._sorted(fitting, query.sort)
         tags = {tag.casefold(): tag for one in known.values() for tag in one.notes.tags}
@@ -124,5 +124,4 @@ def fits(query: Query, job: Job, state: str, known: Known) -> bool:
         return False
     if query.tag not in ("", BEST) and query.tag.casefold() not in map(str.casefold, known.notes.tags):
         return False
-    states = f"{state} {WORDS.get(state, '')}"
-    return all(word in known.text or word in states for word in query.search.lower().split())
+    return all(word in known.text or word in state for word in query.search.lower().split())

@@ -26,6 +26,7 @@ ENDINGS = ("finished", "stopped", "paused", "failed")
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}  # that a sample may be
 AGAIN = ("resumed", "changed")  # what is said of a job between two processes that work on it
 STRIP = 6  # captions that a page shows while they come
+QUEUED = "queued.json"  # is there while a job waits for its turn
 COUNTS = ("written", "same", "kept", "failed")  # what became of a captioning job's pictures
 
 
@@ -206,6 +207,7 @@ class Glance:
     touched: tuple[Any, ...]
     asked: float = -math.inf
     state: str = ""
+    word: str = ""  # what a page calls it: of what has not begun, whether it is in the queue
     last: dict[str, Any] = field(default_factory=dict)  # the last event
     step: dict[str, Any] = field(default_factory=dict)  # the last one of a step, or of progress
 
@@ -271,12 +273,13 @@ class Runs:
     def glance(self, job: Job) -> Glance:
         """What is true of a job that does not run stays so until its files change. Whether a process still lives is not
         to be seen from files, so a running one is asked about again."""
-        touched = tuple(stamp(path) for path in (job.events_path, job.folder / "process.json"))
+        touched = tuple(stamp(path) for path in (job.events_path, job.folder / "process.json", job.folder / QUEUED))
         known = self._glances.get(job.id)
         if known is None or known.touched != touched or (
             known.state == "running" and time.monotonic() - known.asked > FRESH
         ):
-            known = Glance(touched, time.monotonic(), job.state())
+            state = job.state()
+            known = Glance(touched, time.monotonic(), state, word(state, job))
             try:
                 known.last = last_event(job.events_path) or {}
                 known.step = last_event(job.events_path, is_step) or {} if known.last else {}
@@ -297,6 +300,7 @@ class Runs:
             "name": job.name,
             "created": job.created,
             "state": glance.state,
+            "word": glance.word,
             "step": 0,
             "total": 0,
         }
@@ -311,6 +315,13 @@ class Runs:
         last, step = glance.last, glance.step
         done = last.get("steps") or last.get("step") or step.get("step")
         return line | {"step": done or sum(int(last.get(name) or 0) for name in COUNTS)}
+
+
+def word(state: str, job: Job) -> str:
+    """A state as pages call it."""
+    if state != "queued":
+        return state
+    return "waiting" if (job.folder / QUEUED).exists() else "not queued"
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:

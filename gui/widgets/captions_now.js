@@ -11,7 +11,7 @@ Loratory.captioned = (root, { props, watch }) => {
 
   const choose = (run) => { if (run && run !== id) { id = run; before = strip = ""; L.fill(live); } turn(); };
   const draw = (run) => {
-    L.fill(head, el("h2", {}, run.captions.dry_run ? "What would change" : "Captions"), L.chip(run.state, run.state === "queued" ? "waiting" : run.state), L.button("Open in Runs", () => L.openRun(run.id), "quiet"));
+    L.fill(head, el("h2", {}, run.captions.dry_run ? "What would change" : "Captions"), L.chip(run.state, run.word), L.button("Open in Runs", () => L.openRun(run.id), "quiet"));
     progress.hidden = run.state !== "running";
     if (run.phase.name && run.phase.total > 1) { progress.max = run.phase.total; progress.value = run.phase.done; }
     else if (run.total && !run.phase.name) { progress.max = run.total; progress.value = run.step; } else progress.removeAttribute("value");

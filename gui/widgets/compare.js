@@ -13,7 +13,7 @@ Loratory.runsCompared = (ids, { open, back }) => {
   const drawFigures = () => {
     const names = [...new Set(told.runs.flatMap((run) => Object.keys(run.figures)))];
     L.fill(figures, el("table", { class: "lor-table lor-compared" }, el("thead", {}, el("tr", {}, el("td", {}), told.runs.map((run, place) => el("th", { scope: "col" }, el("button", { type: "button", class: "lor-link", onclick: () => open(run.id) }, title(run, place)))))),
-      el("tbody", {}, el("tr", {}, el("th", { scope: "row" }, "State"), told.runs.map((run) => el("td", {}, L.chip(run.state, run.state === "queued" ? "waiting" : run.state)))),
+      el("tbody", {}, el("tr", {}, el("th", { scope: "row" }, "State"), told.runs.map((run) => el("td", {}, L.chip(run.state, run.word)))),
         el("tr", {}, el("th", { scope: "row" }, "Begun"), told.runs.map((run) => el("td", {}, L.when(run.created)))),
         names.map((name) => el("tr", {}, el("th", { scope: "row" }, name), told.runs.map((run) => el("td", {}, run.figures[name] || "–")))))));
   };

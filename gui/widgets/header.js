@@ -23,7 +23,7 @@ Loratory.header = (root) => {
 
   L.poll(root, 2, async () => {
     const runs = await L.get("/api/runs?live=true");
-    const live = runs.filter((run) => run.state === "running"), waiting = runs.filter((run) => run.state === "queued");
+    const live = runs.filter((run) => run.state === "running"), waiting = runs.filter((run) => run.word === "waiting");
     L.fill(running, live.map((run) => el("button", { type: "button", class: "lor-chip running", onclick: () => L.openRun(run.id) },
       el("span", { class: "lor-dot" }), `${run.name}: `,
       run.total ? `${Math.floor((100 * run.step) / run.total)} %${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : run.phase || "starting")),

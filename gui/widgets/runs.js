@@ -94,7 +94,6 @@ Loratory.runs = (root, { props, watch, trigger }) => {
 // One run in the list. Its elements stay the same ones while what they say changes.
 Loratory.runLine = (id, { choose, pick }) => {
   const L = Loratory, { el } = L;
-  const WORDS = { queued: "waiting" };
   const box = el("input", { type: "checkbox", onchange: () => pick(id, box.checked) });
   const button = el("button", { type: "button", class: "lor-run-line", onclick: () => choose(id) });
   const node = el("div", { class: "lor-run-item" }, el("label", { class: "lor-run-pick", title: "Choose to compare" }, box), button);
@@ -112,7 +111,7 @@ Loratory.runLine = (id, { choose, pick }) => {
     told = JSON.stringify(run);
     const bar = el("span", { class: "lor-progress" }, el("span", {}));
     bar.firstChild.style.width = `${run.total ? (100 * run.step) / run.total : 0}%`;
-    L.fill(button, el("span", { class: "lor-row tight" }, el("b", {}, run.best && el("span", { "aria-label": "best", class: "lor-star" }, "★ "), run.name), L.chip(run.state, WORDS[run.state] || run.state)),
+    L.fill(button, el("span", { class: "lor-row tight" }, el("b", {}, run.best && el("span", { "aria-label": "best", class: "lor-star" }, "★ "), run.name), L.chip(run.state, run.word)),
       run.state === "running" && bar, el("span", { class: "lor-note" }, facts(run)),
       run.tags.length > 0 && el("span", { class: "lor-run-tags" }, run.tags.map((tag) => el("span", { class: "lor-run-tag" }, tag))),
       run.note && el("span", { class: "lor-note lor-run-note" }, run.note));
@@ -123,7 +122,7 @@ Loratory.runLine = (id, { choose, pick }) => {
 // What is sought: words, and what can be chosen from what there is.
 Loratory.runSearch = (changed) => {
   const L = Loratory, { el } = L;
-  const KINDS = { train: "trainings", captions: "captionings" }, STATES = { queued: "waiting" };
+  const KINDS = { train: "trainings", captions: "captionings" };
   let soon, offered = "";
   const words = el("input", { type: "search", class: "lor-input", placeholder: "Search runs", "aria-label": "Search runs", title: "Names, notes, tags, settings such as rank=16, family, state",
     oninput: () => { clearTimeout(soon); soon = setTimeout(changed, 200); } });
@@ -152,7 +151,7 @@ Loratory.runSearch = (changed) => {
     offer: ({ states, kinds, tags, best }) => {
       if (offered === JSON.stringify([states, kinds, tags, best])) return;
       offered = JSON.stringify([states, kinds, tags, best]);
-      state.offer([["", "any state"], ...states.map((one) => [one, STATES[one] || one])]);
+      state.offer([["", "any state"], ...states.map((one) => [one, one])]);
       kind.offer([["", "any kind"], ...kinds.map((one) => [one, KINDS[one] || one])]);
       tag.offer([["", "any tag"], ...(best ? [["★", "★ best"]] : []), ...tags.map((one) => [one, one])]);
     },

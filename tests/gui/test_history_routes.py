@@ -55,7 +55,8 @@ def names(page, **query):
 def test_every_word_is_sought_in_all_that_is_written(page):
     mia = make("mia", model={"family": "sdxl"})
     make("kater", lora={"denoiser": {"rank": 24}})
-    folder.create("train", HOSTILE, "no settings at all {", ["python"])
+    waiting = folder.create("train", HOSTILE, "no settings at all {", ["python"])
+    (waiting.folder / "queued.json").write_text("{}")
     page.post(f"/api/runs/{mia.id}/notes", json={"text": "zu dunkel, Ärmel fehlen", "tags": ["Person"]})
     assert names(page, search="SDXL") == ["mia"]
     assert names(page, search="lora.denoiser.rank=24") == ["kater"]
@@ -65,6 +66,18 @@ def test_every_word_is_sought_in_all_that_is_written(page):
     assert names(page, search="mia kater") == []
     answer = page.get("/api/history", params={"search": "mia"}).json()
     assert (answer["found"], answer["all"], answer["runs"][0]["note"]) == (1, 3, "zu dunkel, Ärmel fehlen")
+
+
+def test_what_was_taken_out_of_the_queue_does_not_wait(page):
+    job = folder.create("train", "x", "", ["python"])
+    queued = job.folder / "queued.json"
+    assert names(page, search="not queued") == ["x"] == names(page, state="not queued")
+    assert page.get(f"/api/runs/{job.id}").json()["word"] == "not queued"
+    queued.write_text("{}")
+    assert names(page, state="waiting") == ["x"] and names(page, state="not queued") == []
+    assert page.get("/api/runs", params={"live": True}).json()[0]["word"] == "waiting"
+    queued.unlink()
+    assert names(page, search="not queued") == ["x"]
 
 
 def test_filters_and_orders(page):
@@ -80,7 +93,7 @@ def test_filters_and_orders(page):
     assert names(page, many=1) == ["c"]
     answer = page.get("/api/history").json()
     assert (answer["tags"], answer["kinds"]) == (["Keep"], ["captions", "train"])
-    assert answer["states"] == ["finished", "queued"] and answer["best"]
+    assert answer["states"] == ["finished", "not queued"] and answer["best"]
     assert page.get("/api/history", params={"sort": "random"}).status_code == 422
     assert {first.id, second.id, third.id} == {line["id"] for line in answer["runs"]}
 
