@@ -145,6 +145,7 @@ def described(run: Run, state: str) -> dict[str, Any]:
         "created": job.created,
         "state": state,
         "word": word(state, job),
+        "word": word(state, job),
         "folder": str(job.folder),
         "step": run.step,
         "total": run.total,
