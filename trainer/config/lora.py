@@ -27,7 +27,7 @@ class PartLora(Section):
     rate."""
 
     learning_rate: Annotated[float, Field(gt=0, le=10), Ui(when=".train", kohya="text_encoder_lr")] = 5e-5
-    """Size of a step for this text encoder; usually half of the UNet's or less."""
+    """Size of a step for this text encoder; usually half of the denoiser's or less."""
 
     dropout: Annotated[Share, Ui(level="expert", when=".train", kohya="network_dropout")] = 0.0
     """Share of the update's inputs dropped at random while training. Slows memorising on very small sets."""
@@ -86,8 +86,8 @@ class BlockLora(Section):
 class DenoiserLora(PartLora):
     """The part that draws. This is where a subject or a style is learnt."""
 
-    train: Annotated[bool, Ui("Train the UNet", kohya="network_train_text_encoder_only")] = True
-    """Teach the denoiser."""
+    train: Annotated[bool, Ui("Train the denoiser", kohya="network_train_text_encoder_only")] = True
+    """Teach the part that draws: a UNet in Stable Diffusion 1.x, 2.x and XL, a transformer in the others."""
 
     rank: Annotated[int, Field(ge=1, le=1024), Ui(level="quick", step=4, when=".train", kohya="network_dim")] = 16
     """Size of the update to each layer. More holds more detail, and needs more memory and more pictures."""
