@@ -126,7 +126,7 @@ class TrainSettings(Section):
             yield "model.base", "choose a base model: a .safetensors file, a diffusers folder or a hub name"
         if not (self.adapters_learn or self.words.new or self.all_weights):
             others = " or the text encoder, or give new words to learn" if self.text_encoders else ""
-            yield "lora.denoiser.train", f"nothing would be trained: switch on the UNet{others}"
+            yield "lora.denoiser.train", f"nothing would be trained: switch on the denoiser{others}"
         if self.words.new and self.words.stop_at < 1 and not (self.adapters_learn or self.all_weights):
             yield "words.stop_at", "only the words learn, so the rest of the steps would teach nothing: set it to 1"
         yield from self._one_rate()
@@ -141,7 +141,7 @@ class TrainSettings(Section):
         for name, text in self.text_encoders.items():
             differ = unet.train and text.train and unet.learning_rate != text.learning_rate
             if self.optimizer.finds_its_rate and differ:
-                same = f"set the learning rate of the UNet ({unet.learning_rate:g}) here too"
+                same = f"set the learning rate of the denoiser ({unet.learning_rate:g}) here too"
                 yield f"lora.{name}.learning_rate", f"{self.optimizer.name} finds one step size for everything: {same}"
         learning = [lora.learning_rate for lora in (unet, *self.text_encoders.values()) if lora.train]
         rate = next(iter([*learning, *(word.learning_rate for word in self.words.new)]), None)
