@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+import threading
 
 from gui.curves import Curve
 
@@ -55,3 +57,19 @@ def test_cut_forgets_what_did_not_happen():
 
 def test_an_empty_curve():
     assert curve([]).thinned(9)["steps"] == []
+
+
+def test_a_curve_is_read_while_it_grows():
+    """By two requests at once: nothing is lost, and what is sent is of one moment."""
+    grown, often = Curve(smooth=True), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        writer = threading.Thread(target=lambda: [grown.add(step, 1.0) for step in range(1, 20_001)])
+        writer.start()
+        while writer.is_alive():
+            sent = grown.thinned(100)
+            assert len({len(sent[name]) for name in ("steps", "low", "high", "mean")}) == 1
+        writer.join()
+    finally:
+        sys.setswitchinterval(often)
+    assert len(grown) == 20_000 and grown.thinned(1)["mean"] == [1.0]
