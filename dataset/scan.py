@@ -44,6 +44,7 @@ class Item:
     regularisation: bool
     caption_from: Path | None = None  # the file that the caption was read from; None: class words, or no caption
     weight: float = 1.0  # of its error
+    drawn: bool = False  # by the run itself, before its first step: it need not be there yet
 
 
 @dataclass(frozen=True)

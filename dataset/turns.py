@@ -19,6 +19,10 @@ from dataset.scan import Item
 from dataset.settings import CaptionSettings, DatasetSettings
 from dataset.variation import training_caption, varies, words
 
+PLAIN = {
+    "prefix": "", "suffix": "", "shuffle": False, "wildcards": False, "tag_dropout": 0.0, "keep_separator": "",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -79,6 +83,12 @@ def batches(entries: Sequence[Entry], pace: Pace, epoch: int) -> list[list[int]]
         found += [numbers[start : start + pace.batch_size] for start in range(0, len(numbers), pace.batch_size)]
     chance.shuffle(found)
     return found
+
+
+def spoken(item: Item, settings: CaptionSettings) -> CaptionSettings:
+    """How a picture's caption is varied: one that the run drew itself says what it was drawn from, or nothing. With the
+    prefix, say, it might call up what is learnt."""
+    return settings.model_copy(update=PLAIN) if item.drawn else settings
 
 
 def drawn(seed: int, step: int, place: int, flips: bool, caption: str, settings: CaptionSettings) -> tuple[bool, str]:

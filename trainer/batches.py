@@ -96,11 +96,16 @@ class Batches:
         total = hashlib.blake2b(self._looks.by.encode(), digest_size=20)
         for entry in self._entries:
             item = self._items[entry.item]
-            one = (item.path.name, item.path.stat().st_size, entry.crop, entry.repeats, item.caption)
+            one = (item.path.name, size_of(item), entry.crop, entry.repeats, item.caption)
             if mask := self.masks.file(item.path):
                 one += (mask.stat().st_size,)
             total.update(repr(one).encode("utf-8", "surrogatepass"))
         return total.hexdigest()
+
+    @property
+    def shown(self) -> list[Item]:
+        """The pictures that the run has use for; of too many regularisation pictures some are not."""
+        return [self._items[number] for number in sorted({entry.item for entry in self._entries})]
 
     def distinct(self) -> list[Sample]:
         """Every entry once, in no particular look, with its whole caption."""
@@ -142,8 +147,8 @@ class Batches:
     def wordings(self) -> set[str]:
         """All captions of the run, as they are encoded, where their number is limited."""
         seed, how = self._config.run.seed, self._config.captions
-        captions = {self._items[entry.item].caption for entry in self._entries}
-        return {text for caption in captions for text in turns.wordings(seed, caption, how)}
+        captions = {(item.caption, item.drawn): item for item in self.shown}.values()
+        return {text for item in captions for text in turns.wordings(seed, item.caption, turns.spoken(item, how))}
 
     def _samples(self, step: int, start: int, batch: Sequence[int]) -> list[Sample]:
         return [self._sample(step, start + row, self._entries[entry]) for row, entry in enumerate(batch)]
@@ -151,7 +156,7 @@ class Batches:
     def _sample(self, step: int, place: int, entry: Entry) -> Sample:
         config, item = self._config, self._items[entry.item]
         flip, caption = turns.drawn(
-            config.run.seed, step, place, config.dataset.flip, item.caption, config.captions
+            config.run.seed, step, place, config.dataset.flip, item.caption, turns.spoken(item, config.captions)
         )
         weight = item.weight * (config.prior.weight if item.regularisation else 1.0)
         with named(item.path):
@@ -161,6 +166,12 @@ class Batches:
     def _shuffled(self, epoch: int) -> list[list[int]]:
         """The epoch's batches: numbers of entries."""
         return turns.batches(self._entries, Pace(self._config.run.seed, self._plan.batch_size), epoch)
+
+
+def size_of(item: Item) -> int | str:
+    """A picture's bytes; of one that may not be drawn yet, the name of its folder, which says all that it follows
+    from."""
+    return item.path.parent.name if item.drawn else item.path.stat().st_size
 
 
 @contextmanager

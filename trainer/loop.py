@@ -22,6 +22,8 @@ from settings import toml
 from trainer import disk, new_words, state
 from trainer.batches import Batches
 from trainer.beginning import earlier, encode, load_family, start_from, where_to_train
+from trainer.class_drawing import draw_class_images
+from trainer.class_images import with_class_images
 from trainer.config import TrainSettings
 from trainer.full.output import WholeOutput
 from trainer.output import Output
@@ -53,10 +55,11 @@ def begin(
     folder: Path, config: TrainSettings, dataset: Dataset, planned: Plan, place: PartialState, report: Report
 ) -> tuple[Run, Preview, Output]:
     """Everything up to the first step. Raises Stopped when someone does not want to wait for it."""
-    dataset, held = held_out(config.validation, dataset)
+    dataset, held = held_out(config.validation, with_class_images(config, dataset))
     batches = Batches(config, planned, lay_out(config.dataset, dataset.items), dataset.items, held)
     saved = earlier(folder, config, planned, batches, report)
     family, parts = load_family(config, report)
+    draw_class_images(config, family, parts, batches.shown, place, report)
     latents, captions = encode(config, family, parts, batches, place, report)
     run = Run(config, planned, place, family, parts, batches, latents, captions, report.warning)
     preview = Preview(config, family, parts, captions, run.precision)

@@ -52,7 +52,7 @@ def peak(config: TrainSettings) -> Moment | None:
 
 
 def moments(config: TrainSettings) -> dict[str, Moment]:
-    """"encoding", "reading", "step" and "samples", as far as they come; nothing for a model whose size is not known."""
+    """"encoding", "reading", "class images", "step", "samples", as far as they come; nothing for an unknown model."""
     shape = shape_of(config)
     if shape is None:
         return {}
@@ -60,6 +60,8 @@ def moments(config: TrainSettings) -> dict[str, Moment]:
     found = {"step": step(config, shape, learnt), "encoding": encoding(config, shape)}
     if config.captions_can_be_cached:
         found["reading"] = reading(config, shape)
+    if config.prior.draws:
+        found["class images"] = class_images(config, shape)
     if config.preview.prompts:
         found["samples"] = samples(config, shape, learnt)
     return found
@@ -104,6 +106,14 @@ def reading(config: TrainSettings, shape: Footprint) -> Moment:
     if config.accelerate.cpu:
         parts["base model"] = base(config, shape) + VAE
     return Moment("it encodes captions", parts)
+
+
+def class_images(config: TrainSettings, shape: Footprint) -> Moment:
+    """Drawn before anything is attached."""
+    parts = {"base model": base(config, shape), "VAE": VAE + DECODE * config.dataset.resolution**2 / 1e6}
+    if config.accelerate.cpu:
+        parts["text encoders"] = weights(config, sum(shape.readers.values()))
+    return Moment("it draws class images", parts | {"around it": AROUND})
 
 
 def samples(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:

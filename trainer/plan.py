@@ -20,6 +20,7 @@ from dataset.scan import Dataset, Item, scan
 from dataset.turns import Entry, lay_out
 from settings.errors import SettingsError, warnings
 from settings.section import at, settings
+from trainer.class_images import with_class_images
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
@@ -54,6 +55,8 @@ class Plan:
     validations: tuple[int, ...]
     memory: Moment | None
     disk: Room | None
+    class_images: int = 0
+    to_draw: int = 0  # of those
     warnings: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -82,6 +85,7 @@ class Plan:
             ("Pictures", f"{self.pictures} ({self.repeated} with repeats)"),
             ("Sizes", f"{self.sizes} with each picture at all its sizes" if self.sizes > self.pictures else ""),
             ("Regularisation", f"{self.regularisation} ({self.regularisation_repeated} used an epoch)"),
+            ("Class images", f"{self.class_images}, {self.to_draw} to be drawn first" if self.class_images else ""),
             ("Held out", f"{self.held_out}, looked at {len(self.validations)} times" if self.held_out else ""),
             ("Buckets", ", ".join(f"{w}x{h}: {n}" for w, h, n, _ in self.buckets)),
             ("Batch", f"{self.batch_size}{accumulated}{processes}"),
@@ -116,7 +120,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     if problems:
         raise SettingsError(problems)
 
-    dataset, held = held_out(config.validation, dataset)
+    dataset, held = held_out(config.validation, with_class_images(config, dataset))
     entries = lay_out(config.dataset, dataset.items)
     rows = bucket_rows(entries, dataset.items)
     batches = sum(math.ceil(entries_in / config.run.batch_size) for *_, entries_in in rows)
@@ -125,6 +129,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     total = config.run.max_steps or config.run.epochs * per_epoch
     epochs = math.ceil(total / per_epoch)
     regularisation = [entry for entry in entries if dataset.items[entry.item].regularisation]
+    drawn = {item.path for entry in entries if (item := dataset.items[entry.item]).drawn}
     repeated = sum(entry.repeats for entry in entries)
     of_regularisation = sum(entry.repeats for entry in regularisation)
     saves = moments(config.save.every_steps, config.save.every_epochs, per_epoch, total - 1)
@@ -152,6 +157,8 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         validations=validation_steps(config, per_epoch, total) if held else (),
         memory=peak(config),
         disk=disk,
+        class_images=len(drawn),
+        to_draw=sum(not path.is_file() for path in drawn),
         warnings=warnings(config) | remarks | about_words(config, dataset),
     )
 

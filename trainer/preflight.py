@@ -90,6 +90,7 @@ def shortened(config: TrainSettings) -> TrainSettings:
     values = config.model_dump()
     values["run"]["max_steps"] = STEPS
     values["preview"]["prompts"] = []
+    values["prior"]["images"] = min(config.prior.images, STEPS)
     values["save"] |= {"every_epochs": 0, "every_steps": 0, "autosave_minutes": 0, "folder": "", "logging_folder": ""}
     return check(TrainSettings, values)
 

@@ -3,6 +3,7 @@ training."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import nn
 
-from trainer.cache import Captions
+from trainer.cache import Captions, Tensors
 from trainer.config import TrainSettings
 from trainer.families.base import Drawing
 
@@ -48,13 +49,9 @@ class Preview:
                 how = self._how(index)
                 with self._precision():
                     words, negative = (self._captions.of([text]) for text in (prompt, preview.negative_prompt))
-                    latents = self._family.draw(words, negative, how)
-                pixels = self._family.decode(latents)
+                drawn = painted(self._family, (words, negative), how, self._precision)
                 path = folder / picture(step, index)
-                part = path.with_suffix(".part")  # half a picture, of a killed process, would count as drawn
-                said = notes(prompt, preview.negative_prompt, how)
-                Image.fromarray(pixels[0].numpy()).save(part, format="png", pnginfo=said)
-                part.replace(path)
+                keep(drawn, path, notes(prompt, preview.negative_prompt, how))
                 yield index, prompt, how.seed, path
 
     def is_due(self, steps: Collection[int], step: int, folder: Path) -> bool:
@@ -76,6 +73,23 @@ class Preview:
 
 def picture(step: int, index: int) -> str:
     return f"{step:08d}_{index:02d}.png"
+
+
+def painted(
+    family: Family, text: tuple[Tensors, Tensors], how: Drawing, precision: Callable[[], AbstractContextManager]
+) -> Image.Image:
+    """One picture of an encoded prompt and negative prompt. The VAE decodes outside `precision`."""
+    with precision():
+        latents = family.draw(*text, how)
+    return Image.fromarray(family.decode(latents)[0].numpy())
+
+
+def keep(drawn: Image.Image, path: Path, said: PngInfo) -> None:
+    """Write it whole or not at all: half a picture, of a killed process, would count as drawn. Several processes may
+    do so at once."""
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    drawn.save(part, format="png", pnginfo=said)
+    part.replace(path)
 
 
 def notes(prompt: str, negative: str, how: Drawing) -> PngInfo:
