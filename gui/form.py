@@ -27,7 +27,6 @@ TITLES = {
     "lora": "LoRA",
     "dataset": "Data set",
     "accelerate": "Accelerate launch",
-    "denoiser": "UNet",
     "run": "Length",
     "captions": "Captions",
     "preview": "Samples",

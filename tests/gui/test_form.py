@@ -148,7 +148,7 @@ def test_stars_are_no_italics():
 def test_titles():
     assert title("") == "Basics"
     assert title("lora.text_encoder") == "LoRA: text encoder"
-    assert title("lora.denoiser") == "LoRA: UNet"
+    assert title("lora.denoiser") == "LoRA: denoiser"
 
 
 def test_no_dictionary_with_a_path_passes_through_gradio():
