@@ -219,7 +219,8 @@ def attach(
             continue
         pattern = layers if isinstance(layers, str) else layers[lora.layers]
         chosen = sizes(lora, pattern, inject.shapes(parts[name]), f"lora.{name}")
-        inject.inject(parts[name], inject.AdapterSpec(name, chosen, lora.dropout), seed=config.run.seed)
+        spec = inject.AdapterSpec(name, chosen, lora.dropout, config.lora.kind, config.lora.factor)
+        inject.inject(parts[name], spec, seed=config.run.seed)
         dropping.drop(parts[name], lora.rank_dropout, lora.module_dropout)
         trained[name] = parts[name].train()
         if config.accelerate.mixed_precision != "no":
@@ -237,8 +238,8 @@ def of_rates(name: str, part: nn.Module, lora: PartLora, chosen: Mapping[str, Si
     faster than A, and blocks may have a rate of their own."""
     groups: dict[str, dict] = {}
     for path, layer in inject.layers(part).items():
-        for letter, weight in inject.weights(layer).items():
-            second = letter == "B" and lora.plus_ratio
+        for kind, weight in inject.weights(layer).items():
+            second = kind == "lora_B.weight" and lora.plus_ratio
             times = chosen[path].rate
             label = name + (" B" if second else "") + (f" x{times:g}" if times != 1 else "")
             rate = lora.learning_rate * times * (lora.plus_ratio if second else 1)

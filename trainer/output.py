@@ -8,12 +8,12 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dataset.scan import Dataset
 from jobs.folder import Job
@@ -21,9 +21,11 @@ from trainer import embedding_file, new_words
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.lora import dialects, file, thumbnail, writing
-from trainer.lora.adapter import Adapter
+from trainer.lora.adapter import Update
 from trainer.lora.coverage import coverage
 from trainer.lora.dialects import beside
+from trainer.lora.kinds import made
+from trainer.lora.kinds.base import shape_of
 from trainer.lora.metadata import metadata
 from trainer.plan import Plan
 
@@ -32,12 +34,13 @@ COVERAGE = "coverage.json"
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a run has learnt so far: weights by name, the factor of each update times its rank, and the moving average
-    of the weights if one is kept."""
+    """What a run has learnt so far: weights by name, the alpha of each update (inject.alphas), the moving average of
+    the weights if one is kept, and the frozen layers that they change."""
 
     adapters: dict[str, Tensor]
     alphas: dict[str, float]
     average: dict[str, Tensor]
+    layers: dict[str, nn.Module] = field(default_factory=dict)
 
 
 class Output:
@@ -88,7 +91,9 @@ class Output:
 
     def coverage(self, learnt: Learnt) -> dict[str, Any]:
         """What was learnt, layer by layer; also written to coverage.json in the job's folder."""
-        found = coverage(self._adapters(learnt, torch.float32))
+        bases = {name: layer.weight.detach() for name, layer in learnt.layers.items()
+                 if layer.weight.shape == shape_of(layer)}  # in 4 bits it can't be reckoned with
+        found = coverage(self._adapters(learnt, torch.float32), bases)
         writing.write(self._folder / COVERAGE, json.dumps(found).encode())
         return found
 
@@ -106,10 +111,10 @@ class Output:
             written.append(to)
         return written
 
-    def _adapters(self, learnt: Learnt, dtype: torch.dtype) -> dict[str, Adapter]:
-        weights = {name: tensor.detach().cpu().to(dtype) for name, tensor in learnt.adapters.items()}
-        return {name: Adapter(weights[f"{name}.lora_A.weight"], weights[f"{name}.lora_B.weight"], alpha)
-                for name, alpha in learnt.alphas.items()}
+    def _adapters(self, learnt: Learnt, dtype: torch.dtype) -> dict[str, Update]:
+        whole = file.updates_of(learnt.adapters, learnt.alphas)
+        return {name: made({weight: tensor.to(dtype) for weight, tensor in one.weights.items()}, one.alpha)
+                for name, one in whole.items()}
 
     def _notes(self, step: int) -> dict[str, str]:
         notes = metadata(self._config, self._family, self._plan, self._dataset, step=step, began=self._began)
@@ -140,7 +145,7 @@ class Output:
         dtype = file.PRECISIONS[self._config.save.precision]
         file.save(path, adapters, alphas, naming=self._family.naming, metadata=self._notes(step), dtype=dtype)
         # Before the first step that counts (a warm-up begins at rate 0) an update of nothing is right.
-        trained = any(tensor.any() for name, tensor in adapters.items() if ".lora_B." in name)
+        trained = any(not one.nothing for one in file.updates_of(adapters, alphas).values())
         file.verify(path, adapters, alphas, naming=self._family.naming, trained=trained)
 
     def _rotate(self, newest: Path, mark: str) -> None:

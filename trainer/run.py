@@ -70,7 +70,9 @@ class Run:
         """Copies, as they are to be saved: a schedule-free optimiser answers with other weights than it trains."""
         with optim.as_used(self.optimizer):
             adapters = {name: weight.to("cpu", copy=True) for name, weight in self.adapters.items()}
-        return Learnt(adapters, inject.alphas(self.trained), self.average.weights if self.average else {})
+        kept = inject.kept(self.trained)
+        average = self.average.weights | kept if self.average else {}
+        return Learnt(adapters | kept, inject.alphas(self.trained), average, inject.learnable(self.trained))
 
     def samples(self, preview: Preview, folder: Path) -> Iterator[tuple[int, str, int, Path]]:
         """As Preview.draw, with the weights as they would be saved."""

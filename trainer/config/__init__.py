@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
 from dataset.variation import varies
 from settings.section import Section, Ui
-from trainer.config import full
+from trainer.config import full, kinds, layers
 from trainer.config.full import FullSettings
 from trainer.config.learning import ADAMS, OptimizerSettings, RunSettings, ScheduleSettings
 from trainer.config.lora import BlockLora, DenoiserLora, LoraSettings, PartLora, TextEncoderLora
@@ -92,16 +92,16 @@ class TrainSettings(Section):
         return self.lora.denoiser.train or any(text.train for text in self.text_encoders.values())
 
     @property
-    def triggers(self) -> list[str]:
-        """The words that call up what is learnt, as far as prior preservation must know them."""
-        said = self.prior.trigger or self.metadata.trigger
-        return [word for part in said.split(",") if (word := part.strip())]
-
-    @property
     def all_weights(self) -> bool:
         """Whether the denoiser itself learns, in a family where that can be."""
         family = families().get(self.model.family)
         return self.full.train and family is not None and "full" in family.traits
+
+    @property
+    def triggers(self) -> list[str]:
+        """The words that call up what is learnt, as far as prior preservation must know them."""
+        said = self.prior.trigger or self.metadata.trigger
+        return [word for part in said.split(",") if (word := part.strip())]
 
     @property
     def captions_can_be_cached(self) -> bool:
@@ -127,10 +127,14 @@ class TrainSettings(Section):
         if not (self.adapters_learn or self.words.new or self.all_weights):
             others = " or the text encoder, or give new words to learn" if self.text_encoders else ""
             yield "lora.denoiser.train", f"nothing would be trained: switch on the denoiser{others}"
-        if self.words.new and self.words.stop_at < 1 and not (self.adapters_learn or self.all_weights):
+        if self.words.new and self.all_weights:
+            yield "words.new", "words are learnt beside a LoRA, not beside all weights: leave out one or the other"
+        elif self.words.new and self.words.stop_at < 1 and not self.adapters_learn:
             yield "words.stop_at", "only the words learn, so the rest of the steps would teach nothing: set it to 1"
         yield from self._one_rate()
+        yield from layers.conflicts(self)
         yield from full.conflicts(self)
+        yield from kinds.conflicts(self)
 
     def _one_rate(self) -> Iterator[tuple[str, str]]:
         unet = self.lora.denoiser
@@ -151,7 +155,9 @@ class TrainSettings(Section):
                 yield f"words.new.{place}.learning_rate", said
 
     def warnings(self) -> Iterator[tuple[str, str]]:
+        yield from layers.warnings(self)
         yield from full.warnings(self)
+        yield from kinds.warnings(self)
         for part, lora in {"denoiser": self.lora.denoiser, **self.text_encoders}.items():
             if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
                 said = f"{self.optimizer.name} multiplies its own step size by this: leave it at 1"

@@ -159,6 +159,22 @@ def no_pattern(text: str) -> str:
 class LoraSettings(Section):
     """What is trained: small updates beside the layers of the frozen base model (LoRA, arXiv 2106.09685)."""
 
+    kind: Annotated[
+        Literal["lora", "rslora", "dora", "pissa", "loha", "lokr", "oft"],
+        Ui("Adapter", kohya="network_module network_args algo dora_wd LoRA_type"),
+    ] = "lora"
+    """LoRA is read everywhere. rsLoRA keeps large ranks (64 and more) strong. DoRA learns the direction and the size of
+    weights apart: often nearer to full training, and slower. PiSSA starts from the main part of the weights and learns
+    sooner. LoHa and LoKr (LyCORIS) reach more with fewer numbers. OFT only turns weights, gently; its rank is the size
+    of what is turned together."""
+
+    factor: Annotated[
+        int | None, Field(ge=1, le=1024), Ui("LoKr factor", level="expert", when="lora.kind=lokr",
+                                             kohya="network_args factor LyCORIS_factor")
+    ] = None
+    """The update is a small matrix of at most this many rows and columns times a larger one. 4 to 16: larger files that
+    hold more. Empty: as square as can be, the smallest files."""
+
     weights: Annotated[str, Ui("Start from", kind="file", kohya="network_weights")] = ""
     """A LoRA file, or the folder of an earlier run, to train on from as a new run. Ranks and layers must be the same.
     Empty: from nothing."""

@@ -4,51 +4,49 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
+from torch import Tensor
 
-from trainer.lora.adapter import Adapter
+from trainer.lora.adapter import Update
 
 _BLOCK = re.compile(r"mid_block\.\w+\.\d+|(?:[^.]+\.)*?[^.]*(?:blocks?|layers|refiner)\.\d+"
                     r"(?:\.(?:attentions|resnets)\.\d+)?")
 
 
-def coverage(adapters: Mapping[str, Adapter]) -> dict[str, Any]:
-    """A report that can be written as JSON: for each part its layers, ranks, alphas, blocks and what is still zero.
+def coverage(adapters: Mapping[str, Update], bases: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
+    """A report that can be written as JSON: for each part its layers, kinds of adapter, ranks, alphas, blocks and what
+    is still zero.
 
-    `norm` is the Frobenius norm of what the weights gain, over all layers of a block.
+    `norm` is the Frobenius norm of what the weights gain, over all layers of a block; None where it depends on weights
+    that are not in `bases` ({our name: weight}).
     """
     return {"layers": len(adapters), "parts": [
-        _part(part, {name: one for name, one in adapters.items() if name.startswith(f"{part}.")})
+        _part(part, {name: one for name, one in adapters.items() if name.startswith(f"{part}.")}, bases or {})
         for part in dict.fromkeys(name.split(".", 1)[0] for name in adapters)
     ]}
 
 
-def _part(part: str, adapters: Mapping[str, Adapter]) -> dict[str, Any]:
-    norms = {name.removeprefix(f"{part}."): norm(adapter) for name, adapter in adapters.items()}
+def _part(part: str, adapters: Mapping[str, Update], bases: Mapping[str, Tensor]) -> dict[str, Any]:
+    norms = {name.removeprefix(f"{part}."): one.norm(bases.get(name)) for name, one in adapters.items()}
+    still = {name.removeprefix(f"{part}.") for name, one in adapters.items() if one.nothing}
+    still |= {path for path, size in norms.items() if size == 0}
     blocks: dict[str, list[str]] = {}
     for path in norms:
         blocks.setdefault(block(path), []).append(path)
     return {
         "part": part,
         "layers": len(adapters),
+        "adapters": dict(Counter(one.kind for one in adapters.values()).most_common()),
         "ranks": _counted(adapter.rank for adapter in adapters.values()),
         "alphas": _counted(adapter.alpha for adapter in adapters.values()),
         "norm": _total(norms.values()),
-        "zero": [path for path, size in norms.items() if not size],
-        "blocks": [{"name": name, "layers": len(paths), "zero": sum(not norms[path] for path in paths),
+        "zero": [path for path in norms if path in still],
+        "blocks": [{"name": name, "layers": len(paths), "zero": sum(path in still for path in paths),
                     "norm": _total(norms[path] for path in paths), "kinds": kinds(paths)}
                    for name, paths in blocks.items()],
     }
-
-
-def norm(adapter: Adapter) -> float:
-    """The Frobenius norm of what the layer's weight gains, from rank x rank products: the weight is never made."""
-    down, up = adapter.down.double().flatten(1), adapter.up.double().flatten(1)
-    square = ((up.T @ up) * (down @ down.T)).sum().clamp(min=0)
-    return float(torch.sqrt(square)) * abs(adapter.alpha / adapter.rank)
 
 
 def block(path: str) -> str:
@@ -70,8 +68,9 @@ def _kind(path: str) -> str:
     return "convolution" if re.search(r"\bconv", path) else "other"
 
 
-def _total(norms: Any) -> float:
-    return sum(size * size for size in norms) ** 0.5
+def _total(norms: Iterable[float | None]) -> float | None:
+    norms = list(norms)
+    return None if None in norms else sum(size * size for size in norms) ** 0.5
 
 
 def _counted(values: Any) -> dict[str, int]:

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from trainer.lora import declared, reading, writing
-from trainer.lora.adapter import Adapter
+from trainer.lora.adapter import Adapter, Update
 from trainer.lora.keys import DIALECTS, FOLDERS, LoraError, Naming
 
-Adapters = Mapping[str, Adapter]
+Adapters = Mapping[str, Update]
+LORA_ONLY = ("diffusers", "diffusers-old", "peft")
+"""What can only hold LoRA: their programs read no other kind in this form, or compute it otherwise."""
 
 def beside(source: Path, dialect: str) -> Path:
     """NAME-DIALECT.safetensors, or the folder NAME-DIALECT, in the folder of `source`."""
@@ -36,6 +38,9 @@ def write(to: Path, adapters: Adapters, naming: Naming, dialect: str, metadata: 
         raise LoraError(f"there is no dialect {dialect!r}; choose one of {', '.join(DIALECTS)}")
     if os.path.lexists(to):
         raise LoraError(f"there is a {to.name} in {to.parent} already; nothing is overwritten")
+    others = {one.kind for one in adapters.values()} - {"lora"}
+    if others and dialect in LORA_ONLY:
+        raise LoraError(f"{' and '.join(sorted(others))} can't be written for {dialect}: it takes LoRA alone")
     metadata = {key: value for key, value in metadata.items() if key != declared.HEADER}
     files = _files(adapters, naming, dialect, metadata)
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -66,8 +71,8 @@ def _files(adapters: Adapters, naming: Naming, dialect: str, metadata: Mapping[s
 def _with_alphas(adapters: Adapters, naming: Naming) -> dict[str, Tensor]:
     naming, tensors = replace(naming, alphas=True), {}
     for name, adapter in adapters.items():
-        keys = naming.keys(name)
-        tensors |= {keys["down"]: adapter.down, keys["up"]: adapter.up, keys["alpha"]: torch.tensor(adapter.alpha)}
+        tensors |= {naming.key(name, weight): tensor for weight, tensor in adapter.weights.items()}
+        tensors[naming.keys(name)["alpha"]] = torch.tensor(adapter.alpha)
     return tensors
 
 
@@ -94,15 +99,16 @@ def _blocks(adapters: Adapters, naming: Naming) -> dict[str, Tensor]:
     tensors = _with_alphas(usual, replace(naming, style="kohya"))
     for original, adapter in joined({name: adapters[name] for name in adapters.keys() - usual}, naming).items():
         stem = f"lora_unet_{original}".replace(".", "_")
-        tensors |= {f"{stem}.lora_down.weight": adapter.down, f"{stem}.lora_up.weight": adapter.up,
-                    f"{stem}.alpha": torch.tensor(adapter.alpha)}
+        names = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
+        tensors |= {f"{stem}.{names.get(weight, weight)}": tensor for weight, tensor in adapter.weights.items()}
+        tensors[f"{stem}.alpha"] = torch.tensor(adapter.alpha)
     return tensors
 
 
-def joined(adapters: Adapters, naming: Naming) -> dict[str, Adapter]:
+def joined(adapters: Adapters, naming: Naming) -> dict[str, Update]:
     """{original layer: update} of denoiser layers. Pieces of one become a LoRA of their ranks together, each with
     its own rows and columns, unless they share "down" already."""
-    found: dict[str, dict[int, Adapter]] = {}
+    found: dict[str, dict[int, Update]] = {}
     shares: dict[str, tuple[int, ...]] = {}
     for name, adapter in adapters.items():
         if (piece := naming.piece(name)) is None:
@@ -112,9 +118,12 @@ def joined(adapters: Adapters, naming: Naming) -> dict[str, Adapter]:
     return {name: _fused(pieces, shares[name]) for name, pieces in sorted(found.items())}
 
 
-def _fused(pieces: Mapping[int, Adapter], shares: Sequence[int]) -> Adapter:
+def _fused(pieces: Mapping[int, Update], shares: Sequence[int]) -> Update:
     if len(shares) == 1:
         return pieces[0]
+    if others := {one.kind for one in pieces.values()} - {"lora"}:
+        raise LoraError(f"the original has several of these layers in one, and {' and '.join(sorted(others))} can't be "
+                        "joined; choose other names")
     ordered = [pieces[number] for number in sorted(pieces)]
     first = ordered[0]
     if len(pieces) == len(shares) and all(
@@ -180,15 +189,19 @@ def _compare(written: Path, adapters: Adapters, naming: Naming) -> None:
     found, unmatched = reading.updates(reading.load(written), naming, adapters)
     missing = adapters.keys() - found.keys()
     # A layer that never moved has no columns of its own where several are in one.
-    lost = [name for name in missing if adapters[name].up.any()]
+    lost = [name for name in missing if not adapters[name].nothing]
     if unmatched or lost or not all(same(found[name], adapters[name]) for name in found):
         raise LoraError(f"{written.name} does not hold what was written ({len(lost)} layers missing, {len(unmatched)} "
                         "keys too many); it is not to be used")
 
 
-def same(one: Adapter, other: Adapter) -> bool:
+def same(one: Update, other: Update) -> bool:
     """Whether both do the same to a layer: the same weights and strength, or what they come to is the same to a few
     parts in a million."""
+    if not (isinstance(one, Adapter) and isinstance(other, Adapter)):
+        ours, theirs = one.weights, other.weights
+        alike = ours.keys() == theirs.keys() and abs(one.alpha - other.alpha) <= 1e-6 * abs(other.alpha)
+        return alike and all(torch.equal(ours[name], theirs[name]) for name in ours)
     ratio = one.alpha / one.rank / (other.alpha / other.rank)
     if abs(ratio - 1) < 1e-6 and one.down.shape == other.down.shape:
         return torch.equal(one.down, other.down) and torch.equal(one.up, other.up)

@@ -1,6 +1,7 @@
 """LoRA files: written whole or not at all, read in every common dialect, and compared with what they should hold.
 
-A file names layers as its family's table says (keys.py) and holds for each: down, up, and alpha as a float32 scalar.
+A file names layers as its family's table says (keys.py) and holds for each: its weights (of LoRA down and up), and
+alpha as a float32 scalar.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from trainer.lora import writing
-from trainer.lora.adapter import Adapter, fitted
-from trainer.lora.inject import ADAPTER, layers, learnable
+from trainer.lora.adapter import Adapter, Update
+from trainer.lora.inject import ADAPTER, Layer, layers, learnable, weights
 from trainer.lora.keys import LoraError, Naming, group
+from trainer.lora.kinds import assembled, made, parted
+from trainer.lora.kinds.base import AdapterLayer, shape_of
 from trainer.lora.reading import LoraFile, load, updates
 from trainer.lora.writing import PARTIAL
 
@@ -26,7 +29,7 @@ PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float32": torch.fl
 class Match:
     """How a file fits a model."""
 
-    adapters: dict[str, Adapter]
+    adapters: dict[str, Update]
     """{our name: update} of the layers that were found."""
     unmatched: list[str]
     """Keys of the file that fit no layer of the model."""
@@ -59,7 +62,8 @@ class Verified:
 
 def save(path: Path, state: Mapping[str, Tensor], alphas: Mapping[str, float], *, naming: Naming,
          metadata: Mapping[str, str], dtype: torch.dtype = torch.float16) -> None:
-    """Write `state` (inject.state, or its average) to `path` in the family's names, with the metadata and its hashes.
+    """Write `state` (inject.state, or its average, with inject.kept) to `path` in the family's names, with the metadata
+    and its hashes.
 
     Written aside, flushed, then renamed: a killed process or a full disk leaves the old file as it was. LoraError, and
     nothing written, when a weight is not finite or does not fit into `dtype`.
@@ -82,14 +86,14 @@ def match(file: LoraFile, parts: Mapping[str, nn.Module], naming: Naming) -> Mat
     if not found:
         raise LoraError(f"{file.path.name}: none of its {len(file.tensors)} keys ({file.dialect} names, such as "
                         f"{next(iter(file.tensors))}) fits this model; it was made for another kind of model")
-    return Match({name: fitted(adapter, modules[name].weight.shape, f"{file.path.name}: {name}")
-                  for name, adapter in found.items()}, unmatched)
+    return Match({name: update.fitted(shape_of(modules[name]), f"{file.path.name}: {name}")
+                  for name, update in found.items()}, unmatched)
 
 
 def apply(parts: Mapping[str, nn.Module], file: LoraFile, naming: Naming) -> Applied:
     """Start the attached adapters from `file`. Where alpha differs, weights are scaled so that the update is the same.
 
-    LoraError when a rank differs or nothing that learns is in the file.
+    LoraError when a rank or the kind differs or nothing that learns is in the file.
     """
     found = match(file, parts, naming)
     attached = {f"{part}.{path}": layer for part, module in parts.items() for path, layer in layers(module).items()}
@@ -97,15 +101,9 @@ def apply(parts: Mapping[str, nn.Module], file: LoraFile, naming: Naming) -> App
     if not loaded:
         raise LoraError(f"{file.path.name}: none of its {len(found.adapters)} layers learns in this run")
     for name in loaded:
-        if (rank := attached[name].r[ADAPTER]) != found.adapters[name].rank:
-            raise LoraError(f"{file.path.name}: {name} has rank {found.adapters[name].rank}, this run trains rank "
-                            f"{rank}; set the same rank, or resize the file first")
-    with torch.no_grad():
-        for name in loaded:
-            layer, adapter = attached[name], found.adapters[name]
-            down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-            down.copy_(adapter.down.reshape(down.shape))
-            up.copy_(adapter.up.float().reshape(up.shape) * (adapter.alpha / adapter.rank / layer.scaling[ADAPTER]))
+        _refuse_other(attached[name], found.adapters[name], f"{file.path.name}: {name}")
+    for name in loaded:
+        _take(attached[name], found.adapters[name], f"{file.path.name}: {name}")
     unused = [name for name in found.adapters if name not in attached] + found.unmatched
     return Applied(loaded, [name for name in attached if name not in found.adapters], unused)
 
@@ -117,49 +115,71 @@ def verify(path: Path, state: Mapping[str, Tensor], alphas: Mapping[str, float],
     LoraError when anything is missing, different, not finite, or (where `trained`) when every update is zero.
     """
     file = load(path)
+    wanted = {name: _tensors(name, update, naming) for name, update in updates_of(state, alphas).items()}
     named, unmatched = group(file.tensors, naming.index(alphas))
-    if unmatched or named.keys() != alphas.keys() or len(file.tensors) != (3 if naming.alphas else 2) * len(alphas):
+    if unmatched or named.keys() != alphas.keys() or len(file.tensors) != sum(map(len, wanted.values())):
         raise LoraError(f"{file.path.name} holds {len(named)} layers and {len(unmatched)} foreign keys; expected "
                         f"{len(alphas)} layers")
-    max_error, zero = 0.0, []
-    for name, keys in named.items():
-        for role, letter in (("down", "A"), ("up", "B")):
-            written = file.tensors[keys[role]]
-            wanted = _as_written(state, alphas, name, letter, naming)
-            if not torch.equal(written, wanted.to(written.dtype)) or not torch.isfinite(written).all():
-                raise LoraError(f"{file.path.name}: {keys[role]} is not what was trained")
-            max_error = max(max_error, (written.float() - wanted.float()).abs().max().item())
-        if naming.alphas and abs(file.tensors[keys["alpha"]].item() - alphas[name]) > 1e-6 * abs(alphas[name]):
-            raise LoraError(f"{file.path.name}: {keys['alpha']} is {file.tensors[keys['alpha']].item()}, expected "
-                            f"{alphas[name]}")
-        if not file.tensors[keys["up"]].any() or not file.tensors[keys["down"]].any():
-            zero.append(name)
+    max_error = 0.0
+    for key, weight in (pair for tensors in wanted.values() for pair in tensors.items()):
+        written = file.tensors[key]
+        if not weight.ndim and abs(written.item() - weight.item()) > 1e-6 * abs(weight.item()):
+            raise LoraError(f"{file.path.name}: {key} is {written.item()}, expected {weight.item()}")
+        if weight.ndim and not (torch.equal(written, weight.to(written.dtype)) and torch.isfinite(written).all()):
+            raise LoraError(f"{file.path.name}: {key} is not what was trained")
+        max_error = max(max_error, (written.float() - weight.float()).abs().max().item() if weight.ndim else 0.0)
+    zero = [name for name, keys in named.items() if assembled(file.tensors, keys, name).nothing]
     if trained and len(zero) == len(named):
         raise LoraError(f"{file.path.name}: every update in it is zero; nothing was learnt or the precision is too low")
     return Verified(len(named), zero, max_error, Path(path).stat().st_size)
 
 
+def updates_of(state: Mapping[str, Tensor], alphas: Mapping[str, float]) -> dict[str, Update]:
+    """{our name: update}, on the CPU, from inject.state and what inject.kept adds to it."""
+    weights: dict[str, dict[str, Tensor]] = {name: {} for name in alphas}
+    for key, tensor in state.items():
+        name, weight = parted(key)
+        if name in weights:
+            weights[name][weight] = tensor.detach().cpu()
+    return {name: made(own, alphas[name]) for name, own in weights.items()}
+
+
+def _take(layer: Layer, update: Update, where: str) -> None:
+    if isinstance(layer, AdapterLayer):
+        return layer.take(update, where)
+    theirs = update.at(layer.scaling[ADAPTER] * layer.r[ADAPTER]).weights
+    with torch.no_grad():
+        for name, weight in weights(layer).items():
+            weight.copy_(theirs[name].reshape(weight.shape))
+
+
+def _refuse_other(layer: Layer, update: Update, where: str) -> None:
+    """LoraError where a layer can't start from an update."""
+    ours, expected = (layer.kind, layer.reads) if isinstance(layer, AdapterLayer) else ("lora", "lora")
+    if update.kind != expected:
+        raise LoraError(f"{where} is {update.kind}, this run trains {ours}: set lora.kind = {update.kind}")
+    if ours == "lora" and layer.r[ADAPTER] != update.rank:
+        raise LoraError(f"{where} has rank {update.rank}, this run trains rank {layer.r[ADAPTER]}; set the same rank, "
+                        "or resize the file first")
+
+
 def _named(state: Mapping[str, Tensor], alphas: Mapping[str, float], naming: Naming,
            dtype: torch.dtype) -> dict[str, Tensor]:
     tensors = {}
-    for name, alpha in alphas.items():
-        keys = naming.keys(name)
-        for role, letter in (("down", "A"), ("up", "B")):
-            weight = _as_written(state, alphas, name, letter, naming)
-            tensors[keys[role]] = weight.to(dtype).contiguous()
-            if not torch.isfinite(tensors[keys[role]]).all():
+    for name, update in updates_of(state, alphas).items():
+        for key, weight in _tensors(name, update, naming).items():
+            tensors[key] = weight.to(dtype).contiguous() if weight.ndim else weight
+            if not torch.isfinite(tensors[key]).all():
                 why = f"does not fit into {dtype}: save in bf16 or float32" if torch.isfinite(weight).all() else (
                     "holds NaN or infinity: the run diverged; lower the learning rate")
                 raise LoraError(f"nothing was saved: {name} {why}")
-        if naming.alphas:
-            tensors[keys["alpha"]] = torch.tensor(float(alpha))
     return tensors
 
 
-def _as_written(state: Mapping[str, Tensor], alphas: Mapping[str, float], name: str, letter: str,
-                naming: Naming) -> Tensor:
-    """A weight on the CPU; where the file has no alphas, "up" as strong as alpha would make it."""
-    weight = state[f"{name}.lora_{letter}.weight"].detach().cpu()
-    if naming.alphas or letter == "A":
-        return weight
-    return weight * (alphas[name] / weight.shape[1])
+def _tensors(name: str, update: Update, naming: Naming) -> dict[str, Tensor]:
+    """What a file holds for one layer, by key. Where it has no alphas, "up" is as strong as alpha would make it; other
+    kinds than LoRA always have one, which is a scalar."""
+    silent = not naming.alphas and isinstance(update, Adapter)
+    found = {naming.key(name, weight): tensor for weight, tensor in
+             (update.at(float(update.rank)) if silent else update).weights.items()}
+    return found if silent else found | {f"{naming.stem(name)}.alpha": torch.tensor(float(update.alpha))}

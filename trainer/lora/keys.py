@@ -43,9 +43,13 @@ _ROLES = {
     ".lora.up.weight": "up",
     ".alpha": "alpha",
 }
+_KINDS = re.compile(
+    r"\.(dora_scale|lora_magnitude_vector|hada_w[12]_[ab]|hada_t[12]|lokr_w[12]|lokr_w[12]_[ab]|lokr_t2|oft_blocks)"
+    r"(?:(?:\.default)?(?:\.weight)?)$"
+)
 _FOREIGN = re.compile(
-    r"\.(dora_scale|lora_magnitude_vector(\.weight)?|lora_mid\.weight|hada_\w+|lokr_\w+|oft_\w+|on_input|[ab][12]\.weight"
-    r"|diff|diff_b|w_norm|b_norm|lora_[AB]\.bias|lora_(down|up)\.bias)$"
+    r"\.(lora_mid\.weight|oft_\w+(\.\w+)*|rescale|on_input|[ab][12]\.weight|diff|diff_b|w_norm|b_norm|lora_[AB]\.bias"
+    r"|lora_(down|up)\.bias)$"
 )
 _ORIGINAL = re.compile(r"lora_unet_(input_blocks|middle_block|output_blocks|double_blocks|single_blocks|joint_blocks)_")
 
@@ -125,6 +129,11 @@ class Naming:
         down, up = ("lora_down", "lora_up") if self.style == "kohya" else ("lora_A", "lora_B")
         found = {"down": f"{stem}.{down}.weight", "up": f"{stem}.{up}.weight"}
         return found | {"alpha": f"{stem}.alpha"} if self.alphas else found
+
+    def key(self, name: str, weight: str) -> str:
+        """The key in a file of a weight ("lora_A.weight", "hada_w1_a") of the layer that we call `name`."""
+        role = split(f".{weight}")[1]
+        return self.keys(name)[role] if role in ("down", "up") else f"{self.stem(name)}.{weight}"
 
     def index(self, layers: Iterable[str]) -> dict[str, str]:
         """{every spelling in every dialect: our name} over `layers`, which are our names.
@@ -207,12 +216,14 @@ def canonical(path: str) -> str:
 def split(key: str) -> tuple[str, str]:
     """(stem, role) of a key in a file.
 
-    The role is "down", "up" or "alpha"; "foreign" for tensors of other kinds of adapter (LoHa, LoKr, DoRA, ...), and
-    "unknown" for what is no adapter tensor at all.
+    The role is "down", "up" or "alpha", or the tensor's name in the other kinds of adapter that are known here
+    ("hada_w1_a"); "foreign" for those that are not, and "unknown" for what is no adapter tensor at all.
     """
     for suffix, role in _ROLES.items():
         if key.endswith(suffix):
             return key.removesuffix(suffix), role
+    if match := _KINDS.search(key):
+        return key[: match.start()], match.group(1)
     if match := _FOREIGN.search(key):
         return key[: match.start()], "foreign"
     return key, "unknown"
@@ -229,7 +240,7 @@ def dialect(keys: Iterable[str]) -> str:
         return "blocks" if any(_ORIGINAL.match(key) for key in keys) else "kohya"
     if any(key.endswith((".down.weight", ".up.weight")) for key in keys):
         return "diffusers-old"
-    if any(split(key)[1] in ("down", "up") for key in keys):
+    if any(split(key)[1] not in ("alpha", "foreign") for key in keys):
         return "comfyui" if any(key.endswith(".alpha") for key in keys) else "diffusers"
     return "unknown"
 

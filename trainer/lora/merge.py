@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from trainer.lora.adapter import Adapter
+from trainer.lora.adapter import Update
 from trainer.lora.inject import learnable
 from trainer.lora.keys import LoraError
 
 
-def merge(parts: Mapping[str, nn.Module], adapters: Mapping[str, Adapter], strength: float = 1.0) -> None:
+def merge(parts: Mapping[str, nn.Module], adapters: Mapping[str, Update], strength: float = 1.0) -> None:
     """Add `strength` times the update of each layer ({our name: Adapter}) to the weights of `parts`, in place.
 
     The sum is made in float32 and stored in the dtype of the weights; keep those in float32 where the result is saved:
@@ -26,5 +26,5 @@ def merge(parts: Mapping[str, nn.Module], adapters: Mapping[str, Adapter], stren
     with torch.no_grad():
         for name, adapter in adapters.items():
             weight = targets[name].weight
-            delta = adapter.delta().reshape(weight.shape).to(weight.device)
+            delta = adapter.delta(weight).reshape(weight.shape).to(weight.device)
             weight.copy_(weight.float() + strength * delta)

@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from trainer.lora import declared
-from trainer.lora.adapter import Adapter, assembled
+from trainer.lora.adapter import Adapter, Update
 from trainer.lora.keys import LoraError, Naming, dialect, group, split
+from trainer.lora.kinds import assembled
 
 PEFT_WEIGHTS, PEFT_CONFIG, DIFFUSERS_WEIGHTS = (
     "adapter_model.safetensors", "adapter_config.json", "pytorch_lora_weights.safetensors")
@@ -51,7 +52,7 @@ def load(path: Path) -> LoraFile:
     return LoraFile(path, tensors, metadata, called)
 
 
-def updates(file: LoraFile, naming: Naming, layers: Iterable[str]) -> tuple[dict[str, Adapter], list[str]]:
+def updates(file: LoraFile, naming: Naming, layers: Iterable[str]) -> tuple[dict[str, Update], list[str]]:
     """({our name: update}, keys that fit no layer) of what the file holds for `layers`; LoraError when a layer is there
     and can't be used."""
     layers = list(layers)
@@ -64,12 +65,14 @@ def updates(file: LoraFile, naming: Naming, layers: Iterable[str]) -> tuple[dict
     return found, unmatched
 
 
-def cut(whole: Adapter, naming: Naming, names: Sequence[str], where: str) -> dict[str, Adapter]:
+def cut(whole: Update, naming: Naming, names: Sequence[str], where: str) -> dict[str, Adapter]:
     """The updates of our layers `names` that are pieces of one original layer, whose update is `whole`.
 
     Columns of "up" that are zero all over a piece are left out of it with their rows of "down", so that what `joined`
-    has put together comes apart again.
+    has put together comes apart again. Raises LoraError for kinds whose pieces are not of the same kind.
     """
+    if not isinstance(whole, Adapter):
+        raise LoraError(f"{where} is one layer of the original and several here: a LoRA can be cut, {whole.kind} can't")
     pieces = {name: naming.piece(name) for name in names}
     shares = next(iter(pieces.values())).shares
     rows, rest = divmod(whole.up.shape[0], sum(shares))
@@ -91,7 +94,7 @@ def cut(whole: Adapter, naming: Naming, names: Sequence[str], where: str) -> dic
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         keys, metadata = _header(path)
-        if not any(split(key)[1] in ("down", "up", "foreign") for key in keys):
+        if not any(split(key)[1] not in ("alpha", "unknown") for key in keys):
             raise LoraError(f"{path.name} is no LoRA: none of its {len(keys)} tensors is an update of a layer")
         return safetensors.torch.load(path.read_bytes()), metadata
     except SafetensorError as error:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from trainer.families import families
 from trainer.families.base import Family
-from trainer.lora.adapter import Adapter
+from trainer.lora.adapter import Update
 from trainer.lora.keys import LoraError, group, split
+from trainer.lora.kinds import FIRST, inputs
 from trainer.lora.reading import LoraFile, updates
 
 Kind = type[Family]
@@ -20,7 +21,7 @@ class Recognised:
 
     file: LoraFile
     family: Kind
-    adapters: dict[str, Adapter]
+    adapters: dict[str, Update]
     """{our name: update}, in order."""
     unmatched: list[str]
     """Keys that fit no layer of the family."""
@@ -75,8 +76,9 @@ def _fit(file: LoraFile, kind: Kind) -> _Fit:
     layers = list(dict.fromkeys(kind.naming.layers() + _without_blueprint(file, kind)))
     fused = kind.naming.fused(layers)
     named, left = group(file.tensors, kind.naming.index(layers) | {spelling: spelling for spelling in fused})
-    seen = [file.tensors[keys["down"]].shape[1] in allowed for name, keys in named.items() if "down" in keys
-            for pattern, allowed in kind.widths.items() if re.fullmatch(pattern, fused.get(name, [name])[0])]
+    seen = [width in allowed for name, keys in named.items()
+            for pattern, allowed in kind.widths.items() if re.fullmatch(pattern, fused.get(name, [name])[0])
+            if (width := inputs(file.tensors, keys))]
     wide = bool(seen) and all(seen)
     return _Fit(kind, layers, sum(len(keys) for keys in named.values()), len(left), wide, _said(file, kind))
 
@@ -99,7 +101,7 @@ def _without_blueprint(file: LoraFile, kind: Kind) -> list[str]:
         before = re.compile(rf"(({'|'.join(map(re.escape, prefixes))})[._])?(base_model\.model\.)?({part.inner})?")
         for key in file.tensors if not part.blueprint else ():
             stem, role = split(key)
-            path = dotted(stem[before.match(stem).end() :], pattern) if role == "down" else ""
+            path = dotted(stem[before.match(stem).end() :], pattern) if role in FIRST else ""
             found += [f"{part.name}.{path}"] if path else []
     return found
 

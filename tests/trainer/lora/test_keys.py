@@ -111,8 +111,9 @@ def test_a_family_is_one_table():
 
 
 @pytest.mark.parametrize("key, role", [
-    ("x.lora_up.weight", "up"), ("x.alpha", "alpha"), ("x.dora_scale", "foreign"), ("x.hada_w1_a", "foreign"),
-    ("x.lora_mid.weight", "foreign"), ("x.lokr_w2", "foreign"), ("x.lora_magnitude_vector", "foreign"),
+    ("x.lora_up.weight", "up"), ("x.alpha", "alpha"), ("x.dora_scale", "dora_scale"), ("x.hada_w1_a", "hada_w1_a"),
+    ("x.lora_mid.weight", "foreign"), ("x.lokr_w2", "lokr_w2"),
+    ("x.lora_magnitude_vector", "lora_magnitude_vector"), ("x.hada_t1", "hada_t1"), ("x.oft_blocks", "oft_blocks"),
     ("x.weight", "unknown"), ("", "unknown"),
 ])
 def test_roles_of_keys(key, role):

@@ -349,7 +349,9 @@ GOOD = {f"{STEM}.lora_down.weight": torch.ones(2, 37), f"{STEM}.lora_up.weight":
     ({f"{STEM}.lora_up.weight": torch.full((32, 2), float("inf"))}, "spoilt"),
     ({f"{STEM}.alpha": torch.ones(2)}, "alpha that is no number"),
     ({f"{STEM}.alpha": torch.tensor(float("nan"))}, "alpha that is no number"),
-    ({f"{STEM}.dora_scale": torch.ones(32, 1)}, "not a plain LoRA"),
+    ({f"{STEM}.lora_mid.weight": torch.ones(2, 2, 3, 3)}, "can't be read here"),
+    ({f"{STEM}.dora_scale": torch.ones(33, 1)}, "33 magnitudes"),
+    ({f"{STEM}.hada_w1_a": torch.ones(32, 2)}, "hada_w1_b is missing"),
     ({f"{STEM}.lora_up.weight": None}, "not whole"),
 ])
 def test_a_layer_that_does_not_fit_is_named(tmp_path, change, match):

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from trainer.lora.adapter import Adapter
 from trainer.lora.keys import LoraError
-from trainer.lora.merge import Adapter, merge
+from trainer.lora.merge import merge
 
 
 def model(dtype=torch.float32):
