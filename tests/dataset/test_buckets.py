@@ -64,6 +64,7 @@ def published_shrinking(width, height, resolution, step):
 
 @pytest.mark.parametrize("resolution, minimum, maximum, step", [(512, 256, 1024, 64), (1024, 256, 2048, 64),
                                                                (768, 320, 1536, 32), (64, 16, 128, 8)])
+@pytest.mark.proves("dataset.resolution", "dataset.upscale", "dataset.bucket_min", "dataset.bucket_max")
 def test_enlarging_as_published(resolution, minimum, maximum, step):
     settings = DatasetSettings(resolution=resolution, bucket_min=minimum, bucket_max=maximum, bucket_step=step,
                                upscale=True)
@@ -77,6 +78,7 @@ def test_enlarging_as_published(resolution, minimum, maximum, step):
 
 
 @pytest.mark.parametrize("resolution, step", [(512, 64), (1024, 64), (768, 8), (64, 8), (64, 16)])
+@pytest.mark.proves("dataset.bucket_step")
 def test_never_enlarging_as_published(resolution, step):
     settings = DatasetSettings(resolution=resolution, bucket_step=step, upscale=False)
     rng, compared = random.Random(2), 0
@@ -108,6 +110,7 @@ def test_any_size_gets_a_crop(size, buckets, upscale):
     assert 0 <= crop.loss < 1
 
 
+@pytest.mark.proves("dataset.buckets")
 def test_without_buckets_all_is_square():
     settings = DatasetSettings(buckets=False, resolution=256)
     rng = random.Random(3)

@@ -38,6 +38,7 @@ def test_without_an_option_every_showing_is_the_centred_crop():
     assert Looks(1, settings()).drawn(PATH, crop, True, (3, 1)) == Look(crop, True)
 
 
+@pytest.mark.proves("dataset.crop")
 def test_a_random_window_may_be_anywhere_and_nowhere_else():
     crop = fit(100, 77, settings())
     across, down = crop.over
@@ -66,6 +67,7 @@ def test_switching_one_on_does_not_move_the_other_nor_sides_and_words():
     assert {look.crop for look in colours} == {crop}
 
 
+@pytest.mark.proves("dataset.variants")
 def test_variants_are_so_many_and_all_of_them_are_known():
     crop, options = fit(100, 77, settings()), {"crop": "random", "colour_jitter": 1.0, "variants": 5}
     found = shown(crop, **options)
@@ -134,6 +136,7 @@ def test_a_face_model_that_is_none_is_told_by_the_setting(tmp_path, monkeypatch)
         Looks(1, settings(crop="focus"))
 
 
+@pytest.mark.proves("dataset.more_resolutions")
 def test_every_picture_at_every_resolution_but_never_twice_at_one_size():
     how = settings(more_resolutions=[128, 64, 96])
     assert how.sides == [64, 128, 96]

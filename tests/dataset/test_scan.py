@@ -80,6 +80,7 @@ def test_any_tree(draw):
         "z/3_cat/c.png": (3, "3_cat", "c")}
 
 
+@pytest.mark.proves("dataset.folders.repeats", "dataset.folders.class_words")
 def test_settings_win_over_names(draw):
     draw("10_sks dog/a.png")
     dataset = scanned(draw.root, repeats=3, class_words="a hound", regularisation=True)

@@ -64,6 +64,7 @@ def test_a_small_picture_is_enlarged_only_where_that_is_wanted(folder):
     assert about["scale"] > 2 and about["caption"]["text"] == "sks dog"
 
 
+@pytest.mark.proves("dataset.flip")
 def test_captions_vary_as_they_will_and_the_mirror_too(folder):
     varied = {"shuffle": True, "keep_tokens": 1, "dropout": 0.3}
     _, about = told(folder / "a.png", captions=varied, dataset={"resolution": 256, "flip": True})

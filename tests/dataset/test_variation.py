@@ -18,6 +18,7 @@ def test_a_caption_is_left_alone_by_default():
     assert training_caption(TAGS, CaptionSettings(keep_tokens=2), random.Random(0)) == TAGS
 
 
+@pytest.mark.proves("captions.shuffle", "captions.keep_tokens")
 def test_shuffling_keeps_the_first_tags_and_loses_none():
     settings, rng = CaptionSettings(shuffle=True, keep_tokens=1), random.Random(0)
     seen = {training_caption(TAGS, settings, rng) for _ in range(200)}
@@ -27,11 +28,13 @@ def test_shuffling_keeps_the_first_tags_and_loses_none():
         assert parts[0] == "sks dog" and Counter(parts[1:]) == Counter(["sitting", "outdoors", "grass"])
 
 
+@pytest.mark.proves("captions.separator")
 def test_another_separator():
     settings = CaptionSettings(shuffle=True, separator="|", keep_tokens=9)
     assert training_caption("a, b | c", settings, random.Random(0)) == "a, b, c"
 
 
+@pytest.mark.proves("captions.dropout")
 def test_dropout_is_a_share():
     settings, rng = CaptionSettings(dropout=0.25), random.Random(0)
     dropped = sum(training_caption("a", settings, rng) == "" for _ in range(4000))
@@ -50,6 +53,7 @@ def test_a_setting_without_effect_is_told():
     assert warnings(CaptionSettings(keep_tokens=1, shuffle=True)) == {}
 
 
+@pytest.mark.proves("captions.wildcards")
 def test_one_of_the_words_in_braces_is_drawn_and_doubled_braces_are_braces():
     settings, rng = CaptionSettings(wildcards=True), random.Random(0)
     text = "a {red|dark blue|} cat, {{as|is}}, {one}, {open"
@@ -62,6 +66,7 @@ def vary(text: str, seed: int = 0, **options) -> str:
     return words(text, CaptionSettings(**options), random.Random(seed))
 
 
+@pytest.mark.proves("captions.keep_separator")
 def test_what_is_between_the_marks_moves_and_the_rest_stays():
     text = "sks dog, best ||| a, b, c ||| quality, end"
     seen = {vary(text, seed, shuffle=True, keep_separator="|||", keep_tokens=5) for seed in range(100)}
@@ -72,6 +77,7 @@ def test_what_is_between_the_marks_moves_and_the_rest_stays():
     assert vary("sks, a, b", keep_separator="|||", keep_tokens=1, tag_dropout=1) == "sks", "no mark: those in front"
 
 
+@pytest.mark.proves("captions.tag_dropout")
 def test_tag_dropout_is_a_share_of_those_that_may_go():
     text = "sks, " + ", ".join(f"tag{number}" for number in range(1000))
     left = vary(text, tag_dropout=0.3, keep_tokens=1).split(", ")
@@ -80,6 +86,7 @@ def test_tag_dropout_is_a_share_of_those_that_may_go():
     assert vary("sks, a, b", tag_dropout=1.0) == ""
 
 
+@pytest.mark.proves("captions.group_separator")
 def test_groups_move_and_go_together():
     seen = {vary("a, red;;;blue, c", seed, shuffle=True, group_separator=";;;") for seed in range(60)}
     assert all("red,blue" in one and len(one.split(", ")) == 3 for one in seen) and len(seen) == 6
@@ -87,6 +94,7 @@ def test_groups_move_and_go_together():
     assert dropped == {"red,blue", ""}
 
 
+@pytest.mark.proves("captions.prefix", "captions.suffix")
 def test_prefix_and_suffix():
     assert vary("a dog", prefix="sks,", suffix=", photo") == "sks, a dog , photo"
     assert vary("", prefix="sks") == "sks" and vary("a") == "a"
@@ -96,6 +104,7 @@ def test_prefix_and_suffix():
     assert training_caption("a", dropped, random.Random(0)) == "", "no caption at all is none"
 
 
+@pytest.mark.proves("captions.variants")
 def test_only_so_many_variants_are_drawn_and_all_are_known():
     settings = CaptionSettings(shuffle=True, variants=4, dropout=0.2)
     text = ", ".join("abcdefgh")

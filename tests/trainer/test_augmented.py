@@ -90,6 +90,7 @@ def test_an_epoch_sees_other_windows_and_the_model_is_told_which(configure, nois
         assert 0 <= left <= across
 
 
+@pytest.mark.proves("dataset.colour_jitter")
 def test_colours_move_no_window_no_side_and_no_word(configure, noisy):
     options = {"crop": "random", "flip": True} | WIDE
     plain, coloured = (made(configure(dataset=options | more, captions={"shuffle": True}, run={"epochs": 5}))

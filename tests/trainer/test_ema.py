@@ -34,6 +34,7 @@ def test_follows_and_never_shares_memory():
     assert not average.weights["w"].any()
 
 
+@pytest.mark.proves("optimizer.ema_decay")
 def test_both_are_saved_checked_and_rotated_together(configure):
     precise = {"precision": "float32", "every_steps": 2, "keep_last": 1}
     job = command.create(configure(optimizer={"ema_decay": 0.9}, save=precise))

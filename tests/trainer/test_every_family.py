@@ -40,6 +40,7 @@ def trained(config, at=None):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.proves("model.family")
 def test_golden_losses_and_a_whole_run(of_family, name):
     """A refactoring changes none of these losses. They are changed only on purpose, with the reason in the commit."""
     job = trained(of_family(name, run={"epochs": 2, "batch_size": 2}, preview={"prompts": ["sks"], "steps": 2}))

@@ -37,6 +37,7 @@ from trainer.models import find
 SMALL = 1e-5
 
 
+@pytest.mark.proves("save.peft", "save.diffusers")
 def test_a_run_writes_what_was_asked_for_and_says_what_it_learnt(configure, tmp_path):
     config = configure(
         run={"max_steps": 2}, preview={"prompts": ["sks"], "steps": 1}, metadata={"usage_hint": "at 0.8"},
@@ -65,6 +66,7 @@ def test_a_run_writes_what_was_asked_for_and_says_what_it_learnt(configure, tmp_
 
 
 @pytest.mark.parametrize("said", [{"private": True}, {"thumbnail": False}])
+@pytest.mark.proves("metadata.thumbnail")
 def test_no_thumbnail_where_none_is_wanted(tmp_path, said):
     Image.new("RGB", (600, 300), "red").save(tmp_path / "00000004_00.png")
     assert thumbnail.entry(check(MetadataSettings, said), tmp_path) == {}

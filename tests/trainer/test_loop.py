@@ -48,6 +48,7 @@ def test_golden_losses(configure, name):
     assert got == pytest.approx(wanted, rel=1e-3)
 
 
+@pytest.mark.proves("save.keep_last", "save.folder")
 def test_a_run_does_what_was_planned_and_says_so(configure, tmp_path):
     config = configure(
         run={"epochs": 3},

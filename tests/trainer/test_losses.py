@@ -50,6 +50,7 @@ def weigh(prediction: str, alphas=None, **options) -> torch.Tensor:
     return torch.tensor([shares.weight(alpha, prediction, settings) for alpha in alphas.tolist()], dtype=torch.float64)
 
 
+@pytest.mark.proves("noise.min_snr_gamma", "noise.min_snr_soft", "noise.debiased", "noise.scale_v_prediction")
 def test_weights_equal_their_closed_forms():
     snr = schedule() / (1 - schedule())
     soft = snr * 5 / (snr + 5)

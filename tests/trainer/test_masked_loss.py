@@ -39,6 +39,7 @@ def of(config, *names, size=(8, 8)):
     return Masks(config.dataset).of([found[name] for name in names], size)
 
 
+@pytest.mark.proves("dataset.masked_loss", "dataset.unmasked_weight")
 def test_weights_are_cut_and_scaled_as_the_picture_is(configure, pictures):
     mask(pictures, "00")  # the upper half of 64 x 64, trained at 32 x 32
     config = configure(dataset={"masked_loss": "files"})
@@ -137,6 +138,7 @@ def test_however_a_step_is_put_together_masks_count_the_same(configure, pictures
     assert all(torch.allclose(one, two, rtol=1e-3, atol=1e-4 * largest) for one, two in zip(together, apart))
 
 
+@pytest.mark.proves("dataset.folders.loss_weight")
 def test_a_weight_of_a_folder_counts_as_often(configure, pictures):
     half = {"folders": [{"path": str(pictures), "loss_weight": 0.5}]}
     plain, less = gradients(configure), gradients(configure, dataset=half)

@@ -61,6 +61,7 @@ def seen(family) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("dialect", ["kohya", "peft"])
+@pytest.mark.proves("model.merge.strength")
 def test_the_merged_base_does_what_base_and_lora_do_at_that_strength(tiny, tmp_path, adapters, dialect):
     family, parts = loaded(tiny)
     said = []
@@ -81,6 +82,7 @@ def test_the_merged_base_does_what_base_and_lora_do_at_that_strength(tiny, tmp_p
     assert not said and not any(weight.requires_grad for weight in inject.parameters(parts["denoiser"]))
 
 
+@pytest.mark.proves("model.merge.file")
 def test_several_add_up_and_one_can_be_taken_away_again(tiny, tmp_path, adapters):
     path = written(tmp_path, adapters)
     family, parts = loaded(tiny)

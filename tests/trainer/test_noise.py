@@ -13,6 +13,7 @@ def random(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.proves("noise.noise_offset_adaptive")
 def test_the_adaptive_offset_follows_the_latents_of_each_channel():
     plain, drawn = torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 1, 1)
     latents = torch.stack([torch.full((4, 4), -3.0), torch.zeros(4, 4)]).unsqueeze(0)
@@ -49,6 +50,7 @@ def shares(**options) -> torch.Tensor:
     )
 
 
+@pytest.mark.proves("noise.timesteps", "noise.mode_scale")
 def test_mode_sampling_has_the_density_of_the_paper():
     """Esser et al., section 3.1: t = 1 - u - s (cos^2(pi u / 2) - 1 + u), checked against its exact inverse by
     quantiles; at scale 0 it is uniform."""
@@ -61,12 +63,14 @@ def test_mode_sampling_has_the_density_of_the_paper():
     assert ((middle - 0.5).abs() < 0.2).double().mean() > 0.45, "more than the 0.4 of a uniform draw"
 
 
+@pytest.mark.proves("noise.spread")
 def test_a_smaller_spread_is_closer_to_the_middle():
     for spread in (0.5, 2.0):
         assert torch.logit(shares(spread=spread)).std().item() == pytest.approx(spread, rel=0.05)
 
 
 @pytest.mark.parametrize("kind", ["logit_normal", "uniform", "mode"])
+@pytest.mark.proves("noise.bias")
 def test_a_positive_bias_means_more_noise_for_every_kind(kind):
     less, plain, more = (shares(timesteps=kind, bias=bias).mean() for bias in (-1, 0, 1))
     assert less < plain - 0.1 and plain + 0.1 < more

@@ -86,6 +86,7 @@ def test_timesteps_are_uniform():
     assert ((counts - 400).abs() < 100).all(), counts  # five standard deviations
 
 
+@pytest.mark.proves("noise.noise_offset")
 def test_noise_offset_shifts_whole_channels():
     plain = Denoising(schedule(), "epsilon").draws(1, 2, [0], (4, 8, 8)).noise
     offset = Denoising(schedule(), "epsilon", NoiseSettings(noise_offset=0.5))
@@ -151,6 +152,7 @@ def test_a_flow_follows_from_seed_step_and_place_alone():
     assert same(together, Draws(*joined))
 
 
+@pytest.mark.proves("noise.shift")
 def test_the_objective_follows_the_process():
     noise = NoiseSettings(min_snr_gamma=5.0, bias=0.5)
     made = objective(Diffusion(schedule(), "v_prediction"), noise)
@@ -160,6 +162,7 @@ def test_the_objective_follows_the_process():
     assert objective(Flow(lambda _: 3.0), NoiseSettings(shift=1.5)).shift((1, 1, 1)) == 1.5
 
 
+@pytest.mark.proves("noise.timestep_min", "noise.timestep_max")
 def test_a_range_of_timesteps_is_kept_to():
     some = NoiseSettings(timestep_min=250, timestep_max=500)
     drawn = Denoising(schedule(), "epsilon", some).draws(1, 1, list(range(400)), (1, 1, 1)).timesteps
@@ -169,6 +172,7 @@ def test_a_range_of_timesteps_is_kept_to():
     assert NoiseSettings(timestep_min=999).timesteps_of(10) == (9, 10), "never none"
 
 
+@pytest.mark.proves("noise.input_perturbation")
 def test_perturbation_is_put_in_and_not_asked_for():
     settings = NoiseSettings(input_perturbation=0.1)
     perturbed, plain = Denoising(schedule(), "epsilon", settings), Denoising(schedule(), "epsilon")
@@ -189,6 +193,7 @@ def test_shares_and_ratios_follow_the_noise():
 
 
 @pytest.mark.parametrize("loss", ["l2", "l1", "huber", "smooth_l1"])
+@pytest.mark.proves("noise.loss")
 def test_the_loss_that_was_chosen_is_the_one_used(loss):
     prediction, target = torch.zeros(2, 1, 2, 2), torch.full((2, 1, 2, 2), 3.0)
     times = torch.tensor([100, 900])

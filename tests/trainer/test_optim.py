@@ -125,6 +125,11 @@ def trained(name, **options):
 
 
 @pytest.mark.parametrize("name, option", [(name, option) for option, users in USED_BY.items() for name in users])
+@pytest.mark.proves(
+    "optimizer.weight_decay", "optimizer.beta1", "optimizer.beta2", "optimizer.beta3", "optimizer.eps",
+    "optimizer.momentum", "optimizer.nesterov", "optimizer.clip_threshold", "optimizer.d0", "optimizer.d_coef",
+    "optimizer.growth_rate", "optimizer.slow_weight",
+)
 def test_options_reach_the_optimiser(name, option):
     assert not torch.equal(trained(name), trained(name, **{option: OTHER[option]}))
 

@@ -73,6 +73,7 @@ def test_a_single_file(tmp_path, sign):
     assert not sign.exists()
 
 
+@pytest.mark.proves("model.trust_pickle")
 def test_a_vae(whole, tmp_path, sign):
     vae = shutil.copytree(whole / "vae", tmp_path / "vae")
     good = load(find(str(whole)), str(vae))["vae"]

@@ -35,6 +35,7 @@ CASES = list(itertools.product([1, 2, 5], [1, 3], [1, 2], [1, 2]))
 
 
 @pytest.mark.parametrize("batch, accumulation, processes, epochs", CASES)
+@pytest.mark.proves("run.epochs", "run.batch_size", "run.gradient_accumulation", "accelerate.processes")
 def test_steps_planned_are_steps_run(configure, batch, accumulation, processes, epochs):
     data = dataset(
         *(
@@ -73,6 +74,7 @@ def test_a_batch_is_of_one_bucket_and_places_count_through_the_step(configure):
         assert sorted(places) == list(range(batches.size_of_step(number)))
 
 
+@pytest.mark.proves("run.seed")
 def test_epochs_differ_and_repeat_with_the_seed(configure):
     data = dataset(*(item(n) for n in range(12)))
     orders = {}
@@ -95,6 +97,7 @@ def test_regularisation_pictures_are_shown_as_often_as_training_pictures(configu
     assert not counts or max(counts) - min(counts) <= 1
 
 
+@pytest.mark.proves("prior.weight", "dataset.folders.regularisation")
 def test_regularisation_counts_with_its_weight(configure):
     data = dataset(item(0), item(1, regularisation=True))
     _, steps = walk(configure(prior={"weight": 0.25}), data)
@@ -104,11 +107,13 @@ def test_regularisation_counts_with_its_weight(configure):
     assert weights == {False: 1.0, True: 0.25}
 
 
+@pytest.mark.proves("run.max_steps")
 def test_max_steps_stand_instead_of_epochs(configure):
     planned = plan(configure(run={"max_steps": 17}), dataset(*(item(n) for n in range(5))))
     assert (planned.total_steps, planned.steps_per_epoch, planned.epochs) == (17, 5, 4)
 
 
+@pytest.mark.proves("save.every_epochs", "save.every_steps", "preview.every_epochs")
 def test_saves_and_samples(configure):
     data = dataset(*(item(n) for n in range(5)))
     config = configure(
@@ -134,6 +139,7 @@ def test_what_is_wrong_is_said_before_anything_is_loaded(configure, tmp_path):
         plan(configure(dataset={"folders": [{"path": str(tmp_path / "empty")}]}))
 
 
+@pytest.mark.proves("dataset.folders.path")
 def test_a_kohya_folder_plans_as_its_name_says(configure, tmp_path):
     draw(tmp_path / "img" / "10_sks dog", sizes=[(64, 64)] * 4)
     config = configure(dataset={"folders": [{"path": str(tmp_path / "img")}]}, run={"epochs": 2})

@@ -56,6 +56,7 @@ def test_the_answer_is_nearly_the_same(denoiser, precision, near):
 
 
 @pytest.mark.parametrize("precision", KINDS)
+@pytest.mark.proves("memory.base_precision")
 def test_a_run_learns_nearly_the_same_and_goes_on_to_the_bit(configure, precision):
     def run(kept: str, **sections):
         job = command.create(configure(memory={"base_precision": kept, "gradient_checkpointing": True}, **sections))

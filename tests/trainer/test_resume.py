@@ -183,6 +183,7 @@ def test_more_steps_are_the_longer_run(configure):
 
 
 @pytest.mark.parametrize("source", ["job", "file", "job without states"])
+@pytest.mark.proves("lora.weights")
 def test_a_new_run_that_trains_on_from_the_weights_of_another(configure, monkeypatch, source):
     first = command.create(configure(save={"precision": "float32"}))
     train(first.folder)

@@ -66,6 +66,7 @@ def test_cosine_with_a_minimum_equals_that_of_transformers():
     ("warmup_stable_decay", lambda p: 1.0 if p < 0.8 else 0.1 + 0.9 * (1 + math.cos(math.pi * (p - 0.8) / 0.2)) / 2),
     ("inverse_sqrt", lambda p: 0.1 + 0.9 * math.sqrt(10 / (10 + 30 * p))),
 ])
+@pytest.mark.proves("schedule.name", "schedule.warmup", "schedule.cycles", "schedule.power", "schedule.minimum")
 def test_schedules_equal_their_closed_forms(name, expected):
     curve = schedule(ScheduleSettings(name=name, warmup=0.25, cycles=2, power=3.0, minimum=0.1), 40)
     assert [curve(step) for step in range(10)] == pytest.approx([step / 10 for step in range(10)])
@@ -98,6 +99,7 @@ def test_the_inverse_root_equals_that_of_transformers():
         theirs.step()
 
 
+@pytest.mark.proves("schedule.decay")
 def test_warm_up_stable_decay_equals_that_of_transformers():
     from transformers.optimization import get_wsd_schedule
 

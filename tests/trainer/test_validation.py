@@ -20,6 +20,7 @@ def looked(job) -> list[tuple[int, float]]:
     return [(event["step"], event["loss"]) for event in events(job, "validation")]
 
 
+@pytest.mark.proves("validation.share", "validation.seed")
 def test_the_same_pictures_are_held_out_wherever_they_lie(tmp_path):
     one, two = (draw(tmp_path / name / "set", sizes=[(64, 64)] * 20) for name in ("a", "b"))
     from dataset.settings import Folder
@@ -66,6 +67,7 @@ def test_what_is_held_out_is_never_trained_on_and_the_plan_says_so(configure, mo
         assert shown.steps == (0 if item.path.name in names else 12)
 
 
+@pytest.mark.proves("validation.every_steps", "validation.every_epochs")
 def test_looking_changes_nothing_and_says_the_same_twice(configure, monkeypatch):
     """With dropout and a text encoder that learns, so that there is something to disturb."""
     lora = {"denoiser": {"rank": 2, "dropout": 0.3}, "text_encoder": {"train": True, "rank": 2, "dropout": 0.2}}

@@ -33,6 +33,7 @@ def test_training_and_every_sampler_use_the_same_schedule(speedy, sampler):
     assert torch.allclose(drawing.alphas_cumprod.double(), alphas, atol=1e-4)
 
 
+@pytest.mark.proves("noise.zero_terminal_snr")
 def test_a_run_learns_something_else_with_it(configure, speedy):
     found = []
     for on in (False, True):

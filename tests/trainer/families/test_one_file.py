@@ -78,6 +78,7 @@ def save_under(path, other, prefix):
     return other
 
 
+@pytest.mark.proves("model.components")
 def test_what_it_leaves_out_is_asked_for_before_anything_is_loaded(made, configure, tmp_path):
     name, folder, path = made
 

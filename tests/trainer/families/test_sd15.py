@@ -118,6 +118,7 @@ def test_captions_longer_than_the_encoder_are_cut(loaded):
     assert words.shape == (2, 77, 32)
 
 
+@pytest.mark.proves("model.vae")
 def test_another_vae_can_be_used(tmp_path, tiny):
     other = tiny_sd15(tmp_path / "other", seed=5)
     parts = Sd15().load(find(str(tiny)), torch.bfloat16, str(other / "vae"))

@@ -140,6 +140,7 @@ def test_another_reading_is_another_key_of_the_cache(family):
     assert family.tokenizer_id() != plain
 
 
+@pytest.mark.proves("captions.length", "captions.clip_skip", "captions.weighted")
 def test_samples_are_read_as_captions_are(configure, monkeypatch):
     given = []
     draw = Sd15.draw

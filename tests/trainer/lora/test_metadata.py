@@ -83,6 +83,7 @@ def test_tables_of_the_data_set():
     assert sum(bucket["count"] for bucket in buckets) == 40  # 20 pictures, and as often the regularisation picture
 
 
+@pytest.mark.proves("metadata.private")
 def test_private_leaves_out_names_and_tags():
     open_file, private = entries(), entries(metadata={"private": True})
     assert "secret" in json.dumps(open_file) and "Grass".lower() in json.dumps(open_file)

@@ -49,6 +49,7 @@ def test_untrained_updates_are_left_alone():
     assert all(torch.equal(weight, before[name]) for name, weight in inject.state(parts).items())
 
 
+@pytest.mark.proves("lora.max_norm")
 def test_a_run_keeps_to_it_and_says_how_many_were_scaled(configure, capsys):
     most = 0.001
     config = configure(run={"max_steps": 3}, lora={"max_norm": most}, optimizer={"ema_decay": 0.9})

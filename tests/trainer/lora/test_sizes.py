@@ -33,6 +33,7 @@ def test_without_more_all_are_alike(shapes):
     assert list(found) == [path for path in shapes if path in found], "in the model's order"
 
 
+@pytest.mark.proves("lora.denoiser.layers", "lora.denoiser.only", "lora.denoiser.exclude")
 def test_any_means_every_layer_and_only_and_exclude_narrow(shapes):
     assert chosen(shapes, layers="any").keys() == shapes.keys() and "conv_in" in shapes
     some = chosen(shapes, layers="any", only=["attn2", r"^conv_(in|out)$"], exclude=["to_out", "up_blocks"])
@@ -41,6 +42,7 @@ def test_any_means_every_layer_and_only_and_exclude_narrow(shapes):
     assert chosen(shapes, only=["attn2"]).keys() == {path for path in chosen(shapes) if "attn2" in path}
 
 
+@pytest.mark.proves("lora.denoiser.conv_rank", "lora.denoiser.conv_alpha")
 def test_convolutions_of_more_than_one_pixel_have_their_own_size(shapes):
     found = chosen(shapes, rank=8, alpha=4, layers="all", conv_rank=2)
     wide = {path for path in found if shapes[path][2:] == (3, 3)}
@@ -50,6 +52,10 @@ def test_convolutions_of_more_than_one_pixel_have_their_own_size(shapes):
     assert not wide & chosen(shapes, layers="all", conv_rank=0).keys()
 
 
+@pytest.mark.proves(
+    "lora.denoiser.blocks.block", "lora.denoiser.blocks.rank", "lora.denoiser.blocks.alpha",
+    "lora.denoiser.blocks.rate",
+)
 def test_the_first_row_that_fits_counts_before_everything_else(shapes):
     rows = [{"block": f"{DOWN}.transformer_blocks.0.attn1", "rank": 2},
             {"block": "down_blocks.0", "alpha": 5, "rate": 0.5},
