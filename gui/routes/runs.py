@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse
 
 from dataset.pictures import PictureError
 from gui.figures import EMBEDDINGS, embeddings
+from gui.routes.run_folders import folders
 from gui.runs import PICTURES, CaptionRun, Run, word
 from jobs import process, queue, requests
 from jobs.events import tail_log
@@ -145,7 +146,6 @@ def described(run: Run, state: str) -> dict[str, Any]:
         "created": job.created,
         "state": state,
         "word": word(state, job),
-        "word": word(state, job),
         "folder": str(job.folder),
         "step": run.step,
         "total": run.total,
@@ -162,11 +162,16 @@ def described(run: Run, state: str) -> dict[str, Any]:
         "memory_gb": last.get("memory_gb"),
         "points": len(run.loss) + len(run.validation),
         "warnings": run.warnings[-20:],
+        "class_images": run.class_images,
         "end": ending(run),
         "samples": samples(run),
         "files": [
             {"name": name, "bytes": path.stat().st_size, "kind": kind(run, name), "step": run.checkpoints.get(name)}
             for name, path in files(run).items()
+        ]
+        + [
+            {"name": name, "bytes": sum(path.stat().st_size for path in inside.values()), "kind": "folder"}
+            for name, inside in folders(run).items()
         ],
         "waits": state == "queued" and (job.folder / "queued.json").exists(),
         "asked": sorted(requests.waiting(job.folder)),

@@ -36,12 +36,15 @@ Loratory.runView = (id, { changed, load }) => {
     changed();
     await refresh();
   };
+  const openFolder = async (path) => {
+    if (await L.attempt(() => L.post("/api/dataset", { path }))) { L.opened(path); L.openPage("pictures"); }
+  };
   const refresh = async () => {
     const run = await L.get(base);
     once("state", run.state, changed);  // the list beside says the same
     once("head", [run.name, run.state, run.created, run.device, run.sentence], () => drawHead(run));
     once("now", [run.step, run.total, run.state, run.phase, run.eta, run.loss, run.it_s, run.asked, run.patience_ends, run.waits, run.captions], () => drawNow(run));
-    once("actions", [run.state, run.asked, run.kind, run.waits, run.captions?.problems, run.captions?.move], () => drawActions(run));
+    once("actions", [run.state, run.asked, run.kind, run.class_images, run.waits, run.captions?.problems, run.captions?.move], () => drawActions(run));
     once("ending", run.end, () => failure.draw(run.end));
     once("warnings", run.warnings, () => drawWarnings(run));
     once("samples", run.samples, () => drawSamples(run));
@@ -98,6 +101,7 @@ Loratory.runView = (id, { changed, load }) => {
       training && L.button("Save now", ask("save", "It saves after this step.")), training && L.button("Sample now", ask("sample", "It draws samples after this step.")),
       L.button("End at once…", async () => { if (await L.confirm("End this run at once?", "What was learnt since the last saved state is lost. Stop and save is nearly always better.", "End at once")) await ask("kill")(); }, "quiet")],
     ["interrupted", "stopped", "paused", "failed"].includes(run.state) && L.button("Resume", ask("resume", "It goes on where it was saved."), "primary"),
+    run.class_images && L.button("Class images", () => openFolder(run.class_images), "quiet"),
     training && OVER.includes(run.state) && L.button("Train longer…", extend),
     training && OVER.includes(run.state) && run.step > 0 && L.button("New run from these weights", () => load(true)),
     run.state === "queued" && (run.waits ? L.button("Take out of the queue", ask("stop")) : L.button("Put into the queue", ask("queue"), "primary")),
@@ -120,12 +124,12 @@ Loratory.runView = (id, { changed, load }) => {
     return requestAnimationFrame(() => { scroller.scrollLeft = scroller.scrollWidth; });
   };
   const drawFiles = (run) => {
-    const made = run.files.filter((file) => ["lora", "embedding"].includes(file.kind)), checkpoints = run.files.filter((file) => file.kind === "checkpoint");
+    const made = run.files.filter((file) => ["lora", "embedding", "folder"].includes(file.kind)), checkpoints = run.files.filter((file) => file.kind === "checkpoint");
     const line = (file) => el("li", { class: "lor-file" }, el("span", { class: "lor-path" }, file.name.split("/").at(-1)),
-      el("span", { class: "lor-note" }, L.bytes(file.bytes), file.step ? ` · step ${file.step.toLocaleString("en")}` : ""), el("a", { class: `lor-button${file.kind === "checkpoint" ? "" : " primary"}`, href: `${base}/files/${file.name.split("/").map(encodeURIComponent).join("/")}`, download: "" }, "Download"));
+      el("span", { class: "lor-note" }, L.bytes(file.bytes), file.step ? ` · step ${file.step.toLocaleString("en")}` : ""), el("a", { class: `lor-button${["checkpoint", "folder"].includes(file.kind) ? "" : " primary"}`, href: `${base}/${file.kind === "folder" ? "folders" : "files"}/${file.name.split("/").map(encodeURIComponent).join("/")}`, download: "" }, file.kind === "folder" ? "Download as zip" : "Download"));
     if (!made.length && !checkpoints.length) return L.fill(files);
     const isWord = (file) => file.name.split("/").at(-2) === "embeddings";
-    const [lora, word] = [(file) => !isWord(file), isWord].map((which) => [...made, ...checkpoints].find(which)?.name.split("/").at(-1).replace(/\.safetensors$/, ""));
+    const [lora, word] = [(file) => !isWord(file) && file.kind !== "folder", isWord].map((which) => [...made, ...checkpoints].find(which)?.name.split("/").at(-1).replace(/\.safetensors$/, ""));
     return L.fill(files, el("div", { class: "lor-card" }, el("h3", {}, "Files to take away"),
       made.length > 0 && el("ul", { class: "lor-files" }, made.map(line)),
       checkpoints.length > 0 && el("details", { open: !made.length }, el("summary", {}, `${checkpoints.length} checkpoint${checkpoints.length === 1 ? "" : "s"} on the way`), el("ul", { class: "lor-files" }, checkpoints.map(line))),

@@ -1,6 +1,8 @@
 """Our routes: what a page may ask for, and that nothing else can be had."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -151,6 +153,23 @@ def test_a_link_out_of_the_job_is_not_followed(page, run, tmp_path):
     (tmp_path / "secret").write_text("secret")
     (run.folder / "link.safetensors").symlink_to(tmp_path / "secret")
     assert page.get(f"/api/runs/{run.id}/files/link.safetensors").status_code == 404
+
+
+def test_folders_for_other_programs_come_as_zips(page, run, tmp_path):
+    made = run.folder / "run-peft" / "unet"
+    made.mkdir(parents=True)
+    (made / "adapter_config.json").write_text("{}")
+    (made / "adapter_model.safetensors").write_bytes(bytes(3_000_000))
+    (tmp_path / "secret").write_text("secret")
+    (made / "link.json").symlink_to(tmp_path / "secret")
+    assert {"name": "run-peft", "bytes": 3_000_002, "kind": "folder"} in page.get(f"/api/runs/{run.id}").json()["files"]
+    reply = page.get(f"/api/runs/{run.id}/folders/run-peft")
+    assert "run-peft.zip" in reply.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(reply.content)) as found:
+        assert found.namelist() == ["run-peft/unet/adapter_config.json", "run-peft/unet/adapter_model.safetensors"]
+        assert found.read(found.namelist()[1]) == bytes(3_000_000) and found.testzip() is None
+    for wrong in ("checkpoints", "run", "..%2fother"):
+        assert page.get(f"/api/runs/{run.id}/folders/{wrong}").status_code == 404
 
 
 def test_samples_are_pictures_of_this_run(page, run):
