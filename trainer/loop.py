@@ -31,7 +31,7 @@ from trainer.plan import Plan, plan
 from trainer.preview import Preview
 from trainer.report import Report, Stopped
 from trainer.room import room
-from trainer.run import Run
+from trainer.run import Run, is_number
 
 
 def train(folder: Path) -> None:
@@ -94,7 +94,7 @@ def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Repo
         if not main:
             continue
         if run.step in run.plan.validations:
-            report.validated(run.step, run.validate())
+            validate(run, output, report)
         checkpoint = run.step in run.plan.saves or "save" in wishes
         autosave = run.config.save.autosave_minutes * 60
         if checkpoint or (autosave and time.monotonic() - saved > autosave):
@@ -107,6 +107,16 @@ def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Repo
         if run.step in run.plan.samples or "sample" in wishes:
             report.samples(run.step, run.samples(preview, folder / "samples"))
     return ""
+
+
+def validate(run: Run, output: Output, report: Report) -> None:
+    """Look at what is held out; where it was never predicted as well, keep what is learnt, if that is wanted."""
+    loss = run.validate()
+    report.validated(run.step, loss)
+    if run.config.save.keep_best and is_number(loss) and (run.best is None or loss < run.best):
+        with disk.full_is_a_warning(report):
+            report.checkpoint(run.step, output.best(run.learnt, run.step))
+            run.best = loss
 
 
 def last_words(run: Run, folder: Path, output: Output, report: Report, wish: str) -> None:

@@ -73,6 +73,12 @@ class Output:
             self._rotate(one, mark)
         return written[-1]
 
+    def best(self, learnt: Learnt, step: int) -> Path:
+        """checkpoints/NAME-best.safetensors, over the one before; without a number it is never one of the oldest."""
+        path = self._folder / "checkpoints" / f"{self._config.name}-best.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        return self._write(path, learnt, step)[-1]
+
     def final(self, learnt: Learnt, step: int, finished: bool) -> Path:
         """NAME.safetensors in the job's folder, with what else was asked for beside it, and copies in the output folder
         if one is set; returns where the LoRA itself is to be found there, or here.
@@ -84,10 +90,22 @@ class Output:
         path = self._folder / f"{self._config.name}.safetensors"
         lora = self._write(path, learnt, step)  # first: it is safe whatever becomes of the others
         others = self._others(path, learnt, step) if lora[-1] == path else []
-        written = [*others, *lora]
+        written = [*self._bests(), *others, *lora]
         if self._config.save.folder:
             return [copied(one, Path(self._config.save.folder).expanduser()) for one in written][-1]
         return written[-1]
+
+    def _bests(self) -> list[Path]:
+        """Copies of the best checkpoint, with all that belongs to it, beside the finished LoRA; as old as they are."""
+        checkpoints, copies = self._folder / "checkpoints", []
+        for path in checkpoints.rglob(f"{self._config.name}-best*") if self._config.save.keep_best else ():
+            copy = self._folder / path.relative_to(checkpoints)
+            copy.parent.mkdir(exist_ok=True)
+            part = copy.with_name(f".{copy.name}.part")
+            shutil.copy2(path, part)
+            os.replace(part, copy)
+            copies.append(copy)
+        return copies
 
     def coverage(self, learnt: Learnt) -> dict[str, Any]:
         """What was learnt, layer by layer; also written to coverage.json in the job's folder."""

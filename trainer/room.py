@@ -49,7 +49,7 @@ def room(config: TrainSettings, learnt: float, beside: float, saves: int) -> Roo
     state = 4 * learnt * (averages + state_of(config.optimizer.name, config.all_weights))
     file = (learnt + beside) * WIDTH[config.save.precision] * averages
     kept = min(saves, config.save.keep_last or saves)
-    return Room(state, file, kept + 1)
+    return Room(state, file, kept + 1 + 2 * config.save.keep_best)  # the best one is copied at the end
 
 
 def expected(config: TrainSettings, saves: int) -> Room | None:

@@ -59,6 +59,7 @@ class Run:
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=self.dtype == torch.float16)
         self.preservation = Preservation(config) if config.prior.asks else None
         self.unseen = Validation(self.batches.unseen, config.validation.draws)
+        self.best: float | None = None  # the lowest validation loss of which the weights are kept
         self.step = self.skipped = self.skipped_in_a_row = self.scaled = 0
 
     @property
@@ -198,6 +199,7 @@ class Run:
             "total_steps": self.plan.total_steps,
             "pictures": self.batches.seen,
             "losses": losses,
+            "best": self.best,
         }
         optimizer = state.named(self.optimizer.state_dict(), self.names)
         average = self.average.weights if self.average else {}
@@ -214,6 +216,7 @@ class Run:
         self.scaler.load_state_dict(saved.scaler)
         self.step, self.skipped = saved.position["step"], saved.position["skipped"]
         self.skipped_in_a_row = saved.position.get("skipped_in_a_row", 0)
+        self.best = saved.position.get("best")
 
 
 def add_up(tensors: list[torch.Tensor]) -> None:

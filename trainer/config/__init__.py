@@ -122,6 +122,8 @@ class TrainSettings(Section):
             yield "noise.zero_terminal_snr", "where all is noise, predicting it teaches nothing: only for v-prediction"
         if self.prior.kind == "class_word" and not self.triggers:
             yield "prior.trigger", "say which words of the captions the class word stands for"
+        if self.save.keep_best and not self.validation.share:
+            yield "save.keep_best", "without pictures that are held out none is the best: set validation.share to 0.1"
         if not self.model.base:
             yield "model.base", "choose a base model: a .safetensors file, a diffusers folder or a hub name"
         if not (self.adapters_learn or self.words.new or self.all_weights):

@@ -69,6 +69,10 @@ class SaveSettings(Section):
     keep_last: Annotated[Count, Ui("Keep the last N", kohya="save_last_n_epochs save_last_n_steps")] = 0
     """Older checkpoints of this run are removed once a newer one is safely written. 0: keep all."""
 
+    keep_best: Annotated[bool, Ui("Keep the best", level="expert", when="validation.share")] = False
+    """Keep what is learnt when the pictures that are held out were predicted best, as NAME-best: never removed, and at
+    the end beside the finished LoRA."""
+
     autosave_minutes: Annotated[
         float, Field(ge=0), Ui("Autosave every N minutes", level="expert", kohya="save_state")
     ] = 10
