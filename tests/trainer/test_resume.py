@@ -57,6 +57,17 @@ CASES = {
             "timestep_max": 900,
         },
     },
+    "new words alone, in fp16": {
+        "words": {"new": [{"word": "sks", "vectors": 2}, "dog"]},
+        "lora": {"denoiser": {"train": False}},
+        "accelerate": {"mixed_precision": "fp16"},
+        "memory": {"gradient_checkpointing": True},
+    },
+    "new words that rest in the end, LoRA, text encoder": {
+        "words": {"new": ["sks"], "stop_at": 0.6},
+        "lora": LEARNS_TO_READ,
+        "optimizer": {"ema_decay": 0.9},
+    },
     "moving average, LoRA+": {
         "optimizer": {"ema_decay": 0.9},
         "lora": {"denoiser": {"rank": 2, "plus_ratio": 4}, "text_encoder": {"train": True, "rank": 2, "plus_ratio": 8}},
@@ -103,7 +114,7 @@ def told(job: Job) -> dict[int, tuple]:
 
 def same(job: Job, other: Job) -> bool:
     one, two = newest(job), newest(other)
-    learnt = any(tensor.any() for name, tensor in one.adapters.items() if "lora_B" in name)
+    learnt = any(tensor.any() for name, tensor in one.adapters.items() if "lora_B" in name or "words" in name)
     parts = ("adapters", "average", "optimizer", "scaler")
     whole = all(equal(getattr(one, part), getattr(two, part)) for part in parts)
     return learnt and whole and told(job) == told(other)
