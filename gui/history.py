@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from gui.chosen import values
+from gui.chosen import value, values
 from gui.figures import family
 from gui.runs import Runs, number, stamp
 from jobs import bin as job_bin
@@ -40,12 +41,19 @@ class Query(BaseModel):
 
 @dataclass(frozen=True)
 class Known:
-    """What stands in a job's folder besides its events. `text`: all of it in lower case, to be searched."""
+    """What stands in a job's folder besides its events."""
 
+    job: Job
     touched: tuple[Any, ...]
     notes: Notes
     family: str
-    text: str
+
+    @cached_property
+    def text(self) -> str:
+        """All of it in lower case, to be searched: a list that nobody searches does without reading all settings."""
+        job, written = self.job, self.notes
+        parts = [job.name, job.id, job.kind, WORDS.get(job.kind, ""), self.family, written.text, *written.tags]
+        return "\n".join([*parts, *(f"{path}={value}" for path, value in values(job).items())]).lower()
 
 
 class History:
@@ -109,12 +117,8 @@ class History:
 
 
 def read(job: Job, touched: tuple[Any, ...]) -> Known:
-    written = notes.read(job.folder)
-    chosen = values(job)
-    label = family(str(chosen.get("model.family", ""))) if job.kind == "train" else ""
-    parts = [job.name, job.id, job.kind, WORDS.get(job.kind, ""), label, written.text, *written.tags]
-    parts += [f"{path}={value}" for path, value in chosen.items()]
-    return Known(touched, written, label, "\n".join(parts).lower())
+    label = family(str(value(job, "model.family") or "")) if job.kind == "train" else ""
+    return Known(job, touched, notes.read(job.folder), label)
 
 
 def fits(query: Query, job: Job, state: str, known: Known) -> bool:

@@ -41,9 +41,14 @@ def quoted(text: str) -> str:
 def dumps(config: Section, *, header: str = "", changed_only: bool = False) -> str:
     """The text of a file. `header` becomes the first comment; `changed_only` leaves out what equals the defaults."""
     lines = [*_comment(header), ""] if header else []
-    lines += ["# Version of this list of settings.", f"version = {config.version}"]
+    lines += opening(config).splitlines()
     base = type(config)() if changed_only else None
     return "\n".join([*lines, *_table(config, base, "")]) + "\n"
+
+
+def opening(section: Section | type[Section]) -> str:
+    """How a complete file of this version begins."""
+    return f"# Version of this list of settings.\nversion = {section.version}\n"
 
 
 def _table(config: Section, base: Section | None, path: str, explained: bool = True) -> Iterator[str]:
@@ -99,6 +104,11 @@ def loads(section: type[Section], text: str) -> dict[str, Any]:
         raise SettingsError(
             {"version": f"the file has version {version}, this program knows {section.version}: update the program"}
         )
+    return renamed(section, values)
+
+
+def renamed(section: type[Section], values: dict[str, Any]) -> dict[str, Any]:
+    """Values that an earlier version has kept, nested, under the names that they have now."""
     for old, new in section.renames.items():
         _rename(values, old, new)
     return values

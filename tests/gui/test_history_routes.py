@@ -183,3 +183,14 @@ def test_a_hundred_runs_are_searched_quickly(page, window):
     for _ in range(5):
         assert names(page, search="run 77") == ["run 77"]
     assert (time.process_time() - began) / 5 < 0.1  # about 6 ms on a quiet machine
+
+
+def test_a_list_that_nobody_searches_reads_no_more_than_the_family(page, monkeypatch):
+    """200 runs are listed for the first time in the time that it takes to read a table of each."""
+    make("mia", model={"family": "sdxl"})
+    older = make("older")
+    older.config_path.write_text('name = "x"\n\n[model]\nfamily = "flux"\n')  # not as we write it: read whole
+    read = []
+    monkeypatch.setattr("gui.chosen.values", lambda job: read.append(job.id) or {"model.family": "flux"})
+    lines = page.get("/api/history").json()["runs"]
+    assert [line["family"] for line in lines] == ["FLUX.1", "Stable Diffusion XL"] and read == [older.id]
