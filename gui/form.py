@@ -196,6 +196,7 @@ class Form:
             label=label(setting),
             help=setting.help,
             pick=setting.ui.kind,
+            offers=f"{self._field_id(setting.path)}-offers",
             columns=[column(inner) for inner in settings(setting.item)] if setting.item else [],
             choices=[vars(choice) for choice in self._choices.get(setting.path, [])],
         )

@@ -24,6 +24,7 @@ from settings.flags import flat, nested
 from trainer import command, preflight
 from trainer.config import TrainSettings
 from trainer.families import families
+from trainer.lora.layers import blocks
 from trainer.plan import plan, without_effect, wrong_paths
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ class Training:
         hidden = self._form.hidden(complete, family.traits if family else ())
         found: dict[str, Any] = {"problems": {}, "warnings": {}, "plan": None, "attempt": 0, "hidden": hidden}
         found |= {"model": basemodel.about(complete)} | self._planned(values)
+        found["offers"] = {"lora.denoiser.blocks": blocks(complete["model"]["family"])}
         steps = found["plan"]["total_steps"] if found["plan"] else None
         return found | {"sketches": sketches.sketches(complete, steps)}
 

@@ -7,10 +7,16 @@ which the VAE is brought back onto the device, and the text encoders where the p
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from settings.errors import SettingsError
 from trainer.families import families
+from trainer.lora.layers import known
+from trainer.lora.sizes import sizes
 from trainer.models import fitting
 from trainer.optim import state_of
 
@@ -23,6 +29,7 @@ ENCODE, DECODE = 2.55, 3.07  # GB for each million pixels on their way through i
 READING = 0.2  # GB for each GB of a text encoder that learns, and caption
 READERS_LEARN = 0.6  # millions of weights at rank 1 for each GB of a CLIP
 BITS = {"8bit": 8.1, "4bit": 4.5}  # a number, with its share of the scales
+FULLEST = "all"
 WIDE = 1.7  # activations in float32 against those in 16 bit, of which a part is in float32 already
 AROUND = 0.6  # GB of a graphics card for its own programs; of a processor, for Python and torch
 
@@ -138,13 +145,34 @@ def name_of_learnt(config: TrainSettings) -> str:
 
 def adapters(config: TrainSettings, shape: Footprint) -> float:
     """GB of the weights that learn, in float32."""
-    denoiser = config.lora.denoiser
     if config.all_weights:
         return 2 * shape.weights
-    millions = denoiser.rank * shape.learnt.get(denoiser.layers, 0.0) if denoiser.train else 0.0
+    denoiser = config.lora.denoiser
+    at_rank_1 = shape.learnt.get(FULLEST if denoiser.layers == "any" else denoiser.layers, 0.0)
+    millions = at_rank_1 * mean_rank(config) if denoiser.train else 0.0
     for name, text in learning_encoders(config).items():
         millions += text.rank * READERS_LEARN * shape.readers.get(name, 0.0)
     return 4e-3 * millions
+
+
+def mean_rank(config: TrainSettings) -> float:
+    """Over the weights of the chosen layers at rank 1, as many as the family's published model has; with "any", over
+    those of the fullest choice. A layer that is left out has rank 0."""
+    lora, family, shapes = config.lora.denoiser, families()[config.model.family], known(config.model.family)
+    chosen = family.layers[FULLEST if lora.layers == "any" else lora.layers]
+    usual = sum(sides(shape) for path, shape in shapes.items() if re.fullmatch(chosen, path))
+    if not usual:  # no published model
+        return float(lora.rank)
+    try:
+        found = sizes(lora, ".*" if lora.layers == "any" else chosen, shapes, "lora.denoiser")
+    except SettingsError:  # the model itself may have such layers; that they are not known here is said elsewhere
+        return float(lora.rank)
+    return sum(size.rank * sides(shapes[path]) for path, size in found.items()) / usual
+
+
+def sides(shape: Sequence[int]) -> int:
+    """Weights of an update at rank 1: a layer's outputs and its inputs."""
+    return shape[0] + math.prod(shape[1:])
 
 
 def weights(config: TrainSettings, sixteen_bit: float) -> float:

@@ -24,6 +24,8 @@ from trainer.class_images import with_class_images
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
+from trainer.lora.layers import known
+from trainer.lora.sizes import sizes
 from trainer.memory import Moment, peak
 from trainer.models import HUB_NAME, BaseModel, ModelError, fitting, located
 from trainer.prior import nothing_asked, rarely_asked
@@ -125,7 +127,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     rows = bucket_rows(entries, dataset.items)
     batches = sum(math.ceil(entries_in / config.run.batch_size) for *_, entries_in in rows)
     per_epoch = math.ceil(batches / (config.accelerate.processes * config.run.gradient_accumulation))
-    remarks = without_effect(config) | notes(dataset) | rarely_asked(config, dataset)
+    remarks = without_effect(config) | unknown_layers(config) | notes(dataset) | rarely_asked(config, dataset)
     total = config.run.max_steps or config.run.epochs * per_epoch
     epochs = math.ceil(total / per_epoch)
     regularisation = [entry for entry in entries if dataset.items[entry.item].regularisation]
@@ -246,6 +248,18 @@ def without_effect(config: TrainSettings) -> dict[str, str]:
         for setting in settings(TrainSettings)
         if setting.ui.needs and setting.ui.needs not in family.traits and at(config, setting.path) != setting.default
     }
+
+
+def unknown_layers(config: TrainSettings) -> dict[str, str]:
+    """Patterns that fit no layer of the family's published models: another size may have it, or it is a mistake."""
+    lora, family, shapes = config.lora.denoiser, families()[config.model.family], known(config.model.family)
+    if not (lora.train and shapes):
+        return {}
+    try:
+        sizes(lora, (family.layers | {"any": ".*"})[lora.layers], shapes, "lora.denoiser")
+    except SettingsError as error:
+        return {"lora.denoiser.blocks" if ".blocks" in path else path: said for path, said in error.problems.items()}
+    return {}
 
 
 def notes(dataset: Dataset) -> dict[str, str]:

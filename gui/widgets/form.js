@@ -104,6 +104,14 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
     }, "lor-pick", { "aria-label": `Browse for ${field.label}` }));
   };
 
+  // Names to choose from while typing, which depend on other fields: the blocks of the chosen family.
+  const offer = () => {
+    for (const [path, names] of Object.entries(state.offers || {})) {
+      const list = document.getElementById(`${byPath.get(path).id}-offers`);
+      if (list && [...list.children].map((option) => option.value).join() !== names.join()) L.fill(list, names.map((value) => el("option", { value })));
+    }
+  };
+
   const form = () => document.getElementById(`${about.form}-form`);
   document.addEventListener("input", (event) => {
     let node = event.target;
@@ -157,6 +165,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
     state = props.value || state;
     first ??= props.value && state.problems;
     apply();
+    offer();
     const [worst] = Object.keys(state.problems || {});
     if (state.attempt > attempted && worst) L.forms[about.form].show(worst);
     attempted = Math.max(attempted, state.attempt || 0);

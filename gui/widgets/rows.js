@@ -14,7 +14,7 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
     list.querySelector(".lor-item:last-child input")?.focus();
   });
   L.put(root, el("div", { class: "lor-label" }, about.label), el("p", { class: "lor-help" }, about.help), list,
-    el("div", { class: "lor-row" }, add, type));
+    el("div", { class: "lor-row" }, add, type), el("datalist", { id: about.offers }));
 
   const fresh = () => Object.fromEntries(about.columns.map((column) => [column.name, column.default]));
   const change = (what, redraw) => {
@@ -35,6 +35,7 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
     const input = el("input", { class: "lor-input", type: number ? "number" : "text", value: row[column.name] ?? "", min: number ? 0 : null,
       "aria-label": label, placeholder: number && column.optional ? "auto" : "", spellcheck: "false",
       oninput: (event) => set(number ? (event.target.value === "" ? null : Number(event.target.value)) : event.target.value) });
+    if (column === first && !first.pick) input.setAttribute("list", about.offers);
     const pick = column.pick && L.button("Browse…", async () => {
       const path = await L.browse(column.pick, input.value, label);
       if (path) L.type(input, path);

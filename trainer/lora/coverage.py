@@ -10,9 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from trainer.lora.adapter import Update
-
-_BLOCK = re.compile(r"mid_block\.\w+\.\d+|(?:[^.]+\.)*?[^.]*(?:blocks?|layers|refiner)\.\d+"
-                    r"(?:\.(?:attentions|resnets)\.\d+)?")
+from trainer.lora.layers import block
 
 
 def coverage(adapters: Mapping[str, Update], bases: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
@@ -47,12 +45,6 @@ def _part(part: str, adapters: Mapping[str, Update], bases: Mapping[str, Tensor]
                     "norm": _total(norms[path] for path in paths), "kinds": kinds(paths)}
                    for name, paths in blocks.items()],
     }
-
-
-def block(path: str) -> str:
-    """The block of a model that a layer belongs to: up to its number, of a UNet also which attention or resnet."""
-    found = _BLOCK.match(path)
-    return found.group() if found else "outside the blocks"
 
 
 def kinds(paths: list[str]) -> list[str]:

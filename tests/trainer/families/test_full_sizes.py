@@ -7,6 +7,7 @@ import torch
 
 from trainer.families import families
 from trainer.lora import inject
+from trainer.lora.layers import known
 
 # (family, millions of weights, class, arguments that differ from its defaults)
 PUBLISHED = {
@@ -67,6 +68,14 @@ def test_as_many_layers_learn_as_there_are_in_its_blocks(published):
     counts = [sum(bool(re.fullmatch(family.layers[choice], path)) for path in paths)
               for choice in ("attention", "attention+ff", "all")]
     assert tuple(counts) == LEARNING[name]
+
+
+def test_its_layers_are_in_the_familys_table(published):
+    """docs/make_layers.py writes it. Of several sizes the last says the shapes."""
+    name, family, _, transformer = published
+    found, table = inject.shapes(transformer), known(family.name)
+    last = [size for size, (kind, *_) in PUBLISHED.items() if kind == family.name][-1] == name
+    assert found.items() <= table.items() if last else found.keys() <= table.keys(), "run docs/make_layers.py"
 
 
 def test_its_footprint_counts_what_learns(published):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from settings.errors import SettingsError, check
+from settings.errors import SettingsError, check, warnings
 from tests.lora import scramble, tiny_parts
 from tests.models import full_size
 from trainer.beginning import attach
@@ -94,6 +94,26 @@ def test_patterns_are_checked_with_the_settings():
     with pytest.raises(SettingsError) as caught:
         check(DenoiserLora, {"only": ["attn(", "ff"], "exclude": ["*"], "blocks": [{"block": ""}, {"block": "[1"}]})
     assert set(caught.value.problems) == {"only", "exclude", "blocks.0.block", "blocks.1.block"}
+
+
+def test_what_an_optimiser_can_not_follow_is_said_before():
+    def problems(optimizer, **lora):
+        try:
+            check(TrainSettings, {"optimizer": {"name": optimizer}, "lora": lora})
+        except SettingsError as error:
+            return set(error.problems)
+        return set()
+
+    rows = {"denoiser": {"learning_rate": 1, "blocks": [{"block": "mid_block", "rank": 2},
+                                                        {"block": "up_blocks", "rate": 2}]}}
+    assert problems("prodigy", **rows) == {"lora.denoiser.blocks.1.rate"} and not problems("adamw", **rows)
+    assert problems("schedulefree_adamw", max_norm=1) == {"lora.max_norm"} and not problems("lion", max_norm=1)
+
+
+def test_what_has_no_effect_is_said():
+    assert "conv_rank" in warnings(check(DenoiserLora, {"conv_rank": 4}))
+    assert not warnings(check(DenoiserLora, {"conv_rank": 4, "layers": "all"}))
+    assert "conv_alpha" in warnings(check(DenoiserLora, {"conv_alpha": 4, "layers": "all"}))
 
 
 def test_a_text_encoder_is_the_same_everywhere():
