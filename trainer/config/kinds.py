@@ -28,6 +28,8 @@ def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
         for field in ("rank_dropout", "module_dropout"):
             if own.train and getattr(own, field) and lora.kind not in PLAIN:
                 yield f"lora.{part}.{field}", f"works with LoRA and rsLoRA, not with {name}: set it to 0"
+        if own.train and lora.kind == "oft" and own.rank < 2:
+            yield f"lora.{part}.rank", "of OFT it is the size of the blocks that turn: at least 2"
     if lora.max_norm and lora.kind not in PLAIN:
         yield "lora.max_norm", f"works with LoRA and rsLoRA, not with {name}: leave it empty"
     if lora.denoiser.train and lora.kind in ("dora", "pissa") and config.memory.base_precision != "16bit":

@@ -48,9 +48,9 @@ _REASONS: dict[str, dict[str, Any]] = {
          "single_mod_dim", "in_dims", "enable_all_linear"))
     | {"train_blocks": "all", "train_double_block_indices": "all", "train_single_block_indices": "all"},
     TWO: dict.fromkeys(
-        ("bypass_mode", "dora_wd", "use_cp", "use_tucker", "use_scalar", "rank_dropout_scale", "constrain", "rescaled",
+        ("bypass_mode", "use_cp", "use_tucker", "use_scalar", "rank_dropout_scale", "constrain", "rescaled",
          "train_norm", "decompose_both", "ggpo_sigma", "ggpo_beta", "train_on_input"))
-    | {"factor": -1, "unit": 1, "algo": "locon", "LyCORIS_preset": "full"},
+    | {"unit": 1, "LyCORIS_preset": "full"},
     SWAP: dict.fromkeys(("blocks_to_swap", "double_blocks_to_swap", "single_blocks_to_swap", "mem_eff_save",
                          "cpu_offload_checkpointing", "unsloth_offload_checkpointing", "vae_chunk_size",
                          "vae_disable_cache", "text_encoder_cpu", "lowram", "lowvram", "highvram",

@@ -26,6 +26,9 @@ TYPES = {"Flux1": "flux", "Flux1 OFT": "flux", "Lumina": "lumina2", "Anima": "an
          "HunyuanImage-2.1": "hunyuan_image"}
 PLAIN_MODULES = ("lora", "kohya")  # of networks.lora, and of lycoris.kohya, where an argument says more
 PLAIN_TYPES = ("Standard", "Kohya LoCon", "LyCORIS/LoCon")
+OTHER_MODULES = {"loha": "loha", "lokr": "lokr", "oft": "oft"}
+OTHER_TYPES = {"Kohya LoHa": "loha", "Kohya LoKr": "lokr", "LyCORIS/LoHa": "loha", "LyCORIS/LoKr": "lokr",
+               "LyCORIS/Diag-OFT": "oft"}
 BOXES = {"flux1_checkbox": "flux", "sd3_checkbox": "sd3", "sdxl": "sdxl", "lumina_checkbox": "lumina2", "v2": "sd2"}
 # Parts of names, the longer story first: "sdxl" is in no other's name, "sd" in most.
 SPOKEN = {"flux": "flux", "chroma": "chroma", "sd3": "sd3", "stable-diffusion-3": "sd3", "xl": "sdxl", "pony": "sdxl",
@@ -117,11 +120,14 @@ def by_name(t: Translation) -> Found | None:
 def kind(t: Translation) -> None:
     """What the family has not taken of the name of the network: is it LoRA, or something like it?"""
     module, typed = t.text("network_module").rpartition(".")[2], t.text("LoRA_type")
-    for name, said, plain_ones in (("network_module", module, PLAIN_MODULES), ("LoRA_type", typed, PLAIN_TYPES)):
+    for name, said, plain_ones, others in (("network_module", module, PLAIN_MODULES, OTHER_MODULES),
+                                           ("LoRA_type", typed, PLAIN_TYPES, OTHER_TYPES)):
         if said in plain_ones:
-            t.off(name, "LoRA is what is trained")
+            t.off(name, "LoRA is what is trained, unless something else says more")
+        elif said in others:
+            t.put(name, "lora.kind", others[said], "the kind of adapter")
         elif said:
-            t.leave(name, "only LoRA itself and LoCon are imported, not this variant of it")
+            t.leave(name, "this kind of adapter is not trained here")
     if typed in PLAIN_TYPES:
         t.convolutions = typed != "Standard"
 

@@ -12,6 +12,7 @@ from trainer.imports.values import is_off, number, numbers, pairs, same, shown
 ATTENTION_ONLY = {"attn-only", "unet-transformer-only"}
 
 
+ALGORITHMS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr", "diag-oft": "oft"}
 SWITCH = "whether a part learns is a switch of its own here"
 
 
@@ -25,10 +26,6 @@ def arguments(t: Translation) -> None:
 
 def layers(t: Translation) -> None:
     """LoCon is a rank for the 3 x 3 convolutions; the form has such a rank for every kind, which says nothing."""
-    if (algorithm := t.text("algo")) in ("lora", "locon"):
-        t.off("algo", "the one that is trained")
-    elif algorithm:
-        t.leave("algo", "only LoRA itself and LoCon are imported, not this variant of it")
     rank, alpha, preset = number(t.take("conv_dim")), number(t.take("conv_alpha")), t.text("preset")
     preset = preset or t.text("LyCORIS_preset")
     if preset in ATTENTION_ONLY:
@@ -43,6 +40,24 @@ def layers(t: Translation) -> None:
         t.leave("conv_alpha", f"one rank and alpha for all layers here: {shown(main)} and {shown(its)}, "
                               f"not {shown(rank)} and {shown(alpha)} for the convolutions")
     return None
+
+
+def kind(t: Translation) -> None:
+    """LyCORIS's algorithm, and what goes with one of them alone."""
+    if (algorithm := t.text("algo")) in ALGORITHMS:
+        t.put("algo", "lora.kind", ALGORITHMS[algorithm], "the kind of adapter")
+    elif algorithm:
+        t.leave("algo", "this kind of adapter is not trained here")
+    chosen, decomposed, factor = t.values.get("lora.kind", "lora"), t.take("dora_wd"), number(t.take("factor"))
+    if str(decomposed).lower() in ("true", "1"):
+        if chosen == "lora":
+            t.put("dora_wd", "lora.kind", "dora", "with a length for each column (LyCORIS's wd_on_output = False)")
+        else:
+            t.leave("dora_wd", f"weights are decomposed with LoRA only, not with {chosen}")
+    if factor and factor > 0 and chosen == "lokr":
+        t.put("factor", "lora.factor", int(factor))
+    elif factor:
+        t.off("factor", "-1 is as square as can be, and only LoKr has one")
 
 
 def size(t: Translation) -> None:
@@ -116,4 +131,4 @@ def one_rate(t: Translation, said: dict[str, float]) -> None:
               "the optimiser finds one step size for everything, and only the first rate counts")
 
 
-RULES: list[Callable[[Translation], Any]] = [arguments, size, layers, switches]
+RULES: list[Callable[[Translation], Any]] = [arguments, size, kind, layers, switches]

@@ -40,6 +40,14 @@ OPTIMIZERS = {
 }
 """The class behind each choice of `optimizer.name`."""
 
+ALGORITHMS = {
+    "dora": {"algo": "lora", "dora_wd": "True", "wd_on_output": "False"},
+    "loha": {"algo": "loha"},
+    "lokr": {"algo": "lokr"},
+    "oft": {"algo": "diag-oft"},
+}
+"""The arguments by which LyCORIS trains each kind of adapter; others are plain LoRAs to every reader."""
+
 SCHEDULES = {"cosine_restarts": "cosine_with_restarts"}
 
 # What tells strangers about the maker's disk and pictures; metadata.private leaves it out.
@@ -91,8 +99,11 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
     main = denoiser if denoiser.train else text
     convolutions = denoiser.train and denoiser.layers == "all"
     own = {"conv_dim": str(denoiser.rank), "conv_alpha": str(denoiser.alpha)} if convolutions else {}
+    own |= ALGORITHMS.get(config.lora.kind, {})
+    if config.lora.kind == "lokr":
+        own["factor"] = str(config.lora.factor or -1)
     return {
-        "ss_network_module": "networks.lora",
+        "ss_network_module": "lycoris.kohya" if "algo" in own else "networks.lora",
         "ss_network_dim": main.rank,
         "ss_network_alpha": main.alpha,
         "ss_network_dropout": main.dropout or None,

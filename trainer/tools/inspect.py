@@ -39,16 +39,22 @@ def lines(report: dict[str, Any]) -> list[str]:
     if unmatched["count"]:
         told.append(f"{unmatched['count']:,} keys fit no layer, such as {', '.join(unmatched['examples'])}")
     for part in report["coverage"]["parts"]:
-        told += ["", f"{part['part']}: {part['layers']:,} layers, rank {_values(part['ranks'])}, alpha "
-                     f"{_values(part['alphas'])}, norm {part['norm']:.4g}, {len(part['zero']):,} still zero"]
-        told += [f"  {one['name']:<44} {one['layers']:>4} layers  norm {one['norm']:<10.4g} {', '.join(one['kinds'])}"
-                 + (f"  ({one['zero']} zero)" if one["zero"] else "") for one in part["blocks"]]
+        told += ["", f"{part['part']}: {part['layers']:,} layers of {_values(part['adapters'])}, rank "
+                     f"{_values(part['ranks'])}, alpha {_values(part['alphas'])}, norm {_size(part['norm'])}, "
+                     f"{len(part['zero']):,} still zero"]
+        told += [f"  {one['name']:<44} {one['layers']:>4} layers  norm {_size(one['norm']):<10} "
+                 + ", ".join(one["kinds"]) + (f"  ({one['zero']} zero)" if one["zero"] else "")
+                 for one in part["blocks"]]
     told += [""] * bool(report["metadata"])
     return told + [f"{key} = {_short(value)}" for key, value in report["metadata"].items()]
 
 
 def _values(counted: dict[str, int]) -> str:
     return next(iter(counted)) if len(counted) == 1 else ", ".join(f"{value} ({n})" for value, n in counted.items())
+
+
+def _size(norm: float | None) -> str:
+    return "not known without the base model" if norm is None else f"{norm:.4g}"
 
 
 def _short(text: str) -> str:

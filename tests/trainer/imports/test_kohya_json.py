@@ -127,7 +127,25 @@ def test_the_family(fields, family):
 def test_locon_is_a_choice_of_layers():
     report = imported(LoRA_type="Kohya LoCon", conv_dim=8, conv_alpha=4)
     assert report.values["lora.denoiser.layers"] == "all" and line(report, "conv_alpha").kind == "left"
-    assert line(imported(LoRA_type="LyCORIS/LoHa"), "LoRA_type").kind == "left"
+    assert line(imported(LoRA_type="LyCORIS/GLoRA"), "LoRA_type").kind == "left"
+
+
+@pytest.mark.parametrize("fields, kind", [
+    ({"LoRA_type": "LyCORIS/LoHa"}, "loha"), ({"LoRA_type": "Kohya LoKr"}, "lokr"),
+    ({"LoRA_type": "LyCORIS/Diag-OFT"}, "oft"), ({"LoRA_type": "LyCORIS/LoCon", "dora_wd": True}, "dora"),
+    ({"network_args": "algo=loha dora_wd=True"}, "loha"), ({"network_args": "algo=lora dora_wd=True"}, "dora"),
+])
+def test_kinds_of_adapter(fields, kind):
+    report = imported(**fields)
+    assert report.values["lora.kind"] == kind
+    if kind == "loha" and "network_args" in fields:
+        assert line(report, "dora_wd").kind == "left"
+
+
+def test_the_factor_of_lokr():
+    assert imported(LoRA_type="Kohya LoKr", factor=8).values["lora.factor"] == 8
+    assert "lora.factor" not in imported(LoRA_type="Kohya LoKr", factor=-1).values
+    assert line(imported(factor=8), "factor").kind == "off"
 
 
 def test_the_noise_that_was_not_chosen_is_off():
@@ -166,3 +184,16 @@ def test_what_is_no_preset_is_refused_in_a_sentence(text):
 def test_further_flags_count():
     report = imported(additional_parameters='--min_snr_gamma 5 --training_comment "two words" --zero_terminal_snr')
     assert report.values["noise.min_snr_gamma"] == 5 and report.values["metadata.comment"] == "two words"
+
+
+def test_how_captions_are_read_comes_along_where_the_family_can():
+    said = {"clip_skip": "2", "max_token_length": "225", "weighted_captions": True}
+    report = imported(**said)
+    ours = {"captions.clip_skip": 2, "captions.length": 225, "captions.weighted": True}
+    assert {path: report.values[path] for path in ours} == ours
+    xl = imported(**said, sdxl=True, pretrained_model_name_or_path="stabilityai/stable-diffusion-xl-base-1.0")
+    assert xl.values["model.family"] == "sdxl" and xl.values["captions.length"] == 225
+    assert "captions.clip_skip" not in xl.values and line(xl, "clip_skip").kind == "off"
+    usual = imported(clip_skip="1", max_token_length="75", weighted_captions=False)
+    assert {path: usual.values.get(path) for path in ours} == {
+        "captions.clip_skip": 1, "captions.length": 75, "captions.weighted": False}

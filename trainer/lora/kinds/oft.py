@@ -79,9 +79,8 @@ class Oft(AdapterLayer):
 
     def __init__(self, base: nn.Module, size: Size, dropout: float):
         super().__init__(base, size, dropout)
-        outputs = self.shape[0]
-        side = next(number for number in range(min(size.rank, outputs), 0, -1) if outputs % number == 0)
-        self.oft_blocks = self.empty(outputs // side, side, side)
+        side = side_of(self.shape[0], size.rank)
+        self.oft_blocks = self.empty(self.shape[0] // side, side, side)
 
     @property
     def told_alpha(self) -> float:
@@ -103,6 +102,12 @@ class Oft(AdapterLayer):
         blocks = outputs.unflatten(-1, self.oft_blocks.shape[:2])
         added = torch.einsum("...kn,knm->...km", blocks, turn).flatten(-2).movedim(-1, axis)
         return (result + added).to(result.dtype)
+
+
+def side_of(outputs: int, most: int) -> int:
+    """Of the blocks: the largest divisor up to `most`, or where there is none but 1, which can't turn, the smallest."""
+    divisors = [number for number in range(2, outputs + 1) if outputs % number == 0]
+    return max((number for number in divisors if number <= most), default=divisors[0] if divisors else 1)
 
 
 def turned(skew: Tensor) -> Tensor:
