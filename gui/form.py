@@ -30,6 +30,7 @@ TITLES = {
     "run": "Length",
     "captions": "Captions",
     "preview": "Samples",
+    "prior": "Prior preservation",
     "words": "Textual inversion",
     "": "Basics",
 }

@@ -48,6 +48,7 @@ class Run:
         self.last: dict[str, Any] = {}  # the last step
         self.end: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.class_images = ""  # their folder, if it has some
         self.samples: dict[tuple[int, int], dict[str, Any]] = {}  # (step, prompt) -> event
         self.checkpoints: dict[str, int] = {}  # path -> step
         self.loss = Curve(smooth=True)
@@ -95,6 +96,8 @@ class Run:
         elif kind == "validation":
             self.validation.cut(event.get("step", 0) - 1)  # looked at again where a run went on
             self.validation.add(event.get("step", 0), number(event.get("loss")))
+        elif kind == "class_images":
+            self.class_images = str(event.get("folder", ""))
         elif kind == "checkpoint":
             self.checkpoints[str(event.get("path", ""))] = event.get("step", 0)
         elif kind == "warning":

@@ -35,6 +35,7 @@ Updates = dict[Component, Any]
 
 # What is trained, not how: a preset that does not say it leaves it as it was typed.
 PERSONAL = ("name", "dataset.folders", "save.folder", "save.logging_folder", "metadata.trigger", "preview.prompts")
+PERSONAL += ("prior.class_prompt", "prior.class_word", "prior.trigger")
 PERSONAL += ("lora.weights",)
 
 
@@ -57,7 +58,7 @@ class Training:
         """Puts values (by path) on the form over what was typed, or, `afresh`, over the defaults and what is personal.
 
         That is the draft from then on."""
-        draft = self._window.drafts.load("train")
+        draft = toml.renamed(TrainSettings, self._window.drafts.load("train"))
         if afresh:
             draft = nested({path: value for path, value in flat(draft).items() if path in PERSONAL})
         now = over(draft, nested(values or {}))

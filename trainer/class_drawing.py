@@ -40,9 +40,8 @@ def draw_class_images(
 ) -> None:
     """Draw what of `items` is a class image and is not there. Raises Stopped when that is wished, in every process;
     SettingsError where something else has taken their folder, OSError for a full disk."""
-    wanted = [item for item in items if item.drawn]
+    wanted, images = [item for item in items if item.drawn], ClassImages(config)
     if missing(wanted):
-        images = ClassImages(config)
         ready(images, len(missing(wanted)))
         _draw(images, family, parts, (wanted, place), report)
         place.wait_for_everyone()
@@ -50,6 +49,7 @@ def draw_class_images(
             report.give_way()
     if wanted:
         report.phase(PHASE, len(wanted), len(wanted))
+        report.class_images(images.folder, len(wanted))
 
 
 def missing(items: Collection[Item]) -> list[Item]:

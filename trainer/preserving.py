@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from trainer.batches import Sample
+from trainer.lora import inject
 from trainer.objective import only_from
 from trainer.prior import asked
 
@@ -85,11 +85,11 @@ def encoded(run: Run, captions: list[str]) -> dict[str, Tensor]:
 @contextmanager
 def asleep(parts: Mapping[str, nn.Module]) -> Iterator[None]:
     """Inside, these parts compute what they did before adapters were attached to them."""
-    layers = [layer for part in parts.values() for layer in part.modules() if isinstance(layer, BaseTunerLayer)]
+    layers = [layer for part in parts.values() for layer in inject.layers(part).values()]
     for layer in layers:
-        layer._disable_adapters = True  # enable_adapters() would decide anew which weights have gradients
+        layer.forward = layer.base_layer.__call__  # PEFT's own switch would decide anew what has gradients
     try:
         yield
     finally:
         for layer in layers:
-            layer._disable_adapters = False
+            del layer.forward

@@ -91,6 +91,12 @@ class Report:
             requests.take(self._job.folder)
         raise Stopped(wish)
 
+    def class_images(self, folder: Path, count: int) -> None:
+        """They are all there."""
+        if self._speaks:
+            self._events.write("class_images", folder=str(folder), count=count)
+            print(f"class images: {count} in {folder}", flush=True)
+
     def warning(self, message: str) -> None:
         if self._speaks:
             self._events.write("warning", message=message)

@@ -15,6 +15,7 @@ from dataset.seen import Seen, Showing
 from dataset.settings import Folder
 from settings.errors import SettingsError, check
 from trainer import command
+from trainer.class_images import with_class_images
 from trainer.config import TrainSettings
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ def router(window: Window) -> APIRouter:
 
 def look(window: Window, path: Path, times: int) -> Shown:
     """The picture in the run of the training form; where that run does not have it, in one over the open folder."""
-    settings, wrong = on_form(window)
+    settings, wrong, config = on_form(window)
     extension = settings.dataset.caption_extension
-    found = seen.seen(path, settings, window.scans.scan(settings.dataset.folders, extension), times)
+    dataset = window.scans.scan(settings.dataset.folders, extension)
+    found = seen.seen(path, settings, with_class_images(config, dataset) if config else dataset, times)
     if found.item is not None:
         return found, settings, {"of": "form", "wrong": wrong}
     opened = str(window.drafts.load("dataset").get("path") or "")
@@ -74,12 +76,13 @@ def look(window: Window, path: Path, times: int) -> Shown:
     return found, settings, {"of": "folder", "folder": folder, "wrong": wrong}
 
 
-def on_form(window: Window) -> tuple[Showing, str]:
-    """What stands on the training form, as far as it is right, and what is wrong with the rest."""
+def on_form(window: Window) -> tuple[Showing, str, TrainSettings | None]:
+    """What stands on the training form, as far as it is right, and what is wrong with the rest; all of it where nothing
+    is."""
     draft = window.drafts.load("train")
     try:
         config = command.with_absolute_paths(check(TrainSettings, draft))
-        return seen.showing(config.model_dump()), ""
+        return seen.showing(config.model_dump()), "", config
     except SettingsError as error:
         wrong = str(error)
     except OSError as error:
@@ -91,4 +94,4 @@ def on_form(window: Window) -> tuple[Showing, str]:
             parts[name] = value
         except SettingsError:  # told in `wrong`; the usual settings stand in for this section
             continue
-    return seen.showing(parts), wrong
+    return seen.showing(parts), wrong, None

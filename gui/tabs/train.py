@@ -12,6 +12,7 @@ from gui.importing import Importing
 from gui.training import Training
 from gui.widgets import widget
 from trainer.config import TrainSettings
+from trainer.config.prior import KINDS
 from trainer.families import families
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ SKETCHES = {"rate": ("schedule", "Learning rate"), "noise": ("noise", "How often
 
 
 def build(window: Window) -> None:
-    labels = [Choice(family.label, name) for name, family in families().items()]
+    choices = {"model.family": [Choice(family.label, name) for name, family in families().items()]}
+    choices["prior.kind"] = [Choice(label, kind) for kind, label in KINDS.items()]
     with gr.Row(elem_classes=["lor-split"]):
         with gr.Column(elem_classes=["lor-main"]):
             window.parts["presets"] = widget("presets", elem_id="presets")
             window.parts["import"] = widget("import_settings", elem_id="import")
-            window.forms["train"] = Form(TrainSettings, "train", {"model.family": labels})
+            window.forms["train"] = Form(TrainSettings, "train", choices)
             window.parts["model"] = widget("basemodel", elem_id="model-about", field="train-model-base")
             for name, (group, what) in SKETCHES.items():
                 with window.forms["train"].groups[group]:

@@ -9,8 +9,12 @@ from tests.models import tiny_sdxl
 from tests.trainer.conftest import draw
 from tests.trainer.reading import losses, newest
 from trainer import command, prior
+from trainer.beginning import attach
 from trainer.config import TrainSettings
+from trainer.families.sd15 import Sd15
 from trainer.loop import begin, train
+from trainer.lora.kinds import LAYERS
+from trainer.models import find
 from trainer.plan import plan
 from trainer.preserving import Noised, asleep, encoded
 from trainer.report import Report
@@ -107,26 +111,34 @@ def test_a_weight_of_zero_is_off(configure):
     assert newest(zero).adapters.keys() == newest(on).adapters.keys()
 
 
-@pytest.mark.parametrize("reads", [False, True], ids=["denoiser", "both"])
-def test_asleep_is_the_base_model(configure, start, reads):
-    """Against the same model without adapters."""
-    from trainer.families.sd15 import Sd15
-    from trainer.models import find
-
-    config = configure(lora={"text_encoder": {"train": reads}}, prior=DOG)
-    begun = start(config)
-    unsettle(begun)
-    plain = Sd15()
-    plain.load(find(config.model.base), torch.float32)
-    noisy, timesteps = torch.randn(2, 4, 8, 8), torch.tensor([3, 800])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_asleep_is_the_base_model(configure, kind):
+    """Of every kind of adapter, on linear layers and convolutions of both parts: against a model without adapters."""
+    config = configure(lora={"kind": kind, "denoiser": {"layers": "all"}, "text_encoder": {"train": True}})
+    (plain, _), (family, parts) = (loaded(config) for _ in range(2))
+    trained, groups = attach(config, family, parts)
+    learning = [weight for group in groups for weight in group["params"]]
+    noisy, timesteps, said = torch.randn(2, 4, 8, 8), torch.tensor([3, 800]), ["a dog", "a cat"]
     with torch.no_grad():
-        words = plain.encode_captions(["a dog", "a cat"])
-        wanted = plain.predict(noisy, timesteps, words)
-        with asleep(begun.trained):
-            found = begun.family.predict(noisy, timesteps, begun.family.encode_captions(["a dog", "a cat"]))
-        awake = begun.family.predict(noisy, timesteps, begun.family.encode_captions(["a dog", "a cat"]))
+        for weight in learning:
+            weight.add_(0.3 * torch.randn(weight.shape))
+        wanted = plain.predict(noisy, timesteps, plain.encode_captions(said))
+        with asleep(trained):
+            found = family.predict(noisy, timesteps, family.encode_captions(said))
+        awake = family.predict(noisy, timesteps, family.encode_captions(said))
     assert torch.equal(found, wanted) and not torch.allclose(awake, wanted, atol=1e-4)
-    assert all(weight.requires_grad for weight in begun.parameters)
+    assert all(weight.requires_grad for weight in learning)
+
+
+def loaded(config) -> tuple[Sd15, dict]:
+    family = Sd15()
+    return family, family.load(find(config.model.base), torch.float32)
+
+
+def test_what_can_not_sleep_is_refused(configure):
+    with pytest.raises(SettingsError) as refused:
+        configure(prior=DOG, full={"train": True}, lora={"denoiser": {"train": False}})
+    assert "prior.kind" in refused.value.problems
 
 
 def test_each_row_has_its_own_prompt_sizes_and_weight_at_batch_3(configure, start, tmp_path, monkeypatch):

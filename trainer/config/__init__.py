@@ -10,14 +10,14 @@ from typing import Annotated, ClassVar
 from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
 from dataset.variation import varies
 from settings.section import Section, Ui
-from trainer.config import full, kinds, layers
+from trainer.config import full, kinds, layers, prior
 from trainer.config.full import FullSettings
 from trainer.config.learning import ADAMS, OptimizerSettings, RunSettings, ScheduleSettings
 from trainer.config.lora import BlockLora, DenoiserLora, LoraSettings, PartLora, TextEncoderLora
 from trainer.config.machine import AccelerateSettings, MemorySettings
 from trainer.config.model import ModelSettings
 from trainer.config.noise import NoiseSettings
-from trainer.config.prior import PriorSettings, whole
+from trainer.config.prior import PriorSettings
 from trainer.config.results import MetadataSettings, PreviewSettings, SaveSettings
 from trainer.config.words import NewWord, WordSettings
 from trainer.families import families
@@ -120,8 +120,6 @@ class TrainSettings(Section):
             yield "name", "use letters, digits, - _ and dots, starting with a letter or digit, at most 64"
         if self.noise.zero_terminal_snr and self.model.prediction_type == "epsilon":
             yield "noise.zero_terminal_snr", "where all is noise, predicting it teaches nothing: only for v-prediction"
-        if self.prior.kind == "class_word" and not self.triggers:
-            yield "prior.trigger", "say which words of the captions the class word stands for"
         if self.save.keep_best and not self.validation.share:
             yield "save.keep_best", "without pictures that are held out none is the best: set validation.share to 0.1"
         if not self.model.base:
@@ -136,6 +134,7 @@ class TrainSettings(Section):
         yield from self._one_rate()
         yield from layers.conflicts(self)
         yield from full.conflicts(self)
+        yield from prior.conflicts(self)
         yield from kinds.conflicts(self)
 
     def _one_rate(self) -> Iterator[tuple[str, str]]:
@@ -159,6 +158,7 @@ class TrainSettings(Section):
     def warnings(self) -> Iterator[tuple[str, str]]:
         yield from layers.warnings(self)
         yield from full.warnings(self)
+        yield from prior.warnings(self)
         yield from kinds.warnings(self)
         for part, lora in {"denoiser": self.lora.denoiser, **self.text_encoders}.items():
             if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
@@ -168,7 +168,5 @@ class TrainSettings(Section):
             yield "memory.cache_captions", "has no effect while new words learn: captions are encoded in every step"
         if self.optimizer.name == "schedulefree_adamw" and self.schedule.name != "constant":
             yield "schedule.name", "the schedule-free optimiser needs none, and learns less with one: choose constant"
-        if self.prior.kind in ("images", "model") and whole(self.triggers).search(self.prior.class_prompt):
-            yield "prior.class_prompt", "has your trigger in it, and would keep it as it is: leave it out"
         if self.schedule.name == "constant" and self.schedule.minimum:
             yield "schedule.minimum", "has no effect with a constant rate"

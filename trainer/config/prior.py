@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from settings.section import Section, Ui
+
+if TYPE_CHECKING:
+    from trainer.config import TrainSettings
 
 KINDS = {
     "off": "off",
@@ -91,3 +94,18 @@ class PriorSettings(Section):
     def warnings(self) -> Iterator[tuple[str, str]]:
         if self.kind != "off" and not self.weight:
             yield "weight", "nothing is preserved with a weight of 0"
+
+
+def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
+    """With other sections."""
+    if config.prior.kind == "class_word" and not config.triggers:
+        yield "prior.trigger", "say which words of the captions the class word stands for"
+    if config.prior.asks and config.all_weights:
+        said = "where all weights learn, none is left to say what the base model said: choose images, or off"
+        yield "prior.kind", said
+
+
+def warnings(config: TrainSettings) -> Iterator[tuple[str, str]]:
+    prior = config.prior
+    if prior.kind in ("images", "model") and whole(config.triggers).search(prior.class_prompt):
+        yield "prior.class_prompt", "has your trigger in it, and would keep it as it is: leave it out"
