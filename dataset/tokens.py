@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dataset import t5
 
-LIMIT = 75  # what SD 1.x, 2.x and SDXL read at a time; kohya's tools can join two or three such pieces: 150, 225
+LIMIT = 75  # what SD 1.x, 2.x and SDXL see at a time; two or three such pieces can be read as one: 150, 225
 MERGES = 49152 - 256 - 2  # lines of the file that count; the rest was never used
 END = "</w>"
 

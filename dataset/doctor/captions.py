@@ -11,7 +11,7 @@ from dataset.doctor.check import Case, Finding, Subject, check, finding, told
 
 COMMON = 0.8  # share of the captions that a common tag is in more than
 ENOUGH = 5  # captions of which a share says something
-LONGER = (2 * tokens.LIMIT, 3 * tokens.LIMIT)  # what kohya's tools can be set to instead
+LONGER = (2 * tokens.LIMIT, 3 * tokens.LIMIT)  # what captions.length can be set to instead
 SHOWN = 60  # characters of a caption in a detail
 
 
@@ -80,7 +80,7 @@ def long(subject: Subject) -> Iterator[Finding]:
         f"{{caption}} of more than {tokens.LIMIT} tokens{about}",
         "The text encoder doesn't see what comes after, so those words are never learnt"
         f"{'; ' + ' and '.join(more) if more else ''}.",
-        "Shorten them, or put what matters first.")
+        "Shorten them, put what matters first, or train SD and SDXL with captions.length at 150 or 225.")
 
 
 @check

@@ -117,6 +117,26 @@ def test_tokens_and_cut_are_those_of_the_models_tokenizer(limit, base, made):
     assert WORDS[: spelled.cut].rstrip() == WORDS[: offsets[limit][0]].rstrip()
 
 
+@pytest.mark.parametrize("length", [75, 150, 225])
+def test_as_many_tokens_are_read_as_the_run_reads(folder, length):
+    (folder / "a.txt").write_text(" ".join(["dog"] * 200))
+    about = told(folder / "a.png", captions={"length": length}, model={"base": ""})[1]
+    assert about["limit"] == length and len(about["caption"]["borders"]) == 200
+    assert about["caption"]["cut"] == (length * len("dog ") if length < 200 else None)
+    toy = told(folder / "a.png", captions={"length": length}, model={"base": "toy/models/sd"})[1]
+    assert toy["limit"] == 30 * length // 75, "its encoder is shorter, and reads as many pieces"
+
+
+def test_brackets_that_are_weights_are_no_tokens(folder):
+    caption = r"a (red:1.3) dog \(big\), ((sks)"
+    (folder / "a.txt").write_text(caption)
+    plain, weighted = (told(folder / "a.png", captions={"weighted": on}, model={"base": ""})[1]["caption"]
+                       for on in (False, True))
+    assert plain["text"] == weighted["text"] == caption
+    pieces = [caption[start:end] for start, end in weighted["borders"]]
+    assert pieces == ["a", "red", "dog", "(", "big", "),", "sks"] and len(plain["borders"]) > len(pieces)
+
+
 def test_a_single_file_or_a_hub_name_reads_with_clip(tmp_path):
     for base in ("someone/some-model", str(tmp_path / "x.safetensors"), str(tmp_path)):
         assert seen.vocabulary(base) == seen.Vocabulary()
