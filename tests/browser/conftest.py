@@ -118,14 +118,22 @@ def chromium() -> Iterator[object]:
 
 @pytest.fixture(scope="module")
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A window whose runs are done by the stand-in: 160 steps in about eight seconds. For a module that says
-    `REAL_JOBS = True` the window is as it is, and its jobs are real ones."""
-    fake = [str(Path(__file__).with_name("fake_window.py")), "160", "0.05"]
+    """A window whose runs are done by the stand-in: 160 steps in about eight seconds, or as a module's `RUNS` says
+    (steps, seconds a step). For a module that says `REAL_JOBS = True` the window is as it is, and its jobs are real."""
+    steps, pace = getattr(request.module, "RUNS", (160, 0.05))
+    fake = [str(Path(__file__).with_name("fake_window.py")), str(steps), str(pace)]
     real = getattr(request.module, "REAL_JOBS", False)
     how = {"OMP_NUM_THREADS": "1"} if real else {}
     running = Server(tmp_path_factory.mktemp("home"), ["-m", "gui"] if real else fake, **how).start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def pictures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set for all tests of a module, of six pictures or as many as its `PICTURES` says."""
+    folder = tmp_path_factory.mktemp("pictures") / "my 'cat' пёс"
+    return draw_pictures(folder, getattr(request.module, "PICTURES", 6))
 
 
 class Visit:

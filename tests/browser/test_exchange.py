@@ -6,31 +6,12 @@ import json
 import zipfile
 from pathlib import Path
 
-import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import HOSTILE, PATIENCE, Visit, draw_pictures
 
 expect.set_options(timeout=PATIENCE)
 REFUSED = "422 (Unprocessable"  # what the browser says of a form that isn't right
-LOST = ["ERR_FAILED", "ERR_INTERNET_DISCONNECTED", "Failed to fetch", "ERR_CONNECTION", "network error"]
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_pictures(tmp_path_factory.mktemp("pictures") / "my 'cat' пёс", 6)
-
-
-def photograph(path: Path, side: int) -> Path:
-    """A picture that does not pack: several parts long."""
-    Image.effect_noise((side, side), 90).convert("RGB").save(path)
-    return path
-
-
-def shown(visit: Visit) -> None:
-    """The upload has become the open data set."""
-    expect(visit.page.locator("#upload")).to_contain_text("It is the open data set now")
 
 
 def test_out_as_a_zip_and_into_a_new_folder(visit: Visit, pictures: Path, tmp_path: Path, picture) -> None:

@@ -4,30 +4,16 @@ that failed and is mended by what it says itself."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, Server, Visit, draw_pictures
+from tests.browser.conftest import PATIENCE, Server, Visit
 
 expect.set_options(timeout=PATIENCE)
+PICTURES = 3
+RUNS = (1200, 0.1)  # nobody has to hurry: every part of the walk begins before they end
 GONE = ["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "Failed to fetch", "network error"]
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_pictures(tmp_path_factory.mktemp("pictures") / "cats", 3)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Runs that nobody has to hurry for: every part of the walk begins before they end."""
-    fake = str(Path(__file__).with_name("fake_window.py"))
-    running = Server(tmp_path_factory.mktemp("home"), [fake, "1200", "0.1"]).start()
-    yield running
-    running.stop()
 
 
 def test_start_save_sample_pause_continue_kill_reopen_stop_resume(visit: Visit, server: Server, pictures: Path) -> None:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, Server, Visit, draw_pictures
+from tests.browser.conftest import PATIENCE, Server, Visit
 
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_pictures(tmp_path_factory.mktemp("pictures") / "cats", 3)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Runs of half a minute, so that there is time to pause one on a busy machine."""
-    fake = str(Path(__file__).with_name("fake_window.py"))
-    running = Server(tmp_path_factory.mktemp("home"), [fake, "300", "0.1"]).start()
-    yield running
-    running.stop()
+PICTURES = 3
+RUNS = (300, 0.1)  # half a minute, so that there is time to pause one on a busy machine
 
 
 def test_pause_go_on_train_longer_and_begin_from_the_weights(visit: Visit, server: Server, pictures: Path) -> None:

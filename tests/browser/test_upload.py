@@ -7,20 +7,13 @@ import re
 import zipfile
 from pathlib import Path
 
-import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit, draw_pictures
+from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit
 
 expect.set_options(timeout=PATIENCE)
-REFUSED = "422 (Unprocessable"  # what the browser says of a form that isn't right
 LOST = ["ERR_FAILED", "ERR_INTERNET_DISCONNECTED", "Failed to fetch", "ERR_CONNECTION", "network error"]
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_pictures(tmp_path_factory.mktemp("pictures") / "my 'cat' пёс", 6)
 
 
 def photograph(path: Path, side: int) -> Path:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit, draw_pictures
 
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_pictures(tmp_path_factory.mktemp("pictures") / "my 'cat' пёс", 12)
+PICTURES = 12
 
 
 def test_the_walk(visit: Visit, server: Server, pictures: Path, tmp_path: Path, picture) -> None:
