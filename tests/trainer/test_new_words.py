@@ -116,6 +116,7 @@ def theirs_of(pipe, name: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.proves("words.stop_at", "words.new.learning_rate")
+@pytest.mark.proves("words.stop_at", "words.new.learning_rate")
 def test_p12_pivotal_tuning_goes_on_to_the_bit_and_words_rest_in_the_end(configure, monkeypatch):
     """Four steps, of which the words learn in the first two; stopped after the first, and after the third."""
     words = {"new": [WORD, {"word": "<red>", "learning_rate": 2e-3}], "stop_at": 0.5}
@@ -150,6 +151,7 @@ def test_p12_pivotal_tuning_goes_on_to_the_bit_and_words_rest_in_the_end(configu
     assert not any("words" in key or "emb" in key for key in loras[1])
 
 
+@pytest.mark.proves("words.new.start_from")
 @pytest.mark.proves("words.new.start_from")
 def test_a_word_goes_on_from_a_file_and_is_drawn_as_it_is_now(configure, tmp_path):
     rows = torch.randn(2, 32, generator=torch.Generator().manual_seed(1))
@@ -209,6 +211,7 @@ def test_checkpoints_of_words_are_kept_as_many_as_asked_for(configure):
 
 
 @pytest.mark.proves("words.new.word", "words.new.vectors")
+@pytest.mark.proves("words.new.word", "words.new.vectors")
 def test_the_word_stands_for_its_vectors_wherever_it_is_whole():
     tokenizer, encoder, first = taught()
     own, plain = [first, first + 1, first + 2], clip_tokenizer()
@@ -241,6 +244,7 @@ def test_where_the_caption_is_full_the_word_is_cut_and_the_end_stays():
         assert encoder(torch.tensor([found])).last_hidden_state.isfinite().all()
 
 
+@pytest.mark.proves("words.new.initialiser", "words.new.vectors")
 @pytest.mark.parametrize("said, vectors, shares", [
     ("dog", 1, [[0]]), ("dog", 3, [[0], [0], [0]]), ("dog cat", 1, [[0, 1]]), ("dog cat red", 2, [[0], [1, 2]]),
     ("dog cat", 4, [[0], [0], [1], [1]]), ("dog cat red", 3, [[0], [1], [2]]),
