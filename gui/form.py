@@ -25,6 +25,7 @@ from settings.section import Section, Setting, label, section_help, settings, wo
 # Words that a field's name cannot spell. Everything else is made from the names in the settings tree.
 TITLES = {
     "lora": "LoRA",
+    "full": "All weights",
     "dataset": "Data set",
     "accelerate": "Accelerate launch",
     "run": "Length",

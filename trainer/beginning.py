@@ -113,7 +113,7 @@ def earlier(folder: Path, config: TrainSettings, planned: Plan, batches: Batches
     changed = continuing.another_run(continuing.as_saved(saved.config), config) if saved.config else {}
     if same_pictures and not changed:
         changed = continuing.shorter(steps, planned.total_steps)
-    continuing.refuse(changed, str(folder))
+    continuing.refuse(changed, continuing.train_on(config, folder))
     if same_pictures and planned.total_steps > steps:
         report.warning(
             f"extended from {steps} to {planned.total_steps} steps: from step {was['step'] + 1} on the learning rate "

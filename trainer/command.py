@@ -214,7 +214,8 @@ def change(job: Job, wanted: TrainSettings) -> None:
     begun = any((job.folder / "state").glob("step-*"))
     steps = plan(wanted, begun=begun).total_steps
     before = plan(wanted.model_copy(update={"run": was.run}), begun=begun).total_steps
-    continuing.refuse(continuing.another_run(was, wanted) or continuing.shorter(before, steps), str(job.folder))
+    other = continuing.another_run(was, wanted) or continuing.shorter(before, steps)
+    continuing.refuse(other, continuing.train_on(was, job.folder))
     state = job.state()
     if state == "running":
         raise JobError(f"{job.id} is running: pause it first (--ask pause)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tomllib
 from fnmatch import fnmatch
+from pathlib import Path
 
 from settings import flags, toml
 from settings.errors import SettingsError, check
@@ -35,13 +36,18 @@ def another_run(was: TrainSettings, now: TrainSettings) -> Differences:
     return {path: values for path, values in found.items() if not any(fnmatch(path, known) for known in HARMLESS)}
 
 
-def refuse(found: Differences, where: str) -> None:
-    """Raises SettingsError with the list, if there is anything on it."""
+def train_on(config: TrainSettings, folder: Path) -> str:
+    """How a new run starts from what the one in `folder` has learnt."""
+    return f"model.base = a checkpoint of {folder}" if config.all_weights else f"lora.weights = {folder}"
+
+
+def refuse(found: Differences, how: str) -> None:
+    """Raises SettingsError with the list, if there is anything on it. `how`: as train_on says."""
     if found:
         raise SettingsError(
             {
                 path: f"was {was} and is {now}, which would be another run: change it back, or train on from what is "
-                f"learnt as a new run, with lora.weights = {where}"
+                f"learnt as a new run, with {how}"
                 for path, (was, now) in found.items()
             }
         )

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Body, HTTPException
 from fastapi.responses import FileResponse
 
 from dataset.pictures import PictureError
+from gui import learnt
 from gui.figures import EMBEDDINGS, embeddings
 from gui.routes.run_folders import folders
 from gui.runs import PICTURES, CaptionRun, Run, word
@@ -233,7 +234,9 @@ def kind(run: Run, name: str) -> str:
         return "record"
     if name.startswith(f"{run.job.checkpoints.name}/"):
         return "checkpoint"
-    return "embedding" if name.startswith(f"{EMBEDDINGS}/") else "lora"
+    if name.startswith(f"{EMBEDDINGS}/"):
+        return "embedding"
+    return "model" if learnt.is_whole(run.job) else "lora"
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from gui import trouble
+from gui import learnt, trouble
 from gui.captioning import Captioning
 from gui.events import QUIET, notice
 from gui.training import Training
@@ -37,7 +37,7 @@ def wire(window: Window, page: gr.Blocks) -> None:
         if run.job.kind == "captions":
             room, filled = "captions", captioning.load(run.job.config_path)
         else:
-            also = {"lora.weights": str(run.job.folder)} if event._data.get("weights") else {}
+            also = learnt.start_from(run.job) if event._data.get("weights") else {}
             also |= {"name": another_name(run.job.name)} if event._data.get("duplicate") else {}
             mended = {str(number): fix["settings"] for number, fix in enumerate(trouble.fixes(run.refresh()))}
             also |= mended.get(str(event._data.get("fix")), {})

@@ -124,7 +124,8 @@ Loratory.runView = (id, { changed, load }) => {
     return requestAnimationFrame(() => { scroller.scrollLeft = scroller.scrollWidth; });
   };
   const drawFiles = (run) => {
-    const made = run.files.filter((file) => ["lora", "embedding", "folder"].includes(file.kind)), checkpoints = run.files.filter((file) => file.kind === "checkpoint");
+    const whole = run.files.some((file) => file.kind === "model");
+    const made = run.files.filter((file) => ["lora", "model", "embedding", "folder"].includes(file.kind)), checkpoints = run.files.filter((file) => file.kind === "checkpoint");
     const line = (file) => el("li", { class: "lor-file" }, el("span", { class: "lor-path" }, file.name.split("/").at(-1)),
       el("span", { class: "lor-note" }, L.bytes(file.bytes), file.step ? ` · step ${file.step.toLocaleString("en")}` : ""), el("a", { class: `lor-button${["checkpoint", "folder"].includes(file.kind) ? "" : " primary"}`, href: `${base}/${file.kind === "folder" ? "folders" : "files"}/${file.name.split("/").map(encodeURIComponent).join("/")}`, download: "" }, file.kind === "folder" ? "Download as zip" : "Download"));
     if (!made.length && !checkpoints.length) return L.fill(files);
@@ -135,7 +136,12 @@ Loratory.runView = (id, { changed, load }) => {
       checkpoints.length > 0 && el("details", { open: !made.length }, el("summary", {}, `${checkpoints.length} checkpoint${checkpoints.length === 1 ? "" : "s"} on the way`), el("ul", { class: "lor-files" }, checkpoints.map(line))),
       el("p", { class: "lor-note" }, "All of it lies in ", el("span", { class: "lor-path" }, run.folder)),
       el("details", {}, el("summary", {}, "How to use it in ComfyUI, A1111 and Forge"), el("ul", {},
-        lora && [
+        whole && [
+          el("li", {}, "ComfyUI: put the file into models/checkpoints and choose it in a Load Checkpoint node."),
+          el("li", {}, "A1111, Forge: put it into models/Stable-diffusion and choose it at the top left."),
+          el("li", {}, "diffusers: StableDiffusionPipeline.from_single_file(path of the file); of SDXL, StableDiffusionXLPipeline."),
+          el("li", {}, "To train on from it, choose it as the base model.")],
+        lora && !whole && [
           el("li", {}, "ComfyUI: put the file into models/loras, add a Load LoRA node between the checkpoint and the sampler, and write your trigger words into the prompt."),
           el("li", {}, "A1111, Forge: put the file into models/Lora and write ", el("code", {}, `<lora:${lora}:0.8>`), " and your trigger words into the prompt. ", L.button("Copy", () => L.copy(`<lora:${lora}:0.8>`), "quiet")),
           el("li", {}, "diffusers: pipe.load_lora_weights(path of the file).")],
@@ -143,7 +149,7 @@ Loratory.runView = (id, { changed, load }) => {
           el("li", {}, "New words in ComfyUI: put their files into models/embeddings and write ", el("code", {}, `embedding:${word}`), " into the prompt where the captions had the word."),
           el("li", {}, "New words in A1111, Forge: put their files into embeddings and write ", el("code", {}, word), ". There the file's name is the word: rename it as you like."),
           el("li", {}, "New words in diffusers: pipe.load_textual_inversion(path of the file, token=the word); of SDXL once for each of its two tensors.")],
-        el("li", {}, `Use it with the base model it was trained on, or one that descends from it.${lora ? " Start at strength 0.8." : ""}`)))));
+        !whole && el("li", {}, `Use it with the base model it was trained on, or one that descends from it.${lora ? " Start at strength 0.8." : ""}`)))));
   };
   return { node, refresh };
 };

@@ -1,6 +1,7 @@
 """All weights of a UNet learn: the checkpoint that comes of it is the model that was trained, for every reader."""
 
 import hashlib
+import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -12,13 +13,16 @@ from diffusers.loaders import single_file_utils
 from PIL import Image
 from safetensors import safe_open
 
-from settings.errors import SettingsError, check, warnings
+from gui import learnt
+from settings.errors import SettingsError, check, parse, warnings
+from settings.flags import nested
 from tests.models import tiny_sd15, tiny_sdxl
 from tests.trainer.reading import events, losses, newest
 from trainer import command, memory
 from trainer.config import TrainSettings
 from trainer.families import configs, families
 from trainer.full import checkpoint, names
+from trainer.imports.reading import told
 from trainer.loop import train
 from trainer.lora.keys import LoraError
 from trainer.models import find
@@ -49,16 +53,16 @@ def test_the_checkpoint_is_the_model_that_was_trained(configure, tmp_path, monke
         configure, tmp_path, name, save={"precision": "float32", "diffusers": True}, optimizer={"ema_decay": 0.9},
         preview={"prompts": ["sks"], "steps": 2, "at_start": False},
     )  # fmt: skip
-    learnt = {key.removeprefix("denoiser."): tensor for key, tensor in newest(job).adapters.items()}
+    ours = {key.removeprefix("denoiser."): tensor for key, tensor in newest(job).adapters.items()}
     kept = parts_of(base, name)[1]
-    assert learnt.keys() == kept["denoiser"].state_dict().keys()
-    moved = [key for key, tensor in kept["denoiser"].state_dict().items() if not torch.equal(tensor, learnt[key])]
-    assert len(moved) > 0.9 * len(learnt) and np.mean(losses(job)[-3:]) < np.mean(losses(job)[:3])
+    assert ours.keys() == kept["denoiser"].state_dict().keys()
+    moved = [key for key, tensor in kept["denoiser"].state_dict().items() if not torch.equal(tensor, ours[key])]
+    assert len(moved) > 0.9 * len(ours) and np.mean(losses(job)[-3:]) < np.mean(losses(job)[:3])
     monkeypatch.setattr(families()[name], "single_file_configs", classmethod(lambda cls: base))
     for place in (job.folder / "tiny.safetensors", job.folder / "tiny-diffusers"):
         family, parts = parts_of(place, name)
         for part, module in parts.items():
-            wanted = learnt if part == "denoiser" else kept[part].state_dict()
+            wanted = ours if part == "denoiser" else kept[part].state_dict()
             found = module.state_dict()
             assert found.keys() == wanted.keys()
             assert all(torch.equal(tensor, wanted[key]) for key, tensor in found.items()), (place, part)
@@ -70,7 +74,7 @@ def test_the_checkpoint_is_the_model_that_was_trained(configure, tmp_path, monke
         pixels = family.decode(family.draw(*words, how))[0].numpy()
     assert np.array_equal(pixels, np.array(Image.open(job.folder / drawn["path"]))), "it draws what the run drew"
     average = parts_of(job.folder / "tiny-ema.safetensors", name)[1]["denoiser"].state_dict()
-    assert not torch.equal(average["conv_in.weight"], learnt["conv_in.weight"])
+    assert not torch.equal(average["conv_in.weight"], ours["conv_in.weight"])
 
 
 def test_what_the_file_says_of_itself(configure, tmp_path):
@@ -130,6 +134,34 @@ def test_a_damaged_or_unfinished_file_is_never_taken_for_the_model(tmp_path):
     with pytest.raises(LoraError, match="b holds NaN"):
         checkpoint.save(path, tensors | {"b": torch.full((2, 2), float("nan"))}, {})
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_run_starts_from_the_newest_checkpoint(configure, tmp_path):
+    """A LoRA's run is trained on through lora.weights, which has no meaning here."""
+    _, job = trained(configure, tmp_path, "sd15", run={"max_steps": 2})
+    assert learnt.start_from(job) == {"model.base": str(job.folder / "tiny.safetensors")}
+    assert learnt.is_whole(job)
+    job.config_path.write_text(job.config_path.read_text().replace("seed = 42", "seed = 7"))
+    with pytest.raises(SettingsError, match="model.base = a checkpoint of"):
+        train(job.folder)
+    assert learnt.start_from(command.create(configure())).keys() == {"lora.weights"}
+
+
+DREAMBOOTH = {
+    "pretrained_model_name_or_path": "someone/sd_xl_base", "sdxl": True, "train_batch_size": 1, "learning_rate": 2e-6,
+    "learning_rate_te": 1e-6, "learning_rate_te1": 0, "stop_text_encoder_training": 0, "max_resolution": "1024,1024",
+}  # fmt: skip
+
+
+def test_a_dreambooth_preset_of_kohya_is_imported_as_what_it_is():
+    report = told(json.dumps(DREAMBOOTH))
+    found = parse(TrainSettings, nested(report.values))
+    assert found.all_weights and found.full.learning_rate == 2e-6 and not found.lora.denoiser.train
+    assert not any(text.train for text in found.text_encoders.values())
+    left = {line.name: line.note for line in report.lines if line.kind == "left"}
+    assert "text encoders stay as they are" in left["learning_rate_te"] and "learning_rate_te1" not in left
+    lora = told(json.dumps(DREAMBOOTH | {"LoRA_type": "Standard", "network_dim": 8}))
+    assert not parse(TrainSettings, nested(lora.values)).all_weights
 
 
 def settings(**sections) -> TrainSettings:
