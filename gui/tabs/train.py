@@ -36,7 +36,8 @@ def build(window: Window) -> None:
             window.parts["model"] = widget("basemodel", elem_id="model-about", field="train-model-base")
             for name, (group, what) in SKETCHES.items():
                 with window.forms["train"].groups[group]:
-                    drawn = widget("sketch", classes="lor-field wide", sketch=name, title=what)
+                    about = {"sketch": name, "title": what}
+                    drawn = widget("sketch", elem_id=f"train-sketch-{name}", classes="lor-field wide", **about)
                     window.parts[f"sketch {name}"] = drawn
         with gr.Column(elem_classes=["lor-aside"]), gr.Column(elem_classes=["lor-card", "lor-plan-card"]):
             gr.HTML("<h2>Plan</h2>", apply_default_css=False, js_on_load=None)
