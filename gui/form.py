@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_origin
@@ -186,7 +187,7 @@ class Form:
         if setting.type is bool:
             return gr.Checkbox(value=value, **about)
         if setting.type in (int, float):
-            return gr.Number(value, step=step(setting), placeholder="automatic" if setting.optional else None, **about)
+            return gr.Number(value, step=step(setting), placeholder=when_empty(setting), **about)
         several = setting.ui.kind == "text" or is_list(setting)
         return gr.Textbox(value, lines=3 if several else 1, max_lines=12 if several else 1, **about)
 
@@ -256,6 +257,12 @@ def unmarked(text: str) -> str:
     """A help text for Gradio's `info`, which makes italics of what is between two stars and knows no way to write a
     star itself: then one that looks the same stands in its place."""
     return text.replace("*", "\u2217") if text.count("*") > 1 else text
+
+
+def when_empty(setting: Setting) -> str | None:
+    """What stands in the empty field of a number that need not be given: what its help says of that."""
+    said = re.search(r"Empty: ([^.;,(]+)", setting.help)
+    return (said[1] if said else "automatic") if setting.optional else None
 
 
 def is_list(setting: Setting) -> bool:
