@@ -73,7 +73,7 @@ def size(t: Translation) -> None:
 
 def switches(t: Translation) -> None:
     """Which parts learn. A rate of zero switches a part off, in the form by a flag; there, both zero are none."""
-    if t.values.get("full.train"):
+    if t.values.get("full.train") or t.values.get("words.new"):
         return  # no LoRA
     only_unet, only_text = t.take("network_train_unet_only"), t.take("network_train_text_encoder_only")
     unet, text = t.take("unet_lr"), text_rates(t)

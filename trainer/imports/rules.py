@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.imports import length, model, network, optimizer, pictures, samples, whole
+from trainer.imports import length, model, network, optimizer, pictures, samples, whole, words
 from trainer.imports.report import Report
 from trainer.imports.translation import Translation
 
@@ -17,6 +17,6 @@ def translated(source: str, given: Mapping[str, Any], assumed: Mapping[str, Any]
     t = Translation(given, assumed, window=window, beside=beside)
     t.total = total
     first = [*model.RULES, *length.RULES, network.arguments, *optimizer.RULES]
-    for rule in [*first, *whole.RULES, *network.RULES[1:], *pictures.RULES, *samples.RULES]:
+    for rule in [*first, *whole.RULES, *words.RULES, *network.RULES[1:], *pictures.RULES, *samples.RULES]:
         rule(t)
     return t.finish(source)
