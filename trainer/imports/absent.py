@@ -16,7 +16,7 @@ WORKERS = "pictures are read ahead without being asked"
 SEPARATE = "read from the base model's own folder"
 UPLOAD = "nothing is uploaded by a run"
 TRACKERS = "losses and samples are always kept in the run's folder, for the Runs room and for TensorBoard"
-BLOCKS = "layers are chosen by kind, not by block"
+BLOCKS = "its blocks have the original's names; write rows with ours (lora.denoiser.blocks)"
 TWO = "only LoRA itself and LoCon are imported, not this variant of it"
 SWAP = "blocks are not swapped one by one"
 CAPTION = "write it into the captions themselves (Captions room)"
@@ -42,11 +42,11 @@ _REASONS: dict[str, dict[str, Any]] = {
         ("log_with", "log_tracker_name", "log_tracker_config", "log_config", "log_prefix", "wandb_api_key",
          "wandb_run_name", "console_log_level", "console_log_file", "console_log_simple", "show_timesteps")),
     BLOCKS: dict.fromkeys(
-        ("down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_lr_zero_threshold", "block_dims", "block_alphas",
+        ("down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_lr_zero_threshold", "block_alphas",
          "conv_block_dims", "conv_block_alphas", "network_reg_dims", "network_reg_lrs", "split_qkv", "split_mode",
          "img_attn_dim", "img_mlp_dim", "img_mod_dim", "txt_attn_dim", "txt_mlp_dim", "txt_mod_dim", "single_dim",
          "single_mod_dim", "in_dims", "enable_all_linear"))
-    | {"train_blocks": "all", "train_double_block_indices": "all", "train_single_block_indices": "all"},
+    | {"train_double_block_indices": "all", "train_single_block_indices": "all"},
     TWO: dict.fromkeys(
         ("bypass_mode", "use_cp", "use_tucker", "use_scalar", "rank_dropout_scale", "constrain", "rescaled",
          "train_norm", "decompose_both", "ggpo_sigma", "ggpo_beta", "train_on_input"))
@@ -68,7 +68,7 @@ _REASONS: dict[str, dict[str, Any]] = {
            "save_t5xxl": None, "train_inpainting": None},
     WEIGHTS: {"loss_type": "l2", "huber_schedule": "snr", "huber_c": 0.1, "huber_scale": 1, "masked_loss": None,
               "debiased_estimation_loss": None, "debiased_estimation": None, "v_pred_like_loss": None,
-              "scale_v_pred_loss_like_noise_pred": None, "scale_weight_norms": None, "alpha_mask": None,
+              "scale_v_pred_loss_like_noise_pred": None, "alpha_mask": None,
               "conditioning_data_dir": None},
     NOISE: {"adaptive_noise_scale": None, "multires_noise_iterations": None, "multires_noise_discount": 0.3,
             "ip_noise_gamma": None, "ip_noise_gamma_random_strength": None, "noise_offset_random_strength": None,
@@ -79,7 +79,6 @@ _REASONS: dict[str, dict[str, Any]] = {
         "system_prompt": None, "clip_l_dropout_rate": None, "clip_g_dropout_rate": None, "t5_dropout_rate": None,
         "pos_emb_random_crop_rate": None, "enable_scaled_pos_embed": None},
     "the VAE always works in float32": {"no_half_vae": None},
-    "dropout is of the inputs only": {"rank_dropout": None, "module_dropout": None},
     "a state of another program cannot be gone on with; start from its LoRA file instead (Start from)": {
         "resume": None, "initial_epoch": None, "initial_step": None, "skip_until_initial_step": None},
     "states are kept as many as checkpoints": {"save_state_on_train_end": None, "save_last_n_epochs_state": None,
@@ -87,7 +86,6 @@ _REASONS: dict[str, dict[str, Any]] = {
     "faces are found in the pictures, not in their names: choose focus for what is kept": {"face_crop_aug_range": None},
     "pictures are scaled in the way that comes closest to averaging": {"resize_interpolation": None},
     "the rank is said here, and must be that of the file": {"dim_from_weights": None},
-    "merge it into the base model first": {"base_weights": None, "base_weights_multiplier": 1},
     "no pictures are set aside": {"validation_split": None, "validation_seed": None, "validate_every_n_steps": None,
                                   "validate_every_n_epochs": None, "max_validation_steps": None},
     "set by the schedule's own settings": {"lr_scheduler_timescale": None, "lr_scheduler_type": None,

@@ -6,11 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from trainer.imports import layers
 from trainer.imports.translation import Translation
-from trainer.imports.values import is_off, number, numbers, pairs, same, shown
-
-ATTENTION_ONLY = {"attn-only", "unet-transformer-only"}
-
+from trainer.imports.values import is_off, number, numbers, pairs
 
 ALGORITHMS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr", "diag-oft": "oft"}
 SWITCH = "whether a part learns is a switch of its own here"
@@ -22,24 +20,6 @@ def arguments(t: Translation) -> None:
     if found:
         t.add(found)
         t.off("network_args", f"taken apart into {', '.join(found)}")
-
-
-def layers(t: Translation) -> None:
-    """LoCon is a rank for the 3 x 3 convolutions; the form has such a rank for every kind, which says nothing."""
-    rank, alpha, preset = number(t.take("conv_dim")), number(t.take("conv_alpha")), t.text("preset")
-    preset = preset or t.text("LyCORIS_preset")
-    if preset in ATTENTION_ONLY:
-        return t.put("preset", "lora.denoiser.layers", "attention", "the nearest choice")
-    if not rank or t.convolutions is False:
-        if rank:
-            t.off("conv_dim", "this type has no convolutions")
-        return None
-    t.put("conv_dim", "lora.denoiser.layers", "all", "the convolutions learn too, with the same rank as the others")
-    main, its = t.values.get("lora.denoiser.rank"), t.values.get("lora.denoiser.alpha")
-    if alpha is not None and not (same(rank, main) and same(alpha, its)):
-        t.leave("conv_alpha", f"one rank and alpha for all layers here: {shown(main)} and {shown(its)}, "
-                              f"not {shown(rank)} and {shown(alpha)} for the convolutions")
-    return None
 
 
 def kind(t: Translation) -> None:
@@ -133,4 +113,4 @@ def one_rate(t: Translation, said: dict[str, float]) -> None:
               "the optimiser finds one step size for everything, and only the first rate counts")
 
 
-RULES: list[Callable[[Translation], Any]] = [arguments, size, kind, layers, switches]
+RULES: list[Callable[[Translation], Any]] = [arguments, size, kind, *layers.RULES, switches]
