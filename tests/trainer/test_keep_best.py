@@ -82,6 +82,7 @@ def test_a_run_that_was_killed_knows_what_was_best(configure, losses, weights):
     assert holds(job.folder / "tiny-best.safetensors", weights[2])
 
 
+@pytest.mark.proves("save.keep_best")
 def test_it_changes_nothing_that_is_learnt_and_off_leaves_nothing(configure, losses, weights):
     found = []
     for keep in (True, False):
