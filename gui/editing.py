@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset import tokens
-from dataset.editor import filter
+from dataset.editor import filter, order
 from dataset.editor.album import Album
 
 KEPT = 3  # folders
@@ -134,10 +134,12 @@ class Opened:
     def changed_since(self, revision: int) -> list[int]:
         return [number for number, entry in enumerate(self.album.entries) if entry.revision > revision]
 
-    def let_through(self, line: str) -> list[int]:
-        """The numbers of the pictures that a filter line lets through. Raises FilterError."""
+    def let_through(self, line: str, by: str = "") -> list[int]:
+        """The numbers of the pictures that a filter line lets through, in an order of `order.CHOICES`. Raises
+        FilterError."""
         facts = Facts(self)
-        return [number for number in filter.parse(line).apply(facts) if not facts.entries[number].gone]
+        found = [number for number in filter.parse(line).apply(facts) if not facts.entries[number].gone]
+        return order.arranged(found, facts, by)
 
     def tokens_of(self, text: str) -> int:
         count = self._counts.get(text)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from captioners.config import CaptionConfig
-from dataset.editor import filter, suggest, table, words
+from dataset.editor import filter, order, suggest, table, words
 from dataset.editor.album import View
 from dataset.journal import JournalError
 from gui import completion, tag_lists
@@ -49,6 +49,17 @@ class Since(Wish):
 
 class Line(Wish):
     line: str = ""
+
+
+class Sorted(Line):
+    by: str = ""
+
+    @field_validator("by")
+    @classmethod
+    def known(cls, by: str) -> str:
+        if by not in order.CHOICES:
+            raise ValueError("there is no such order")
+        return by
 
 
 class Typing(Line):
@@ -120,18 +131,22 @@ def router(window: Window) -> APIRouter:
         return counts(opened) | {"changed": changed if len(changed) <= MANY else None} | steps(window, opened)
 
     @routes.post("/api/tags/filter")
-    def filtered(wish: Line) -> dict[str, Any]:
+    def filtered(wish: Sorted) -> dict[str, Any]:
         """The numbers of the pictures; for a line that isn't right yet, which is asked too, `problem` and where."""
         opened = found(wish)
         opened.trigger = trigger(window)
         try:
-            return {"numbers": opened.let_through(wish.line), "revision": opened.album.revision}
+            return {"numbers": opened.let_through(wish.line, wish.by), "revision": opened.album.revision}
         except filter.FilterError as error:
             return {"problem": error.message, "position": units(wish.line, error.position)}
 
     @routes.post("/api/tags/grammar")
     def grammar() -> dict[str, Any]:
         return {"rows": completion.GRAMMAR}
+
+    @routes.post("/api/tags/orders")
+    def orders() -> dict[str, Any]:
+        return {"rows": list(order.CHOICES.items())}
 
     @routes.post("/api/tags/complete")
     def complete(wish: Typing) -> dict[str, Any]:

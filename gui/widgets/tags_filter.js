@@ -18,12 +18,18 @@ Loratory.tagFilter = (desk) => {
     note.classList.add("bad");
     L.fill(note, el("code", {}, asked.slice(0, position), el("mark", {}, asked.slice(position, position + 1) || " "), asked.slice(position + 1)), el("span", {}, ` Character ${position + 1}: ${problem}`));
   };
+  const order = el("select", { class: "lor-input", id: "tags-order", "aria-label": "Order of the pictures", onchange: () => apply() });
+  desk.on("opened", async () => {
+    if (order.options.length) return;
+    const { rows } = await desk.ask("orders");
+    L.fill(order, rows.map(([value, words]) => el("option", { value }, words)));
+  });
   const apply = async () => {
     clearTimeout(timer);
     if (!desk.album) return;
     const asked = input.value;
     try {
-      const found = await newest(desk.ask("filter", { line: asked }));
+      const found = await newest(desk.ask("filter", { line: asked, by: order.value }));
       if (found.problem) { wrong(asked, found); return; }
       line = asked;
       input.removeAttribute("aria-invalid");
@@ -42,7 +48,7 @@ Loratory.tagFilter = (desk) => {
   input.addEventListener("blur", remember);
   input.addEventListener("keydown", (event) => { if (event.key === "Escape" && input.value && !event.defaultPrevented) { event.stopPropagation(); desk.setFilter(""); } });
   return el("div", { class: "lor-filter" }, el("div", { class: "lor-row tight" }, L.suggest(input, find, { take: () => { apply().then(remember); } }),
-    L.button("All", () => desk.setFilter(""), "quiet", { title: "Show all pictures" }), L.button("Help", () => L.filterHelp(desk), "quiet", { "aria-label": "What the filter understands" })), note);
+    order, L.button("All", () => desk.setFilter(""), "quiet", { title: "Show all pictures" }), L.button("Help", () => L.filterHelp(desk), "quiet", { "aria-label": "What the filter understands" })), note);
 };
 Loratory.filterHelp = async (desk) => {
   const L = Loratory, { el } = L;

@@ -92,6 +92,17 @@ def test_a_folder_that_is_not_open_any_more(page):
         page.post(what, 410, album="other", **values)
 
 
+def test_the_pictures_come_in_the_order_that_was_asked_for(page):
+    orders = dict(page.post("orders")["rows"])
+    assert page.post("filter", line="", by="")["numbers"] == page.shown("")
+    for by in orders:
+        assert sorted(page.post("filter", line="", by=by)["numbers"]) == page.shown("")
+    few = page.post("filter", line="", by="tags")["numbers"]
+    counts = [0 if page.line(number)["prose"] else len(page.line(number)["tags"]) for number in few]
+    assert counts == sorted(counts) and counts[0] < counts[-1]
+    page.post("filter", 422, line="", by="nonsense")
+
+
 def test_filtering(page):
     assert page.shown("") == [0, 1, 2, 3, 4, 5]
     assert page.shown("tag:cat -tag:blue") == [0]
