@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from dataset import stats, tokens
 from dataset.scan import Dataset
 from dataset.turns import lay_out
-from trainer.config import TrainSettings
+from trainer.config import DenoiserLora, TrainSettings
+from trainer.lora.sizes import of_layer
 
 if TYPE_CHECKING:
     from trainer.families.base import Family
@@ -97,8 +98,8 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
     """kohya knows one rank for everything: the denoiser's, if it was trained."""
     denoiser, text = config.lora.denoiser, config.lora.text_encoder
     main = denoiser if denoiser.train else text
-    convolutions = denoiser.train and denoiser.layers == "all"
-    own = {"conv_dim": str(denoiser.rank), "conv_alpha": str(denoiser.alpha)} if convolutions else {}
+    own = _convolutions(denoiser) if denoiser.train else {}
+    own |= {name: str(share) for name in ("rank_dropout", "module_dropout") if (share := getattr(main, name))}
     own |= ALGORITHMS.get(config.lora.kind, {})
     if config.lora.kind == "lokr":
         own["factor"] = str(config.lora.factor or -1)
@@ -108,6 +109,7 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
         "ss_network_alpha": main.alpha,
         "ss_network_dropout": main.dropout or None,
         "ss_network_args": json.dumps(own),
+        "ss_scale_weight_norms": config.lora.max_norm,
         "ss_learning_rate": main.learning_rate,
         "ss_unet_lr": denoiser.learning_rate if denoiser.train else None,
         "ss_text_encoder_lr": text.learning_rate if text.train else None,
@@ -118,6 +120,14 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
         "ss_vae_name": Path(config.model.vae).name if config.model.vae else None,
         **_merged(config),
     }
+
+
+def _convolutions(denoiser: DenoiserLora) -> dict[str, str]:
+    """Their size, if they learn. What single blocks have of their own stands in no entry that programs know."""
+    if denoiser.layers not in ("all", "any"):
+        return {}
+    size = of_layer(denoiser.model_copy(update={"blocks": []}), "", (1, 1, 3, 3))
+    return {"conv_dim": str(size.rank), "conv_alpha": str(float(size.alpha))} if size.rank else {}
 
 
 def _merged(config: TrainSettings) -> dict[str, str]:
