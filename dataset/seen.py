@@ -199,7 +199,8 @@ def _turns(item: Item, settings: Showing, entries: list[Entry],
            places: Iterator[tuple[int, int, int, int]]) -> Iterator[Turn]:
     seed, looks = settings.run.seed, Looks(settings.run.seed, settings.dataset)
     for epoch, step, place, number in places:
-        flip, caption = turns.drawn(seed, step, place, settings.dataset.flip, item.caption, settings.captions)
+        flip, caption = turns.drawn(seed, step, place, settings.dataset.flip, item.caption,
+                                    turns.spoken(item, settings.captions))
         look = looks.drawn(item.path, entries[number].crop, flip, (step, place))
         yield Turn(epoch, step, place, look, caption)
 

@@ -73,6 +73,13 @@ CASES = {
         "full": {"train": True, "learning_rate": 1e-3},
         "lora": {"denoiser": {"train": False}},
     },
+    "class images": {"prior": {"kind": "images", "class_prompt": "a dog", "images": 3, "steps": 1}},
+    "the model's own answer": {"prior": {"kind": "model", "class_prompt": "a dog"}, "lora": LEARNS_TO_READ},
+    "the class word": {
+        "prior": {"kind": "class_word", "class_word": "dog", "trigger": "sks"},
+        "lora": {"denoiser": {"rank": 2, "dropout": 0.3}},
+        "captions": {"shuffle": True, "dropout": 0.3},
+    },
     "moving average, LoRA+": {
         "optimizer": {"ema_decay": 0.9},
         "lora": {"denoiser": {"rank": 2, "plus_ratio": 4}, "text_encoder": {"train": True, "rank": 2, "plus_ratio": 8}},
