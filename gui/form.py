@@ -260,8 +260,8 @@ def unmarked(text: str) -> str:
 
 
 def when_empty(setting: Setting) -> str | None:
-    """What stands in the empty field of a number that need not be given: what its help says of that."""
-    said = re.search(r"Empty: ([^.;,(]+)", setting.help)
+    """What stands in the empty field of a number that need not be given: what its help says of that, if it is short."""
+    said = re.search(r"Empty: ([^.;,(]{1,30})[.;,(]", setting.help)
     return (said[1] if said else "automatic") if setting.optional else None
 
 

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 from pydantic import Field
 
-from gui.form import Choice, Form, for_field, holds, step, title, unmarked
+from gui.form import Choice, Form, for_field, holds, step, title, unmarked, when_empty
 from settings.errors import SettingsError
 from settings.section import Section, Ui, settings
 from trainer.config import TrainSettings
@@ -173,3 +173,9 @@ def test_help_is_text_not_markup():
         Form(Hostile, "test")
     heads = [block.value for block in page.blocks.values() if isinstance(block, gr.HTML) and block.value]
     assert heads and not [head for head in heads if "<img" in head]
+
+
+def test_an_empty_number_says_what_that_means():
+    said = {setting.path: when_empty(setting) for setting in settings(TrainSettings)}
+    assert said["run.max_steps"] == "the epochs decide" and said["optimizer.ema_decay"] == "none"
+    assert said["preview.steps"] == "automatic" and said["run.epochs"] is None
