@@ -20,6 +20,10 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_filter_choose_change_undo_and_come_back(visit: Visit, editor: Page, pictures: Path, picture) -> None:
+    editor.get_by_label("Order of the pictures").select_option("Most tokens first")
+    expect(cell(editor, 0)).to_have_attribute("aria-label", re.compile(r"^4\.png"))
+    editor.get_by_label("Order of the pictures").select_option("In the order of the folders")
+    expect(cell(editor, 0)).to_have_attribute("aria-label", re.compile(r"^0\.png"))
     line(editor).fill("tag:cat -tag:blue OR (")
     expect(editor.locator("#tags-filter-note")).to_contain_text("Character 23")
     expect(editor.locator("#tags-filter-note mark")).to_have_count(1)
