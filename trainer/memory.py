@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from settings.errors import SettingsError
+from trainer.config.kinds import numbers
 from trainer.families import families
 from trainer.lora.layers import known
 from trainer.lora.sizes import sizes
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 VAE = 0.335  # GB in float32, of the one that all these families share in shape
 ENCODE, DECODE = 2.55, 3.07  # GB for each million pixels on their way through it
 READING = 0.2  # GB for each GB of a text encoder that learns, and caption
+READERS_LAYER = (1024, 1024)  # a usual one
 READERS_LEARN = 0.6  # millions of weights at rank 1 for each GB of a CLIP
 BITS = {"8bit": 8.1, "4bit": 4.5}  # a number, with its share of the scales
 FULLEST = "all"
@@ -136,7 +138,8 @@ def samples(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
 
 def kept(config: TrainSettings) -> float:
     """How often the weights that learn are there between two steps: themselves, the optimiser's numbers, an average."""
-    return 1 + state_of(config.optimizer.name, config.all_weights) + bool(config.optimizer.ema_decay)
+    start = config.lora.kind == "pissa"  # it stands still beside what has become of it
+    return 1 + state_of(config.optimizer.name, config.all_weights) + bool(config.optimizer.ema_decay) + start
 
 
 def name_of_learnt(config: TrainSettings) -> str:
@@ -151,23 +154,25 @@ def adapters(config: TrainSettings, shape: Footprint) -> float:
     at_rank_1 = shape.learnt.get(FULLEST if denoiser.layers == "any" else denoiser.layers, 0.0)
     millions = at_rank_1 * mean_rank(config) if denoiser.train else 0.0
     for name, text in learning_encoders(config).items():
-        millions += text.rank * READERS_LEARN * shape.readers.get(name, 0.0)
+        usual = numbers(config.lora, text.rank, READERS_LAYER) / sides(READERS_LAYER)
+        millions += usual * READERS_LEARN * shape.readers.get(name, 0.0)
     return 4e-3 * millions
 
 
 def mean_rank(config: TrainSettings) -> float:
     """Over the weights of the chosen layers at rank 1, as many as the family's published model has; with "any", over
-    those of the fullest choice. A layer that is left out has rank 0."""
+    those of the fullest choice. A layer that is left out has rank 0; other kinds than LoRA count as the rank with which
+    a LoRA has as many numbers."""
     lora, family, shapes = config.lora.denoiser, families()[config.model.family], known(config.model.family)
     chosen = family.layers[FULLEST if lora.layers == "any" else lora.layers]
     usual = sum(sides(shape) for path, shape in shapes.items() if re.fullmatch(chosen, path))
     if not usual:  # no published model
-        return float(lora.rank)
+        return numbers(config.lora, lora.rank, READERS_LAYER) / sides(READERS_LAYER)
     try:
         found = sizes(lora, ".*" if lora.layers == "any" else chosen, shapes, "lora.denoiser")
     except SettingsError:  # the model itself may have such layers; that they are not known here is said elsewhere
-        return float(lora.rank)
-    return sum(size.rank * sides(shapes[path]) for path, size in found.items()) / usual
+        return numbers(config.lora, lora.rank, READERS_LAYER) / sides(READERS_LAYER)
+    return sum(numbers(config.lora, size.rank, shapes[path]) for path, size in found.items()) / usual
 
 
 def sides(shape: Sequence[int]) -> int:

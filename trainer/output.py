@@ -25,7 +25,6 @@ from trainer.lora.adapter import Update
 from trainer.lora.coverage import coverage
 from trainer.lora.dialects import beside
 from trainer.lora.kinds import made
-from trainer.lora.kinds.base import shape_of
 from trainer.lora.metadata import metadata
 from trainer.plan import Plan
 
@@ -110,7 +109,7 @@ class Output:
     def coverage(self, learnt: Learnt) -> dict[str, Any]:
         """What was learnt, layer by layer; also written to coverage.json in the job's folder."""
         bases = {name: layer.weight.detach() for name, layer in learnt.layers.items()
-                 if layer.weight.shape == shape_of(layer)}  # in 4 bits it can't be reckoned with
+                 if layer.weight.is_floating_point()}  # in 8 or 4 bits they can't be reckoned with
         found = coverage(self._adapters(learnt, torch.float32), bases)
         writing.write(self._folder / COVERAGE, json.dumps(found).encode())
         return found

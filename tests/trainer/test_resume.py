@@ -68,6 +68,11 @@ CASES = {
         "lora": LEARNS_TO_READ,
         "optimizer": {"ema_decay": 0.9},
     },
+    "DoRA with a moving average, LoRA+": {
+        "optimizer": {"ema_decay": 0.9},
+        "lora": {"kind": "dora", "denoiser": {"rank": 2, "layers": "all", "plus_ratio": 4, "dropout": 0.2},
+                 "text_encoder": {"train": True, "rank": 2}},
+    },
     "all weights, moving average": {
         "optimizer": {"ema_decay": 0.9},
         "full": {"train": True, "learning_rate": 1e-3},

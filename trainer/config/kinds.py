@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from trainer.families import families
 
 if TYPE_CHECKING:
-    from trainer.config import TrainSettings
+    from trainer.config import LoraSettings, TrainSettings
 
 PRODUCTS = ("lora", "rslora", "dora", "pissa")
 """Kinds with two matrices A and B."""
@@ -57,6 +58,20 @@ def has_fused(family: str) -> bool:
     naming = families()[family].naming
     pieces = (naming.piece(name) for name in naming.layers())
     return any(piece and not piece.alone for piece in pieces)
+
+
+def numbers(lora: LoraSettings, rank: int, shape: Sequence[int]) -> float:
+    """How many learn beside a layer whose weight has this shape; of LoKr nearly, as if every side could be divided as
+    it likes."""
+    outputs, inputs = shape[0], math.prod(shape[1:])
+    product = rank * (outputs + inputs)
+    if lora.kind == "lokr" and rank:
+        small = [min(lora.factor or side, math.isqrt(side)) for side in (outputs, shape[1])]
+        large = outputs / small[0], inputs / small[1]
+        whole = rank >= max(large[0], shape[1] / small[1]) / 2
+        return small[0] * small[1] + (large[0] * large[1] if whole else rank * sum(large))
+    return {"dora": product + shape[1] * bool(rank), "loha": 2 * product, "oft": outputs * min(rank, outputs)}.get(
+        lora.kind, product)
 
 
 def warnings(config: TrainSettings) -> Iterator[tuple[str, str]]:

@@ -176,8 +176,8 @@ class LoraSettings(Section):
     hold more. Empty: as square as can be, the smallest files."""
 
     weights: Annotated[str, Ui("Start from", kind="file", kohya="network_weights")] = ""
-    """A LoRA file, or the folder of an earlier run, to train on from as a new run. Ranks and layers must be the same.
-    Empty: from nothing."""
+    """A LoRA file, or the folder of an earlier run, to train on from as a new run. Kind, ranks and layers must be the
+    same. Empty: from nothing."""
 
     max_norm: Annotated[
         float | None, Field(gt=0, le=1000), Ui("Max norm", level="expert", kohya="scale_weight_norms")

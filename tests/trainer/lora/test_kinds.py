@@ -9,7 +9,7 @@ from torch import nn
 
 from settings.errors import SettingsError
 from tests.models import golden_lines
-from trainer.config import LoraSettings
+from trainer.config import LoraSettings, kinds
 from trainer.lora import dialects, file, inject
 from trainer.lora.adapter import Adapter
 from trainer.lora.coverage import coverage
@@ -433,6 +433,16 @@ def test_other_dialects_hold_what_they_can(tmp_path):
         fused = {"denoiser.transformer_blocks.0.attn.to_q": found[f"denoiser.{next(iter(names))}"]}
         with pytest.raises(LoraError, match="can't be joined"):
             dialects.write(tmp_path / update.kind / "fused.safetensors", fused, FLUX, "blocks", {})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", LAYER_TYPES)
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_the_plan_counts_what_learns(kind, path, rank):
+    found = sum(weight.numel() for weight in inject.parameters(attached(kind, path, rank=rank)))
+    counted = kinds.numbers(LoraSettings(kind=kind), rank, tuple(layer_of(path).weight.shape))
+    if (kind, rank) != ("oft", 1):  # refused
+        assert counted == pytest.approx(found, rel=0.35 if kind == "lokr" else 0)
 
 
 @pytest.mark.parametrize("kind, sections, path", [
