@@ -1,8 +1,10 @@
 """Class images: drawn by the base model before a run, the same ones each time, and never again when they are there."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 from PIL import Image
 
 from dataset.scan import scan
@@ -17,6 +19,7 @@ from trainer.batches import Batches
 from trainer.class_images import MANIFEST, ClassImages, with_class_images
 from trainer.families.sd15 import Sd15
 from trainer.loop import train
+from trainer.models import find
 from trainer.plan import plan
 
 WANTED = {"kind": "images", "class_prompt": "a dog", "images": 4, "steps": 2}
@@ -53,6 +56,7 @@ def contents(config) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(ClassImages(config).folder.glob("*.png"))}
 
 
+@pytest.mark.proves("prior.images", "prior.seed")
 def test_they_are_drawn_once_kept_and_topped_up(few, drawn):
     config = few(seed=7)
     assert plan(config).to_draw == 4
@@ -100,15 +104,37 @@ def test_a_run_that_was_stopped_or_killed_goes_on(few, monkeypatch):
     assert contents(config) == whole, "an interrupted drawing changes nothing"
 
 
+@pytest.mark.proves(
+    "prior.class_prompt", "prior.negative_prompt", "prior.steps", "prior.guidance", "prior.sampler", "prior.seed"
+)
+def test_each_of_these_draws_another_picture(few, tiny):
+    """By a model with weights that mean nothing, but not the same nothing."""
+    from accelerate import PartialState
+
+    from trainer.class_drawing import draw_class_images
+
+    report = SimpleNamespace(phase=print, class_images=print, wish=str)
+    family, place = Sd15(), PartialState(cpu=True)
+    parts = family.load(find(str(tiny)), torch.float32)
+    found = []
+    changes = {}, {"class_prompt": "a cat"}, {"negative_prompt": "red"}, {"steps": 3}, {"guidance": 2.0}, {"seed": 9}
+    for change in (*changes, {"sampler": "euler_a"}):
+        config = few(**{"images": 1} | change)
+        draw_class_images(config, family, parts, ClassImages(config).items(), place, report)
+        found.append(ClassImages(config).path(0).read_bytes())
+    assert len(set(found)) == len(found) == 7
+
+
 def test_others_are_drawn_into_another_folder(few, tmp_path, tiny):
     config = few()
     other = tiny_sd15(tmp_path / "other", seed=3)
     kinds = [
-        few(class_prompt="a cat"), few(seed=2), few(steps=3), few(guidance=3.0), few(negative_prompt="red"),
+        few(class_prompt="a cat"), few(seed=2), few(steps=3), few(sampler="euler"),
+        few(guidance=3.0), few(negative_prompt="red"),
         few({"dataset": {"resolution": 40}}), few({"model": {"base": str(other)}}), few({"captions": {"clip_skip": 2}}),
     ]  # fmt: skip
     folders = {ClassImages(one).folder for one in [config, *kinds]}
-    assert len(folders) == 9
+    assert len(folders) == 10
     same = tiny_sd15(tmp_path / "elsewhere" / "tiny")
     assert ClassImages(few({"model": {"base": str(same)}})).folder == ClassImages(config).folder, "wherever it lies"
 

@@ -59,6 +59,7 @@ def unsettle(run: Run, by: float = 0.3) -> None:
 
 
 @pytest.mark.proves("prior.class_prompt", "prior.class_word", "prior.trigger")
+@pytest.mark.proves("prior.class_word", "prior.trigger", "prior.class_prompt")
 def test_the_words_that_are_asked_with(configure):
     ask = prior.asked(configure(prior=WORD | {"trigger": "sks, sks dog"}))
     assert ask("sks, a tasks SKS dog (sks)") == "cat, a tasks cat (cat)"
@@ -104,6 +105,7 @@ def test_nothing_is_lost_where_nothing_was_learnt(configure, start, wanted):
     assert shares(first)[1] > 1e-6
 
 
+@pytest.mark.proves("prior.kind", "prior.weight")
 @pytest.mark.proves("prior.kind", "prior.weight")
 def test_a_weight_of_zero_is_off(configure):
     off, zero, on = (run(configure(prior=wanted)) for wanted in ({}, DOG | {"weight": 0}, DOG))
