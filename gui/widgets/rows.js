@@ -27,7 +27,7 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
     const label = `${column.label}, row ${index + 1}`;
     const set = (value) => change(() => { row[column.name] = value; }, false);
     if (column.kind === "switch") {
-      return el("label", { class: "lor-cell switch", title: column.help },
+      return el("label", { class: "lor-part switch", title: column.help },
         el("input", { type: "checkbox", checked: Boolean(row[column.name]), "aria-label": label,
           onchange: (event) => set(event.target.checked) }), el("span", {}, column.label));
     }
@@ -40,8 +40,8 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
       const path = await L.browse(column.pick, input.value, label);
       if (path) L.type(input, path);
     }, "", { "aria-label": `Browse for ${label}` });
-    return el("label", { class: `lor-cell ${column.kind}${column.pick ? " path" : ""}`, title: column.help },
-      el("span", { class: "lor-cell-name" }, column.label), pick ? el("span", { class: "lor-row tight" }, input, pick) : input);
+    return el("label", { class: `lor-part ${column.kind}${column.pick ? " path" : ""}`, title: column.help },
+      el("span", { class: "lor-part-name" }, column.label), pick ? el("span", { class: "lor-row tight" }, input, pick) : input);
   };
   const draw = () => {
     for (const button of [add, type].filter(Boolean)) button.disabled = rows === null;
