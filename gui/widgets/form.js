@@ -174,6 +174,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
   let tries = 0;
   const settle = () => {  // the fields are drawn by Gradio after this bar
     say();
+    offer();
     if (about.fields.some((field) => !document.getElementById(field.id)) && (tries += 1) < 100) setTimeout(settle, 100);
   };
   settle();

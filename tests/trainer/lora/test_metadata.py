@@ -105,7 +105,12 @@ def test_a_usage_hint_and_the_hash_of_a_single_file_base_are_told(tmp_path):
 def test_what_was_trained():
     convolutions = entries(lora={"denoiser": {"rank": 8, "alpha": 4, "layers": "all", "dropout": 0.1}})
     assert json.loads(convolutions["ss_network_args"]) == {"conv_dim": "8", "conv_alpha": "4.0"}
-    assert convolutions["ss_network_dropout"] == "0.1"
+    assert convolutions["ss_network_dropout"] == "0.1" and convolutions["ss_scale_weight_norms"] == "None"
+    own = {"rank": 8, "alpha": 4, "layers": "all", "conv_rank": 2, "rank_dropout": 0.2}
+    sized = entries(lora={"max_norm": 1, "denoiser": own})
+    assert json.loads(sized["ss_network_args"]) == {"conv_dim": "2", "conv_alpha": "1.0", "rank_dropout": "0.2"}
+    assert sized["ss_scale_weight_norms"] == "1.0"
+    assert entries(lora={"denoiser": own | {"conv_rank": 0, "rank_dropout": 0}})["ss_network_args"] == "{}"
     only_text = entries(lora={"denoiser": {"train": False}, "text_encoder": {"train": True, "rank": 2, "alpha": 1}})
     expected = {"ss_network_dim": "2", "ss_unet_lr": "None", "ss_text_encoder_lr": "5e-05"}
     assert {key: only_text[key] for key in expected} == expected
