@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from dataset import emphasis, masks, tokens, turns
+from dataset import masks, turns
 from dataset.buckets import Crop, fit, fits
 from dataset.captions import CaptionFinder
 from dataset.holdout import held_out
@@ -29,12 +28,12 @@ from dataset.looks import Look, Looks, pixels
 from dataset.pictures import size_of
 from dataset.scan import Dataset, Item
 from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
+from dataset.spelling import Vocabulary, reads, spelled
 from dataset.turns import Entry, Pace
 from dataset.variation import has_choice
 from settings.errors import check
 from settings.section import Section, section_type
 
-ROOT = Path(__file__).resolve().parents[1]
 TIMES = 10  # showings that are told
 
 
@@ -69,35 +68,6 @@ class Showing(Section):
     validation: ValidationSettings = ValidationSettings()
     run: Length = Length()
     accelerate: Processes = Processes()
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """How captions become tokens. `ranks` None: CLIP's own list. `limit`: tokens that are read. `weighted`: brackets
-    are weights, and no words."""
-
-    ranks: tokens.Ranks | None = None
-    limit: int = tokens.LIMIT
-    weighted: bool = False
-
-    @property
-    def exact(self) -> bool:
-        return self.ranks is not None or tokens.exact()
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """A caption as the text encoder reads it. `borders`: (start, end) of each token in `text`, in characters; from the
-    token number `limit` on nothing is seen."""
-
-    text: str
-    borders: list[tuple[int, int]]
-    limit: int
-
-    @property
-    def cut(self) -> int | None:
-        """Where in the text the unseen part begins; None where all is seen."""
-        return self.borders[self.limit][0] if len(self.borders) > self.limit else None
 
 
 @dataclass(frozen=True)
@@ -214,50 +184,6 @@ def _found(path: Path, dataset: Dataset) -> Item | None:
     return next((item for item in alike if item.path.samefile(path)), None)
 
 
-def reads(settings: Showing) -> Vocabulary:
-    """How a run with these settings reads captions."""
-    found = vocabulary(settings.model.base)
-    pieces = settings.captions.length // tokens.LIMIT
-    return replace(found, limit=pieces * found.limit, weighted=settings.captions.weighted)
-
-
-def vocabulary(base: str) -> Vocabulary:
-    """The tokenizer of a base model, where it is a folder on this machine; else CLIP's, which they share."""
-    typed = Path(base).expanduser()
-    for place in (typed, ROOT / typed):
-        if base and (found := _read(place / "tokenizer")):
-            return found
-    return Vocabulary()
-
-
-def _read(folder: Path) -> Vocabulary | None:
-    """A CLIP tokenizer in transformers' layout: tokenizer.json, or merges.txt."""
-    try:
-        longest = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("model_max_length")
-        if (folder / "tokenizer.json").is_file():
-            merges = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["merges"]
-        else:
-            merges = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]
-        pairs = [pair.split() if isinstance(pair, str) else pair for pair in merges]
-        ranks = tokens.ranks_of(pair for pair in pairs if len(pair) == 2)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # a single file, a hub's name, or no tokenizer of this kind: they all read with CLIP's
-    limit = longest - 2 if isinstance(longest, int) and 2 < longest < 10_000 else tokens.LIMIT
-    return Vocabulary(ranks, limit) if ranks else None
-
-
-def spelled(caption: str, read: Vocabulary) -> Spelling:
-    text = tokens.composed(caption)
-    if not read.weighted:
-        return Spelling(text, tokens.borders(text, read.ranks), read.limit)
-    borders = [
-        (part.places[start], part.places[end - 1] + 1) if end > start else (part.places[end - 1] + 1,) * 2
-        for part in emphasis.parts(text)
-        for start, end in tokens.borders(part.text, read.ranks)
-    ]
-    return Spelling(text, borders, read.limit)
-
-
 def png(array: np.ndarray) -> bytes:
     """Pixels [h, w, 3] as a file that keeps every one of them."""
     buffer = io.BytesIO()
@@ -274,7 +200,7 @@ def crop_png(picture: Seen, look: Look, mask: bool = False) -> bytes:
 
 def told(picture: Seen, settings: Showing) -> dict[str, Any]:
     """For JSON. Positions in texts count code points."""
-    read = reads(settings)
+    read = reads(settings.model.base, settings.captions)
     return {
         "name": picture.path.name, "size": picture.size, "sizes": picture.sizes, **_cut(picture, picture.crop),
         "flips": settings.dataset.flip, "crop": settings.dataset.crop, "jitter": settings.dataset.colour_jitter,

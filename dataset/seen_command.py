@@ -15,8 +15,9 @@ from dataset.looks import Look
 from dataset.pictures import PictureError
 from dataset.problem import printable
 from dataset.scan import Dataset, scan
-from dataset.seen import Seen, Showing, Turn, Vocabulary
+from dataset.seen import Seen, Showing, Turn
 from dataset.settings import Folder
+from dataset.spelling import Vocabulary, reads, spelled
 from dataset.variation import has_choice
 from settings.errors import SettingsError
 
@@ -100,7 +101,7 @@ def _data_set(path: Path, settings: Showing) -> Dataset:
 
 def _lines(picture: Seen, settings: Showing) -> list[str]:
     crop, (left, top, right, bottom) = picture.crop, picture.box(picture.crop)
-    read = seen.reads(settings)
+    read = reads(settings.model.base, settings.captions)
     scaled = "" if crop.resized == picture.size else (
         f", {'enlarged' if picture.scale(crop) > 1 else 'made smaller'} {picture.scale(crop):.2f} times")
     lines = [
@@ -143,7 +144,7 @@ def _masked(settings: Showing) -> str:
 
 def _words(caption: str, read: Vocabulary) -> str:
     """A caption with a bar between the tokens of a word, and what is not seen in square brackets."""
-    found = seen.spelled(caption, read)
+    found = spelled(caption, read)
     about = "" if read.exact else "about "
     if not found.borders:
         return "no words"

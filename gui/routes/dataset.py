@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
-from dataset.buckets import fit
+from dataset.buckets import fits
 from dataset.pictures import PictureError
 from dataset.scan import Dataset, Item
 from dataset.settings import DatasetSettings, Folder
@@ -76,6 +76,7 @@ def shown(window: Window, path: str) -> dict[str, Any]:
     return {
         "path": path,
         "resolution": settings.resolution,
+        "more_resolutions": settings.sides[1:],
         "pictures": found.pictures,
         "captioned": found.captioned,
         "left_out": found.left_out,
@@ -98,7 +99,6 @@ def items(window: Window, dataset: Dataset, settings: DatasetSettings) -> list[d
 
 
 def picture_line(window: Window, item: Item, settings: DatasetSettings) -> dict[str, Any]:
-    crop = fit(item.width, item.height, settings)
     return {
         "id": window.thumbnails.id_of(item.path),
         "name": item.path.name,
@@ -108,7 +108,7 @@ def picture_line(window: Window, item: Item, settings: DatasetSettings) -> dict[
         "caption": item.caption,
         "own": item.caption_from is not None,
         "repeats": item.repeats,
-        "bucket": crop.bucket,
+        "buckets": [crop.bucket for crop in fits(item.width, item.height, settings)],
     }
 
 

@@ -58,9 +58,9 @@ Loratory.pictures = (root, { about, trigger }) => {
       found.left_out > 0 && fact("left out", found.left_out.toLocaleString("en"), "see below"),
       found.pictures > 0 && fact("sizes", found.pictures > 1 && size(found.smallest) !== size(found.largest) ? `${size(found.smallest)} – ${size(found.largest)}` : size(found.largest),
         found.upscaled ? `${found.upscaled} smaller than their bucket` : ""),
-      found.buckets.length > 0 && fact("cut off on average", `${(100 * found.crop_loss).toFixed(1)} %`, `trained at ${found.resolution} px`)));
+      found.buckets.length > 0 && fact("cut off on average", `${(100 * found.crop_loss).toFixed(1)} %`, `trained at ${[found.resolution, ...found.more_resolutions].join(" and ")} px`)));
     L.fill(sizes, found.buckets.length > 0 && el("details", { class: "lor-details", open: found.buckets.length < 9 },
-      el("summary", {}, `${found.buckets.length} bucket${found.buckets.length === 1 ? "" : "s"} at ${found.resolution} px`),
+      el("summary", {}, `${found.buckets.length} bucket${found.buckets.length === 1 ? "" : "s"} at ${[found.resolution, ...found.more_resolutions].join(" and ")} px`),
       el("p", { class: "lor-help" }, "Pictures are trained in groups of one shape. The resolution is set in LoRA training."), buckets(found.buckets)),
     found.groups.length > 1 && el("details", { class: "lor-details", open: true },
       el("summary", {}, `${found.groups.length} folders`),
@@ -103,7 +103,7 @@ Loratory.pictures = (root, { about, trigger }) => {
       const item = shown[index];
       image.src = L.at(`/api/pictures/${item.id}?side=768`);
       L.fill(text, el("h3", {}, item.name), el("p", { class: item.own ? "" : "lor-note" }, item.caption || "no caption"),
-        el("p", { class: "lor-note" }, `${item.width} × ${item.height}, trained as ${item.bucket[0]} × ${item.bucket[1]}, ${item.repeats} time${item.repeats === 1 ? "" : "s"} an epoch`),
+        el("p", { class: "lor-note" }, `${item.width} × ${item.height}, trained as ${item.buckets.map(([width, height]) => `${width} × ${height}`).join(" and ")}, ${item.buckets.length > 1 ? "each " : ""}${item.repeats} time${item.repeats === 1 ? "" : "s"} an epoch`),
         el("p", { class: "lor-note" }, `${index + 1} of ${shown.length}${item.folder ? ` · ${item.folder}` : ""}`));
     };
     dialog.addEventListener("keydown", (event) => {

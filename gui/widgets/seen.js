@@ -19,7 +19,7 @@ Loratory.seen = (id) => {
 // The picture with the crop's box over it, and the crop itself. `show(number)` shows those of a showing, counted from 0.
 Loratory.seenPixels = (id, found) => {
   const L = Loratory, { el } = L, [width, height] = found.size;
-  const box = el("span", { class: "lor-seen-box" }), about = el("figcaption", { class: "lor-note" });
+  const box = el("span", { class: "lor-seen-box" }), [kept, about] = [0, 1].map(() => el("figcaption", { class: "lor-note" }));
   const frame = el("span", { class: "lor-seen-frame" }, el("img", { src: `/api/pictures/${id}?side=768`, alt: "The whole picture" }), box);
   const crop = el("img", { class: "lor-seen-crop", alt: "The part that is trained, at its size in training" });
   let mirrored = false, mask = false, turn = null;
@@ -29,6 +29,7 @@ Loratory.seenPixels = (id, found) => {
       width: `${(100 * (right - left)) / width}%`, height: `${(100 * (bottom - top)) / height}%` });
     Object.assign(crop, { width: w, height: h });
     crop.src = L.at(`/api/seen/${id}/${mask ? "mask" : "crop"}.png?mirrored=${mirrored}${turn === null ? "" : `&turn=${turn}`}`);
+    kept.textContent = `The picture, ${width} × ${height}; ${look.loss > 0.0005 ? "what is dark is cut off" : "all of it is trained"}`;
     about.textContent = `The exact pixels that are trained${turn === null ? "" : ` in step ${look.step.toLocaleString("en")}`}, ${w} × ${h}${look.colour ? `: ${look.colour}` : ""}`;
   };
   const toggle = (label, flip) => L.button(label, (event) => { event.currentTarget.setAttribute("aria-pressed", String(flip())); load(); }, "quiet", { "aria-pressed": "false" });
@@ -40,7 +41,7 @@ Loratory.seenPixels = (id, found) => {
   };
   if (L.seenVaries(found)) show(0); else load();
   const root = el("div", { class: "lor-seen-pair" },
-    el("figure", {}, frame, el("figcaption", { class: "lor-note" }, `The picture, ${width} × ${height}; ${found.loss > 0.0005 ? "what is dark is cut off" : "all of it is trained"}`)),
+    el("figure", {}, frame, kept),
     el("figure", {}, crop, about, el("div", { class: "lor-row" }, mirror, found.mask && toggle("Mask", () => (mask = !mask)))));
   return { root, show };
 };
@@ -50,14 +51,16 @@ Loratory.seenVaries = (found) => found.turns.length > 0 && (found.sizes.length >
 
 Loratory.seenFacts = (found) => {
   const L = Loratory, { el } = L, percent = (share) => `${(100 * share).toFixed(1)} %`;
-  const scaled = found.scale > 1.001 ? `enlarged ${found.scale.toFixed(2)} times` : found.scale < 0.999 ? `made smaller, to ${percent(found.scale)} of its sides` : "at its own size";
+  const scaled = ({ scale }) => (scale > 1.001 ? `enlarged ${scale.toFixed(2)} times` : scale < 0.999 ? `made smaller, to ${percent(scale)} of its sides` : "at its own size");
+  // Of each of its sizes, where a showing of it is told.
+  const several = (what) => found.sizes.map((size) => (String(size) === String(found.bucket) ? found : found.turns.find((turn) => String(turn.bucket) === String(size)))).filter(Boolean).map(what).join(", ");
   const fact = (name, ...what) => el("div", {}, el("dt", {}, name), el("dd", {}, what));
   const from = found.of === "form" ? "The settings and the data set are those on the LoRA training form." :
     `This picture is in none of the folders on the training form: shown is a run of its settings over ${found.folder}.`;
   return [
     el("dl", { class: "lor-seen-facts" },
-      fact(found.sizes.length > 1 ? "Buckets" : "Bucket", found.sizes.map(([width, height]) => `${width} × ${height}`).join(", ")), fact("Scale", scaled),
-      fact("Cut off", `${percent(found.loss)}${{ random: ", anywhere", focus: ", around what matters" }[found.crop] || ""}`), found.jitter > 0 && fact("Colours", "changed a little each time"), fact("Mirrored", found.flips ? "half of the time" : "never"),
+      fact(found.sizes.length > 1 ? "Buckets" : "Bucket", found.sizes.map(([width, height]) => `${width} × ${height}`).join(", ")), fact("Scale", several(scaled)),
+      fact("Cut off", `${several((one) => percent(one.loss))}${{ random: ", anywhere", focus: ", around what matters" }[found.crop] || ""}`), found.jitter > 0 && fact("Colours", "changed a little each time"), fact("Mirrored", found.flips ? "half of the time" : "never"),
       found.in_run && fact("Shown", `${L.counted(found.times, "time")} in ${found.steps.toLocaleString("en")} steps`),
       found.mask && fact("Mask", found.mask)),
     found.scale > 1.001 && el("p", { class: "lor-warning" }, "The picture is smaller than its bucket, so the model learns the softness of an enlargement."),
@@ -81,7 +84,8 @@ Loratory.seenTurns = (found, show) => {
   return [el("h3", {}, "Captions"), el("p", { class: "lor-help" }, head),
     el("ol", { class: "lor-seen-turns" }, lines.map((turn, number) => el("li", {},
       turn.step !== undefined && el("span", { class: "lor-note" }, `Step ${turn.step.toLocaleString("en")}, epoch ${turn.epoch}${size(turn)}${turn.flip ? ", mirrored" : ""} · ${L.counted(turn.borders.length, "token")} `,
-        varies && L.button("Show its pixels", () => show(number), "quiet", { "aria-label": `Show the pixels of step ${turn.step}` })),
+        varies && L.button("Show its pixels", () => { show(number); document.querySelector(".lor-seen-pair").scrollIntoView({ block: "nearest" }); },
+          "quiet", { "aria-label": `Show the pixels of step ${turn.step}` })),
       L.seenTokens(turn, found.limit))))];
 };
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset import seen
+from dataset import looks, seen, spelling
 from dataset.editor import marks
 from dataset.scan import scan
 from dataset.seen import Showing
@@ -107,9 +107,9 @@ def test_a_picture_that_was_excluded_says_by_whom(folder):
 
 @pytest.mark.parametrize("limit, base, made", [(75, "", tokenizer), (30, "toy/models/sd", build_tokenizer)])
 def test_tokens_and_cut_are_those_of_the_models_tokenizer(limit, base, made):
-    read, clip = seen.vocabulary(base), made()
+    read, clip = spelling.vocabulary(base), made()
     assert read.limit == limit and read.exact
-    spelled = seen.spelled(WORDS, read)
+    spelled = spelling.spelled(WORDS, read)
     ids = clip(WORDS, truncation=True, max_length=clip.model_max_length).input_ids[1:-1]
     assert len(ids) == limit and len(spelled.borders) == len(clip(WORDS).input_ids) - 2
     offsets = [tuple(pair) for pair in clip(WORDS, return_offsets_mapping=True).offset_mapping[1:-1]]
@@ -139,7 +139,7 @@ def test_brackets_that_are_weights_are_no_tokens(folder):
 
 def test_a_single_file_or_a_hub_name_reads_with_clip(tmp_path):
     for base in ("someone/some-model", str(tmp_path / "x.safetensors"), str(tmp_path)):
-        assert seen.vocabulary(base) == seen.Vocabulary()
+        assert spelling.vocabulary(base) == spelling.Vocabulary()
 
 
 def test_the_command_shows_it_and_writes_the_crop(folder, tmp_path, capsys):
@@ -169,3 +169,21 @@ def test_launch_knows_it(folder):
     command = [sys.executable, "-m", "dataset.command", "see", str(folder / "a.png")]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0 and "shown 20 times in 40 steps" in result.stdout
+
+
+def test_a_showing_is_written_as_it_will_be_seen(folder, tmp_path, capsys):
+    (tmp_path / "run.toml").write_text(
+        f"[dataset]\nfolders = ['{folder}']\nresolution = 256\nmore_resolutions = [128]\ncrop = 'random'\n"
+        "colour_jitter = 0.4\nmasked_loss = 'files'\nflip = true\n", encoding="utf-8")
+    (folder / "masks").mkdir()
+    Image.open(folder / "a.png").save(folder / "masks" / "a.png")
+    command = [str(folder / "a.png"), "--config", str(tmp_path / "run.toml")]
+    assert main([*command, "--showing", "3", "--output", str(tmp_path / "out.png")]) == 0
+    told = capsys.readouterr().out
+    assert "trained as 256 x 128 and 128 x 64" in told and "hue " in told and "anywhere else in each showing" in told
+    assert "mask: a.png (only what is white in it is learnt)" in told
+    settings = seen.showing({"dataset": {"folders": [str(folder)], "resolution": 256, "more_resolutions": [128],
+                                         "crop": "random", "colour_jitter": 0.4, "flip": True}})
+    look = seen.seen(folder / "a.png", settings, scan(settings.dataset.folders)).look(2)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), looks.pixels(folder / "a.png", look))
+    assert main([*command, "--showing", "11"]) == 2 and "must be 1 to 10" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from dataset import looks, seen
 from dataset.buckets import fit, pixels
 from dataset.settings import DatasetSettings
 from gui import routes
@@ -62,7 +63,37 @@ def test_the_pixels_are_exact_and_only_of_pictures_that_were_shown(window, page)
         assert reply.headers["content-type"] == "image/png" and reply.headers["cache-control"] == "no-store"
         wanted = pixels(window.picture, fit(300, 200, DatasetSettings()), mirrored)
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(reply.content))), wanted)
+    for address in (f"/api/seen/{id}/crop.png?turn=10", f"/api/seen/{id}/crop.png?turn=-1"):
+        assert page.get(address).status_code == 404
     for address in (f"/api/seen/{id}/mask.png", f"/api/seen/{id}/other.png", "/api/seen/abc", "/api/seen/..%2F..%2Fa"):
         assert page.get(address).status_code == 404
     window.picture.unlink()
     assert page.get(f"/api/seen/{id}").status_code == 404
+
+
+def test_each_showing_has_its_own_pixels(window, page):
+    options = {"resolution": 128, "more_resolutions": [192], "crop": "random", "colour_jitter": 0.5, "flip": True}
+    window.drafts.save("train", {"dataset": {"folders": [{"path": str(window.picture.parent)}]} | options})
+    id = window.thumbnails.id_of(window.picture)
+    found = page.get(f"/api/seen/{id}").json()
+    assert (found["sizes"], found["crop"], found["jitter"]) == ([[64, 64], [192, 128]], "random", 0.5)
+    assert {tuple(turn["bucket"]) for turn in found["turns"]} == {(64, 64), (192, 128)}
+    assert len({turn["colour"] for turn in found["turns"]}) == 10 and found["turns"][0]["colour"].startswith("hue ")
+    settings = seen.showing(window.drafts.load("train"))
+    picture = seen.seen(window.picture, settings, window.scans.scan(settings.dataset.folders, ".txt"))
+    for number in (0, 9):
+        look, told = picture.look(number), found["turns"][number]
+        assert told["flip"] == look.flip and told["box"] == [round(side, 2) for side in picture.box(look.crop)]
+        reply = page.get(f"/api/seen/{id}/crop.png?turn={number}&mirrored={look.flip}")
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(reply.content))), looks.pixels(window.picture, look))
+    folders = [{"path": str(window.picture.parent)}]
+    window.drafts.save("train", {"dataset": {"folders": folders}, "run": {"max_steps": 2}})
+    assert page.get(f"/api/seen/{id}/crop.png?turn=2").status_code == 404
+
+
+def test_the_buckets_of_the_dataset_room_are_those_of_every_resolution(window, page):
+    window.drafts.save("train", {"dataset": {"resolution": 128, "more_resolutions": [192]}})
+    found = page.get("/api/dataset").json()
+    assert (found["resolution"], found["more_resolutions"]) == (128, [192])
+    assert found["buckets"] == [[64, 64, 1], [192, 128, 1]]
+    assert found["items"][0]["buckets"] == [[64, 64], [192, 128]]
