@@ -78,7 +78,10 @@ def load_family(config: TrainSettings, report: Report) -> tuple[Family, dict[str
     if "clip_words" in family.traits:
         family.reading = Reading.of(config.captions)
     if config.memory.base_precision != "16bit":
-        quantise(parts["denoiser"], config.memory.base_precision, DTYPES[config.accelerate.mixed_precision])
+        quantise(parts["denoiser"], config.memory.base_precision, dtype)
+    if config.memory.text_precision != "16bit":
+        for name in encoders(parts).keys() - config.learning_encoders:
+            quantise(parts[name], config.memory.text_precision, dtype, "memory.text_precision")
     report.phase("load model", 1, 1)
     return family, parts
 

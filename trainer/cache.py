@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dataset.looks import pixels
 from settings.errors import SettingsError
 from trainer.batches import Sample, named
+from trainer.quantise import bits
 
 if TYPE_CHECKING:
     from trainer.families.base import Family
@@ -40,8 +41,10 @@ def digest(*parts: bytes | str) -> str:
 
 
 def fingerprint(module: nn.Module) -> str:
-    """A hash of a module's weights, names and dtype."""
+    """A hash of a module's weights, names and dtype, and of the bits that they are to be kept in."""
     total = hashlib.blake2b(digest_size=20)
+    if kept := bits(module):  # its weights are made small later, on the device
+        total.update(f"{kept} bits".encode())
     for name, tensor in sorted(module.state_dict().items()):
         total.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

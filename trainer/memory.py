@@ -92,8 +92,8 @@ def step(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     encoded = 0.0 if config.latents_can_be_cached else ENCODE * megapixels(config) * batch
     stays = config.accelerate.cpu  # there is no other place to put a part that rests
     parts = {"base model": base(config, shape), "around it": AROUND}
-    readers = weights(config, sum(shape.readers.values()))
-    parts["text encoders"] = 0.0 if config.captions_can_be_cached and not stays else readers
+    resting = config.captions_can_be_cached and not stays
+    parts["text encoders"] = 0.0 if resting else readers(config, shape)
     parts["VAE"] = 0.0 if config.latents_can_be_cached and not stays else VAE
     # The pictures are encoded before the denoiser sees them, and their memory is used again.
     parts["activations"] = max(activations + read, encoded)
@@ -105,13 +105,13 @@ def encoding(config: TrainSettings, shape: Footprint) -> Moment:
     """Pictures one by one, with the denoiser not there yet."""
     parts = {"VAE": VAE + ENCODE * megapixels(config), "around it": AROUND}
     if config.accelerate.cpu:
-        parts["base model"] = weights(config, shape.weights + sum(shape.readers.values()))
+        parts["base model"] = weights(config, shape.weights) + readers(config, shape)
     return Moment("it encodes pictures", parts)
 
 
 def reading(config: TrainSettings, shape: Footprint) -> Moment:
     """Captions one by one, with all text encoders and nothing else on the device."""
-    parts = {"text encoders": weights(config, sum(shape.readers.values())), "around it": AROUND}
+    parts = {"text encoders": readers(config, shape), "around it": AROUND}
     if config.accelerate.cpu:
         parts["base model"] = base(config, shape) + VAE
     return Moment("it encodes captions", parts)
@@ -121,7 +121,7 @@ def class_images(config: TrainSettings, shape: Footprint) -> Moment:
     """Drawn before anything is attached."""
     parts = {"base model": base(config, shape), "VAE": VAE + DECODE * config.dataset.resolution**2 / 1e6}
     if config.accelerate.cpu:
-        parts["text encoders"] = weights(config, sum(shape.readers.values()))
+        parts["text encoders"] = readers(config, shape)
     return Moment("it draws class images", parts | {"around it": AROUND})
 
 
@@ -129,8 +129,7 @@ def samples(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
     side, preview = config.dataset.resolution, config.preview
     drawn = (preview.width or side) * (preview.height or side) / 1e6
     stays = config.accelerate.cpu or not config.captions_can_be_cached
-    readers = 0.0 if not stays else weights(config, sum(shape.readers.values()))
-    parts = {"base model": base(config, shape), "text encoders": readers}
+    parts = {"base model": base(config, shape), "text encoders": readers(config, shape) if stays else 0.0}
     parts |= {"VAE": VAE + DECODE * drawn, "around it": AROUND}
     aside = config.optimizer.name == "schedulefree_adamw"  # it draws with other weights than it trains
     return Moment("it draws samples", parts | {name_of_learnt(config): learnt * (kept(config) + aside)})
@@ -185,14 +184,24 @@ def weights(config: TrainSettings, sixteen_bit: float) -> float:
     return sixteen_bit if narrow(config) and not config.all_weights else 2 * sixteen_bit
 
 
+def readers(config: TrainSettings, shape: Footprint) -> float:
+    """All text encoders; those in which nothing learns may be kept in fewer bits."""
+    smaller = BITS.get(config.memory.text_precision, 16)
+    kept = {name: 16 if name in config.learning_encoders else smaller for name in shape.readers}
+    return sum(few_bits(weights(config, gb), gb, kept[name]) for name, gb in shape.readers.items())
+
+
 def base(config: TrainSettings, shape: Footprint) -> float:
     """The denoiser as it waits; what lies around its blocks, a twentieth or so, is never made smaller.
     One that learns is counted there; here are the copies in 16 bit that it is computed with."""
     if config.all_weights:
         return shape.weights if narrow(config) else 0.0
-    whole = weights(config, shape.weights)
-    smaller = BITS.get(config.memory.base_precision)
-    return whole if smaller is None else 0.05 * whole + 0.95 * shape.weights * smaller / 16
+    return few_bits(weights(config, shape.weights), shape.weights, BITS.get(config.memory.base_precision, 16))
+
+
+def few_bits(whole: float, sixteen_bit: float, bits: float) -> float:
+    """GB of a part of which all but a twentieth, what lies around its blocks, is kept in so many bits."""
+    return whole if bits == 16 else 0.05 * whole + 0.95 * sixteen_bit * bits / 16
 
 
 def narrow(config: TrainSettings) -> bool:

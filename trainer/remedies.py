@@ -114,6 +114,9 @@ def fewer_bits(config: TrainSettings) -> Iterator[Remedy]:
     for bits in known:
         costs = f"slower, and {'hardly' if bits == '8' else 'a little'} less exact"
         yield Remedy(f"base model in {bits} bits", costs, {"memory.base_precision": f"{bits}bit"})
+    if config.memory.text_precision == "16bit":
+        costs = "captions are read a little less exactly"
+        yield Remedy("text encoders in 8 bits", costs, {"memory.text_precision": "8bit"})
 
 
 def smaller_samples(config: TrainSettings) -> Iterator[Remedy]:

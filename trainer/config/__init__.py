@@ -104,6 +104,11 @@ class TrainSettings(Section):
         return [word for part in said.split(",") if (word := part.strip())]
 
     @property
+    def learning_encoders(self) -> set[str]:
+        """The text encoders in which something learns: a LoRA, or new words."""
+        return {name for name, text in self.text_encoders.items() if text.train or self.words.new}
+
+    @property
     def captions_can_be_cached(self) -> bool:
         """Captions that vary, a learning text encoder and new words give another encoding each step."""
         varied = varies(self.captions) and not self.captions.variants
@@ -166,6 +171,9 @@ class TrainSettings(Section):
                 yield f"lora.{part}.learning_rate", said
         if self.words.new and self.memory.cache_captions:
             yield "memory.cache_captions", "has no effect while new words learn: captions are encoded in every step"
+        family = families().get(self.model.family)
+        if family and self.memory.text_precision != "16bit" and self.learning_encoders >= set(family.footprint.readers):
+            yield "memory.text_precision", "has no effect: something learns in every text encoder, which keeps it whole"
         if self.optimizer.name == "schedulefree_adamw" and self.schedule.name != "constant":
             yield "schedule.name", "the schedule-free optimiser needs none, and learns less with one: choose constant"
         if self.schedule.name == "constant" and self.schedule.minimum:

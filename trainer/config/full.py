@@ -47,6 +47,8 @@ def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
     if config.memory.base_precision != "16bit":
         said = "weights in few bits can't learn: choose 16bit, and save memory with adamw8bit or adafactor"
         yield "memory.base_precision", said
+    if config.memory.text_precision != "16bit":
+        yield "memory.text_precision", "the text encoders go into the checkpoint, and must be whole: choose 16bit"
 
 
 def warnings(config: TrainSettings) -> Iterator[tuple[str, str]]:

@@ -56,6 +56,10 @@ class MemorySettings(Section):
     """Number format in which the frozen denoiser waits in memory. 8 bits take half, 4 bits (NF4) a good quarter, for
     cards that are too small; both are slower and a little less exact. The LoRA itself always stays in float32."""
 
+    text_precision: Annotated[Literal["16bit", "8bit", "4bit"], Ui("Text encoder precision", level="expert")] = "16bit"
+    """The same for text encoders that do not learn: T5 of SD 3 and FLUX has 9.5 GB in 16 bits. What they say of a
+    caption is a little less exact, and is kept apart from what they say in 16 bits."""
+
     cache_latents: Annotated[bool, Ui(kohya="cache_latents cache_latents_to_disk")] = True
     """Encode each picture once and keep the latents on disk. They are found by content: a changed picture is encoded
     anew. Pictures that are cut or coloured at random, in no limited number of ways, are encoded each step."""
