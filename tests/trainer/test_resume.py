@@ -20,10 +20,9 @@ from trainer.run import Run
 LEARNS_TO_READ = {"denoiser": {"rank": 2, "dropout": 0.3}, "text_encoder": {"train": True, "rank": 2, "dropout": 0.2}}
 CASES = {
     "unet": {"preview": {"prompts": ["sks"], "steps": 2, "every_steps": 1}},
-    "text encoder, dropout": {"lora": LEARNS_TO_READ, "captions": {"dropout": 0.3}},
-    "long captions with weights": {
+    "text encoder, dropout, long captions with weights": {
         "lora": LEARNS_TO_READ,
-        "captions": {"length": 150, "clip_skip": 2, "weighted": True, "prefix": "(sks:1.3)"},
+        "captions": {"dropout": 0.3, "length": 150, "clip_skip": 2, "weighted": True, "prefix": "(sks:1.3)"},
     },
     "accumulation, buckets, flips, shuffled captions": {
         "run": {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2},
