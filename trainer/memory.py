@@ -137,7 +137,8 @@ def samples(config: TrainSettings, shape: Footprint, learnt: float) -> Moment:
 
 def kept(config: TrainSettings) -> float:
     """How often the weights that learn are there between two steps: themselves, the optimiser's numbers, an average."""
-    start = config.lora.kind == "pissa"  # it stands still beside what has become of it
+    # The start of PiSSA stands still beside what has become of it.
+    start = config.lora.kind == "pissa" and not config.all_weights
     return 1 + state_of(config.optimizer.name, config.all_weights) + bool(config.optimizer.ema_decay) + start
 
 

@@ -15,6 +15,7 @@ from settings.errors import SettingsError, check
 from settings.flags import nested
 from trainer import memory
 from trainer.config import TrainSettings
+from trainer.config.kinds import NEED_WEIGHTS
 
 if TYPE_CHECKING:
     from trainer.memory import Moment
@@ -111,7 +112,7 @@ def candidates(config: TrainSettings) -> Iterator[Remedy]:
 
 def fewer_bits(config: TrainSettings) -> Iterator[Remedy]:
     known = {"16bit": ("8", "4"), "8bit": ("4",), "4bit": ()}[config.memory.base_precision]
-    for bits in known:
+    for bits in known if config.lora.kind not in NEED_WEIGHTS else ():
         costs = f"slower, and {'hardly' if bits == '8' else 'a little'} less exact"
         yield Remedy(f"base model in {bits} bits", costs, {"memory.base_precision": f"{bits}bit"})
     if config.memory.text_precision == "16bit":

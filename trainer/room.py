@@ -47,7 +47,8 @@ def room(config: TrainSettings, learnt: float, beside: float, saves: int) -> Roo
     `saves`: how many checkpoints are planned."""
     averages = 1 + bool(config.optimizer.ema_decay)
     state = 4 * learnt * (averages + state_of(config.optimizer.name, config.all_weights))
-    written = 2 * learnt if config.lora.kind == "pissa" else learnt  # its file has twice the rank
+    twice = config.lora.kind == "pissa" and not config.all_weights  # its file has twice the rank
+    written = 2 * learnt if twice else learnt
     file = (written + beside) * WIDTH[config.save.precision] * averages
     kept = min(saves, config.save.keep_last or saves)
     return Room(state, file, kept + 1 + 2 * config.save.keep_best)  # the best one is copied at the end

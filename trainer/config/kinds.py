@@ -17,6 +17,8 @@ PLAIN = ("lora", "rslora")
 """Kinds that are nothing else."""
 AS_LORA = ("lora", "rslora", "pissa")
 """Kinds whose files are LoRAs to every reader."""
+NEED_WEIGHTS = ("dora", "pissa")
+"""Kinds that look at the frozen weights, which therefore can't be in 8 or 4 bits."""
 NAMES = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA", "pissa": "PiSSA", "loha": "LoHa", "lokr": "LoKr",
          "oft": "OFT"}  # fmt: skip
 
@@ -33,7 +35,7 @@ def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
             yield f"lora.{part}.rank", "of OFT it is the size of the blocks that turn: at least 2"
     if lora.max_norm and lora.kind not in PLAIN:
         yield "lora.max_norm", f"works with LoRA and rsLoRA, not with {name}: leave it empty"
-    if lora.denoiser.train and lora.kind in ("dora", "pissa") and config.memory.base_precision != "16bit":
+    if lora.denoiser.train and lora.kind in NEED_WEIGHTS and config.memory.base_precision != "16bit":
         fix = "set memory.base_precision to 16bit, or choose LoRA"
         yield "lora.kind", f"{name} needs the base model's weights as they are: {fix}"
     yield from unreadable(config)

@@ -82,11 +82,11 @@ def save(path: Path, whole: nn.Module, naming=STABLE_DIFFUSION, precision: str =
     return path
 
 
-@pytest.mark.proves("lora.kind")
 def test_there_is_a_kind_for_each_choice():
     assert set(LoraSettings.model_fields["kind"].annotation.__args__) == set(KINDS)
 
 
+@pytest.mark.proves("lora.kind")
 @pytest.mark.parametrize("path", LAYER_TYPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_starts_as_nothing_learns_with_every_weight_and_merges_to_its_forward(kind, path):
