@@ -142,6 +142,8 @@ def _load_folder(folder: Path) -> LoraFile:
         except (OSError, UnicodeDecodeError) as error:
             raise LoraError(f"{child / PEFT_CONFIG} can't be read, so the LoRA's strength is not known") from error
         config = declared.parse(text, str(child / PEFT_CONFIG))
+        if (said := config.get("peft_type", "LORA")) != "LORA":  # its other kinds it scales in ways of its own
+            raise LoraError(f"{child} is PEFT's {said}: of PEFT's folders only LoRA and DoRA are read")
         _add_alphas(own, declared.from_config(config, _shapes(own), "base_model.model."))
         prefix = "" if child == folder else f"{child.name}."
         tensors |= {prefix + key: tensor for key, tensor in own.items()}

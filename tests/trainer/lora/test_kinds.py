@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from peft import LoHaConfig, LoKrConfig, LoraConfig, OFTConfig, inject_adapter_in_model
 from torch import nn
@@ -389,6 +390,15 @@ def test_other_sizes_and_states_of_other_kinds_are_refused(tmp_path):
     with pytest.raises(LoraError, match="belongs to another model"):
         file.match(file.load(path), {"denoiser": nn.ModuleDict({"attn": nn.ModuleDict({"to_q": nn.Linear(12, 9)})})},
                    STABLE_DIFFUSION)
+
+
+def test_folders_of_pefts_other_kinds_are_refused(tmp_path):
+    """A LoHa there would be read without its alpha, and LoKr is scaled where no other program does."""
+    safetensors.torch.save_file({"base_model.model.a.hada_w1_a": torch.ones(2, 2)},
+                                tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LOHA", "r": 2, "alpha": 8}', encoding="utf-8")
+    with pytest.raises(LoraError, match="PEFT's LOHA"):
+        file.load(tmp_path)
 
 
 def test_a_peft_dora_is_read_by_rows_and_does_not_start_a_run():
