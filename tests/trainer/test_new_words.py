@@ -304,5 +304,14 @@ def test_what_can_not_be_is_said_before(configure, tmp_path):
     said = plan(configure(words={"new": ["sks", "cat"]})).warnings
     assert "stands in no caption" in said["words.new.1.word"] and "words.new.0.word" not in said
     assert "no effect" in said["memory.cache_captions"]
+    prior = {"kind": "model", "class_prompt": "a dog"}
+    assert "no effect" in plan(configure(words={"new": ["sks"]}, lora=ALONE, prior=prior)).warnings["prior.kind"]
+    whole = problems(words={"new": ["sks"]}, lora=ALONE, full={"train": True}, accelerate={"mixed_precision": "no"})
+    assert "beside a LoRA" in whole["words.new"]
     assert "no effect" in warnings(check(TrainSettings, {"words": {"stop_at": 0.5}}))["words.stop_at"]
     assert not configure(words={"new": ["sks"]}).captions_can_be_cached
+
+
+def test_every_encoder_that_can_learn_has_a_name_in_the_files_of_new_words():
+    for family in families().values():
+        assert set(family.embedding_keys) == set(family.text_encoders), family.name

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
 from dataset.variation import varies
 from settings.section import Section, Ui
-from trainer.config import full, kinds, layers, prior
+from trainer.config import full, kinds, layers, prior, words
 from trainer.config.full import FullSettings
 from trainer.config.learning import ADAMS, OptimizerSettings, RunSettings, ScheduleSettings
 from trainer.config.lora import BlockLora, DenoiserLora, LoraSettings, PartLora, TextEncoderLora
@@ -141,6 +141,7 @@ class TrainSettings(Section):
         yield from full.conflicts(self)
         yield from prior.conflicts(self)
         yield from kinds.conflicts(self)
+        yield from words.conflicts(self)
 
     def _one_rate(self) -> Iterator[tuple[str, str]]:
         unet = self.lora.denoiser
@@ -165,6 +166,7 @@ class TrainSettings(Section):
         yield from full.warnings(self)
         yield from prior.warnings(self)
         yield from kinds.warnings(self)
+        yield from words.warnings(self)
         for part, lora in {"denoiser": self.lora.denoiser, **self.text_encoders}.items():
             if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
                 said = f"{self.optimizer.name} multiplies its own step size by this: leave it at 1"

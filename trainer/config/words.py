@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
 from settings.section import Section, Ui
+
+if TYPE_CHECKING:
+    from trainer.config import TrainSettings
 
 WORD = re.compile(r"<?\w[\w-]{0,39}>?")
 
@@ -81,3 +84,25 @@ class WordSettings(Section):
     def warnings(self) -> Iterator[tuple[str, str]]:
         if self.stop_at < 1 and not self.new:
             yield "stop_at", "has no effect without new words"
+
+
+def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
+    """With other sections."""
+    new, optimizer = config.words.new, config.optimizer
+    if new and config.all_weights:
+        yield "words.new", "words are learnt beside a LoRA, not beside all weights: leave out one or the other"
+    elif new and config.words.stop_at < 1 and not config.adapters_learn:
+        yield "words.stop_at", "only the words learn, so the rest of the steps would teach nothing: set it to 1"
+    parts = [part for part in (config.lora.denoiser, *config.text_encoders.values()) if part.train]
+    for place, word in enumerate(new):
+        if optimizer.finds_its_rate and word.learning_rate != (rate := [*parts, *new][0].learning_rate):
+            said = f"{optimizer.name} finds one step size for everything: set {rate:g} here too"
+            yield f"words.new.{place}.learning_rate", said
+
+
+def warnings(config: TrainSettings) -> Iterator[tuple[str, str]]:
+    """With other sections."""
+    if config.words.new and config.memory.cache_captions:
+        yield "memory.cache_captions", "has no effect while new words learn: captions are encoded in every step"
+    if config.words.new and not config.adapters_learn and config.prior.kind != "off":
+        yield "prior.kind", "has no effect while words alone learn: nothing else of the model changes"
