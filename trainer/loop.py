@@ -19,7 +19,7 @@ from dataset.turns import lay_out
 from jobs import requests
 from jobs.folder import Job
 from settings import toml
-from trainer import disk, new_words, state
+from trainer import base_hash, disk, new_words, state
 from trainer.batches import Batches
 from trainer.beginning import earlier, encode, load_family, start_from, where_to_train
 from trainer.class_drawing import draw_class_images
@@ -66,6 +66,7 @@ def begin(
     output = (WholeOutput if config.all_weights else Output)(folder, config, family, planned, dataset)
     if place.is_main_process:
         output.sweep()
+        base_hash.begin(config.model.base)
         learnt = sum(tensor.numel() for tensor in run.adapters.values())
         disk.before_the_start(folder, room(config, learnt, output.beside, len(planned.saves)), report)
     if saved:

@@ -6,7 +6,6 @@ others show the rest. All values are text: str() of a Python value, or JSON wher
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dataset import stats, tokens
 from dataset.scan import Dataset
 from dataset.turns import lay_out
+from trainer import base_hash
 from trainer.config import DenoiserLora, TrainSettings
 from trainer.lora.sizes import of_layer
 
@@ -52,8 +52,8 @@ ALGORITHMS = {
 SCHEDULES = {"cosine_restarts": "cosine_with_restarts"}
 
 # What tells strangers about the maker's disk and pictures; metadata.private leaves it out.
-_PRIVATE = {"ss_sd_model_name", "ss_sd_model_hash", "ss_vae_name", "ss_dataset_dirs", "ss_reg_dataset_dirs",
-            "ss_tag_frequency", "ss_base_weights"}
+_PRIVATE = {"ss_sd_model_name", "ss_sd_model_hash", "ss_new_sd_model_hash", "ss_vae_name", "ss_dataset_dirs",
+            "ss_reg_dataset_dirs", "ss_tag_frequency", "ss_base_weights"}
 
 
 def metadata(config: TrainSettings, family: Family, plan: Plan, dataset: Dataset, *, step: int,
@@ -116,7 +116,8 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
         "ss_v2": family.base_version.startswith("sd_v2"),
         "ss_base_model_version": family.base_version,
         "ss_sd_model_name": Path(config.model.base).name,
-        "ss_sd_model_hash": base_hash(Path(config.model.base)),
+        "ss_sd_model_hash": base_hash.short(config.model.base),
+        "ss_new_sd_model_hash": None if config.metadata.private else base_hash.long(config.model.base),
         "ss_vae_name": Path(config.model.vae).name if config.model.vae else None,
         **_merged(config),
     }
@@ -136,15 +137,6 @@ def _merged(config: TrainSettings) -> dict[str, str]:
     names, strengths = [Path(row.file).name for row in rows], [row.strength for row in rows]
     said = {"ss_base_weights": json.dumps(names), "ss_base_weights_multiplier": json.dumps(strengths)}
     return said if rows else {}
-
-
-def base_hash(base: Path) -> str | None:
-    """The eight digits by which A1111 knows a single-file base model; None for folders and hub names."""
-    if not base.is_file():
-        return None
-    with base.open("rb") as file:
-        file.seek(0x100000)
-        return hashlib.sha256(file.read(0x10000)).hexdigest()[:8]
 
 
 def _training(config: TrainSettings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 
 from dataset.scan import Dataset, Item
 from settings.errors import check
-from trainer import optim
+from trainer import base_hash, optim
 from trainer.config import OptimizerSettings, TrainSettings
 from trainer.lora.metadata import OPTIMIZERS, SCHEDULES, metadata
 
@@ -98,8 +98,24 @@ def test_a_usage_hint_and_the_hash_of_a_single_file_base_are_told(tmp_path):
     base.write_bytes(bytes(0x100000) + b"x" * 0x10000 + b"more")
     told = entries(model={"base": str(base)})
     assert told["ss_sd_model_hash"] == hashlib.sha256(b"x" * 0x10000).hexdigest()[:8]
+    assert told["ss_new_sd_model_hash"] == hashlib.sha256(base.read_bytes()).hexdigest()
+    assert held["ss_new_sd_model_hash"] == "None", "a hub name"
     private = entries(model={"base": str(base)}, metadata={"private": True})
-    assert "ss_sd_model_hash" not in private and "ss_sd_model_name" not in private
+    assert not {"ss_sd_model_hash", "ss_new_sd_model_hash"} & private.keys() and "ss_sd_model_name" not in private
+
+
+def test_the_hash_of_a_base_is_reckoned_once_for_as_long_as_it_is_the_same(tmp_path, monkeypatch):
+    base = tmp_path / "base.safetensors"
+    base.write_bytes(b"one")
+    read, digest = [], hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: (read.append(1), digest(*given))[1])
+    assert base_hash.long(str(base)) == base_hash.long(str(base)) == hashlib.sha256(b"one").hexdigest()
+    assert len(read) == 1
+    base.write_bytes(b"another")
+    assert base_hash.long(str(base)) == hashlib.sha256(b"another").hexdigest() and len(read) == 2
+    base_hash.notebook().write_text("damaged")
+    assert base_hash.long(str(base)) == hashlib.sha256(b"another").hexdigest() and len(read) == 3
+    assert base_hash.long(str(tmp_path)) is base_hash.long("someone/model") is None
 
 
 def test_what_was_trained():
