@@ -258,7 +258,11 @@ def unknown_layers(config: TrainSettings) -> dict[str, str]:
     try:
         sizes(lora, (family.layers | {"any": ".*"})[lora.layers], shapes, "lora.denoiser")
     except SettingsError as error:
-        return {"lora.denoiser.blocks" if ".blocks" in path else path: said for path, said in error.problems.items()}
+        found: dict[str, str] = {}
+        for path, said in error.problems.items():
+            path = "lora.denoiser.blocks" if ".blocks." in path else path  # beside the table
+            found[path] = f"{found[path]}; {said}" if path in found else said
+        return found
     return {}
 
 

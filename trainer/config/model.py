@@ -13,7 +13,7 @@ from settings.section import Section, Ui
 class MergedLora(Section):
     """A LoRA that is made a part of the base model."""
 
-    file: Annotated[str, Ui("LoRA", kind="file", kohya="base_weights")] = ""
+    file: Annotated[str, Ui(kind="file", kohya="base_weights")] = ""
     """A LoRA file of any dialect, or a PEFT folder, for the same family."""
 
     strength: Annotated[float, Field(ge=-10, le=10), Ui(kohya="base_weights_multiplier")] = 1.0

@@ -87,7 +87,7 @@ def belongs(path: str, block: str) -> bool:
 def refuse_unmatched(lora: DenoiserLora, shapes: Shapes, where: str) -> None:
     """Raises SettingsError for every pattern that fits no layer of the model at all, which must be a mistake."""
     unmatched = {f"{where}.blocks.{number}.block": [row.block] for number, row in enumerate(lora.blocks)
-                 if not any(belongs(path, row.block) for path in shapes)}
+                 if row.block and not any(belongs(path, row.block) for path in shapes)}
     for field in ("only", "exclude"):
         unmatched[f"{where}.{field}"] = [pattern for pattern in getattr(lora, field)
                                          if not any(re.search(pattern, path) for path in shapes)]

@@ -77,5 +77,6 @@ def test_the_plan_counts_the_weights_of_every_layer_with_its_rank(family, said):
 def test_a_pattern_that_no_published_model_has_is_said_with_the_plan():
     assert not unknown_layers(config(only=["attn2"]))
     assert "attn9" in unknown_layers(config(only=["attn9"]))["lora.denoiser.only"]
-    rows = [{"block": "mid_block"}, {"block": "down_blocks.7", "rank": 2}]
-    assert "down_blocks.7" in unknown_layers(config(blocks=rows))["lora.denoiser.blocks"]
+    rows = [{"block": "mid_block"}, {"block": "down_blocks.7", "rank": 2}, {"block": "middle"}]
+    told = unknown_layers(config(blocks=rows))["lora.denoiser.blocks"]
+    assert "down_blocks.7" in told and "middle" in told and "mid_block" not in told.split(";")[0]
