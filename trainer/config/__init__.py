@@ -132,10 +132,6 @@ class TrainSettings(Section):
         if not (self.adapters_learn or self.words.new or self.all_weights):
             others = " or the text encoder, or give new words to learn" if self.text_encoders else ""
             yield "lora.denoiser.train", f"nothing would be trained: switch on the denoiser{others}"
-        if self.words.new and self.all_weights:
-            yield "words.new", "words are learnt beside a LoRA, not beside all weights: leave out one or the other"
-        elif self.words.new and self.words.stop_at < 1 and not self.adapters_learn:
-            yield "words.stop_at", "only the words learn, so the rest of the steps would teach nothing: set it to 1"
         yield from self._one_rate()
         yield from layers.conflicts(self)
         yield from full.conflicts(self)
@@ -154,12 +150,6 @@ class TrainSettings(Section):
             if self.optimizer.finds_its_rate and differ:
                 same = f"set the learning rate of the denoiser ({unet.learning_rate:g}) here too"
                 yield f"lora.{name}.learning_rate", f"{self.optimizer.name} finds one step size for everything: {same}"
-        learning = [lora.learning_rate for lora in (unet, *self.text_encoders.values()) if lora.train]
-        rate = next(iter([*learning, *(word.learning_rate for word in self.words.new)]), None)
-        for place, word in enumerate(self.words.new):
-            if self.optimizer.finds_its_rate and word.learning_rate != rate:
-                said = f"{self.optimizer.name} finds one step size for everything: set {rate:g} here too"
-                yield f"words.new.{place}.learning_rate", said
 
     def warnings(self) -> Iterator[tuple[str, str]]:
         yield from layers.warnings(self)
@@ -171,8 +161,6 @@ class TrainSettings(Section):
             if self.optimizer.finds_its_rate and lora.train and lora.learning_rate < 0.1:
                 said = f"{self.optimizer.name} multiplies its own step size by this: leave it at 1"
                 yield f"lora.{part}.learning_rate", said
-        if self.words.new and self.memory.cache_captions:
-            yield "memory.cache_captions", "has no effect while new words learn: captions are encoded in every step"
         family = families().get(self.model.family)
         if family and self.memory.text_precision != "16bit" and self.learning_encoders >= set(family.footprint.readers):
             yield "memory.text_precision", "has no effect: something learns in every text encoder, which keeps it whole"
