@@ -38,6 +38,7 @@ TITLES = {
 }
 
 
+LONG_CHOICE = 30  # letters; a longer one does not fit into a third of the page
 NO_TOKEN = "has a token in it: it belongs into Settings, Tokens, and nowhere else"
 
 
@@ -183,6 +184,8 @@ class Form:
         about |= {"label": label(setting), "info": unmarked(setting.help) or None, "interactive": False}
         value = for_field(setting, setting.default)
         if choices := self._choices_of(setting):
+            if max(len(name) for name, _ in choices) > LONG_CHOICE:
+                about["elem_classes"].append("wide")
             return gr.Dropdown(choices, value=value, filterable=False, **about)
         if setting.type is bool:
             return gr.Checkbox(value=value, **about)
