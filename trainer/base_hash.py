@@ -1,5 +1,5 @@
-"""The hashes of a single-file base model, by which A1111 and model sites know it. To read seven gigabytes takes a while,
-so the long one is reckoned beside the training, and remembered for as long as the file stays what it was."""
+"""The hashes of a single-file base model, by which A1111 and model sites know it. To read seven gigabytes takes a
+while, so the long one is reckoned beside the training, and remembered for as long as the file stays what it was."""
 
 from __future__ import annotations
 
