@@ -33,6 +33,7 @@ class Masks:
     def __init__(self, settings: DatasetSettings):
         self._source, self._outside = settings.masked_loss, settings.unmasked_weight
         self._anywhere = settings.crop == "random"  # then a window may have nothing to learn in it, and counts nothing
+        self._again = settings.crop != "random" or settings.variants > 0  # else hardly a window comes twice
         self._found = masks.Masks()
         self._held: dict[tuple, np.ndarray | None] = {}
         self._bytes = 0
@@ -60,7 +61,7 @@ class Masks:
             return self._held[key]
         found = self._read(sample, size)
         nbytes = 0 if found is None else found.nbytes
-        if self._bytes + nbytes <= IN_MEMORY:
+        if self._again and self._bytes + nbytes <= IN_MEMORY:
             self._held[key] = found
             self._bytes += nbytes
         return found
