@@ -38,6 +38,7 @@ TITLES = {
 }
 
 
+LONG = 230  # letters of a help text that wants more than a column
 LONG_CHOICE = 30  # letters; a longer one does not fit into a third of the page
 NO_TOKEN = "has a token in it: it belongs into Settings, Tokens, and nowhere else"
 
@@ -229,7 +230,7 @@ class Form:
 
 
 def group_head(group: str, name: str, about: str) -> str:
-    name, about = html.escape(name), html.escape(about)
+    name, about = html.escape(name), html.escape(about.replace("`", ""))
     return (
         f'<button type="button" class="lor-group-head" data-group="{html.escape(group)}" aria-expanded="true">'
         f'<span class="lor-group-name">{name}</span><span class="lor-group-help">{about}</span></button>'
@@ -305,7 +306,7 @@ def width(setting: Setting) -> list[str]:
     several = setting.ui.kind == "text" or is_list(setting)
     path = setting.ui.kind in ("file", "folder", "model")
     return (
-        (["wide"] if several or path else [])
+        (["wide"] if several or path else ["long"] if len(setting.help) > LONG else [])
         + (["picks"] if path else [])
         + (["switch"] if setting.type is bool else [])
     )

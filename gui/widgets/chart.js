@@ -1,7 +1,8 @@
 // A curve on a canvas: lowest to highest of each stretch as a band, the smoothed value as a line, a readout under the pointer.
-// `overlay`: several curves of different things, which are told apart by name and need not begin at zero.
+// `overlay`: several curves of different things, which are told apart by name and need not begin at zero. `whole`: a curve
+// that does not grow, so that its last value is nothing to tell.
 "use strict";
-Loratory.chart = (title, { band = false, overlay = false, total = 0 } = {}) => {
+Loratory.chart = (title, { band = false, overlay = false, whole = false, total = 0 } = {}) => {
   const L = Loratory, { el } = L;
   const canvas = el("canvas", { role: "img", "aria-label": title, tabindex: "0" });
   const readout = el("span", { class: "lor-note lor-readout" });
@@ -118,7 +119,8 @@ Loratory.chart = (title, { band = false, overlay = false, total = 0 } = {}) => {
   });
   const say = () => {
     if (pointer !== null) return;
-    readout.textContent = series.filter((one) => one.mean.length).map((one) => `${one.name ? `${one.name} ` : ""}${L.number(one.mean.at(-1))}`).join(", ");
+    const named = (one, index) => one.name && [el("span", { class: `lor-swatch line-${(index % COLORS.length) + 1}`, "aria-hidden": "true" }), ` ${one.name} `];
+    L.fill(readout, series.map((one, index) => one.mean.length > 0 && el("span", {}, named(one, index), whole ? "" : L.number(one.mean.at(-1)))));
   };
   const describe = () => {  // the same for those who can't see the canvas; a few rows are enough
     const steps = longest()?.steps;

@@ -8,7 +8,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
   let level = LEVELS.includes(kept("level", "quick")) ? kept("level", "quick") : "quick";
   let folded = new Set((kept("folded", "") || "").split(" ").filter(Boolean));
   let state = props.value || { hidden: [], problems: {}, warnings: {}, attempt: 0 };
-  let first = null;  // the problems of a form that has just come up
+  let first = props.value?.problems;  // those of a form that has just come up
   const touched = new Set(), revealed = new Set();  // revealed: whoever followed a link to a hidden field sees it
   let telling, attempted = 0, untold = 0;  // untold: when something was typed that the window has not answered to yet
   const byPath = new Map(about.fields.map((field) => [field.path, field]));
@@ -163,7 +163,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
   watch("value", () => {
     untold = 0;
     state = props.value || state;
-    first ??= props.value && state.problems;
+    first ??= props.value?.problems;
     apply();
     offer();
     const [worst] = Object.keys(state.problems || {});

@@ -4,7 +4,7 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
   const L = Loratory, { el } = L;
   let rows = null;
   const list = el("div", { class: "lor-rows" });
-  const [first] = about.columns, what = first.label.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
+  const [first] = about.columns, what = first.label.replace(/^[A-Z](?=[a-z]*(?: |$))/, (letter) => letter.toLowerCase());
   const add = first.pick && L.button(`Add a ${what}`, async () => {
     const path = await L.browse(first.pick, rows.at(-1)?.[first.name] || "", about.label);
     if (path) change(() => rows.push({ ...fresh(), [first.name]: path }), true);

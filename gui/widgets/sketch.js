@@ -2,7 +2,7 @@
 "use strict";
 Loratory.sketch = (root, { about, props, watch }) => {
   const L = Loratory, { el } = L;
-  const chart = L.chart(about.title);
+  const chart = L.chart(about.title, { whole: true });
   const said = el("p", { class: "lor-help" });
   const wrong = el("p", { class: "lor-help", hidden: true }, "Drawn as soon as these settings are right.");
   L.put(root, el("div", { class: "lor-sketch" }, chart.node, said, wrong));
