@@ -20,9 +20,9 @@ BLOCKS = "its blocks have the original's names; write rows with ours (lora.denoi
 TWO = "only LoRA itself and LoCon are imported, not this variant of it"
 SWAP = "blocks are not swapped one by one"
 CAPTION = "write it into the captions themselves (Captions room)"
-PRECISE = "the LoRA learns in float32: 16 bits would swallow small steps"
+PRECISE = "what learns is float32: 16 bits would swallow small steps"
 ANSWERS = "checked by content each time"
-FULL = "a LoRA is trained, not the whole model"
+FULL = "only LoRAs, and all weights of a UNet, are trained here"
 WEIGHTS = "the loss is not weighted in this way"
 NOISE = "noise is not changed in this way"
 
