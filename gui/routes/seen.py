@@ -11,12 +11,14 @@ from fastapi import APIRouter, HTTPException, Response
 
 from dataset import seen
 from dataset.pictures import PictureError
+from dataset.scan import Dataset
 from dataset.seen import Seen, Showing
 from dataset.settings import Folder
 from settings.errors import SettingsError, check
 from trainer import command
 from trainer.class_images import with_class_images
 from trainer.config import TrainSettings
+from trainer.models import ModelError
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -66,7 +68,7 @@ def look(window: Window, path: Path, times: int) -> Shown:
     settings, wrong, config = on_form(window)
     extension = settings.dataset.caption_extension
     dataset = window.scans.scan(settings.dataset.folders, extension)
-    found = seen.seen(path, settings, with_class_images(config, dataset) if config else dataset, times)
+    found = seen.seen(path, settings, whole(config, dataset) if config else dataset, times)
     if found.item is not None:
         return found, settings, {"of": "form", "wrong": wrong}
     opened = str(window.drafts.load("dataset").get("path") or "")
@@ -74,6 +76,14 @@ def look(window: Window, path: Path, times: int) -> Shown:
     folder = opened if inside else str(path.parent)
     found = seen.seen(path, settings, window.scans.scan([Folder(path=folder)], extension), times)
     return found, settings, {"of": "folder", "folder": folder, "wrong": wrong}
+
+
+def whole(config: TrainSettings, dataset: Dataset) -> Dataset:
+    """With the class images; without them where the base model can't be used, which the form itself tells."""
+    try:
+        return with_class_images(config, dataset)
+    except ModelError:
+        return dataset
 
 
 def on_form(window: Window) -> tuple[Showing, str, TrainSettings | None]:

@@ -55,12 +55,17 @@ def run(window):
     (job.checkpoints / "run-000010.safetensors").write_bytes(b"10")
     (job.checkpoints / "run-000009.safetensors").write_bytes(b"9")
     job.log_path.write_text("first\nsecond\n")
+    events.write("class_images", folder="/some/where", count=3)
     events.write("sample", step=0, index=0, prompt="<b>", seed=1, path="samples/a.png")
     events.write("sample", step=1, index=0, prompt="<b>", seed=1, path="../../../../../../etc/hostname")
     events.write("sample", step=2, index=0, prompt="<b>", seed=1, path="config.toml")
     events.write("checkpoint", step=10, path="checkpoints/run-000010.safetensors")
     events.write("failed", cause="<i>cause</i>", fix="fix", traceback="trace")
     return job
+
+
+def test_a_run_tells_where_its_class_images_are(page, run):
+    assert page.get(f"/api/runs/{run.id}").json()["class_images"] == "/some/where"
 
 
 def test_a_folder_is_shown_and_remembered(page, pictures):

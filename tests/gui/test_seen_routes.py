@@ -45,6 +45,16 @@ def test_without_a_data_set_on_the_form_it_is_the_open_folders_run(window, page)
     assert all(turn["text"].startswith("sks, ") for turn in found["turns"])
 
 
+def test_class_images_are_a_part_of_the_run(window, page, tmp_path):
+    id, typed = window.thumbnails.id_of(window.picture), {"path": str(window.picture.parent), "repeats": 3}
+    prior = {"kind": "images", "class_prompt": "a dog", "images": 2}
+    draft = {"dataset": {"folders": [typed], "resolution": 256}, "run": {"epochs": 2}}
+    for model, steps in (("some/model", 12), (str(tmp_path / "gone.safetensors"), 6)):
+        window.drafts.save("train", draft | {"prior": prior, "model": {"base": model}})
+        found = page.get(f"/api/seen/{id}").json()
+        assert (found["of"], found["times"], found["steps"]) == ("form", 6, steps)
+
+
 def test_what_is_wrong_on_the_form_is_told_and_the_rest_is_used(window, page):
     id = window.thumbnails.id_of(window.picture)
     typed = {"path": str(window.picture.parent), "repeats": 3}

@@ -56,6 +56,13 @@ def test_a_complete_form_has_a_plan_and_starts_a_run(training, pictures):
     assert "repeats = 5" in job.config_path.read_text()
 
 
+def test_a_draft_of_an_earlier_version_keeps_its_values(training):
+    training._window.drafts.save("train", {"noise": {"prior_loss_weight": 0.25}})
+    updates = training.fill()
+    assert updates[training._form.one("prior.weight")]["value"] == 0.25
+    assert list(answer(training, updates, "plan")["problems"]) == ["dataset.folders"]
+
+
 def test_what_is_wrong_starts_nothing_and_is_said_loudly(training):
     updates = training.fill({"lora.denoiser.rank": 0})
     refused = training.start(on_form(training, updates))
