@@ -17,7 +17,7 @@ A_LORAS = 5e-5  # a rate from which on it is rather one for a LoRA
 
 class FullSettings(Section):
     """All weights of the UNet learn, and a whole checkpoint comes of it instead of a LoRA (DreamBooth, fine-tuning).
-    For those with the memory: four to eight times the model's own size."""
+    For those with the memory: six to ten times what the model has in 16 bits."""
 
     train: Annotated[bool, Ui("Train all weights of the UNet", needs="full", kohya="train_db fine_tune sdxl_train")] = (
         False
