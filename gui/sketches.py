@@ -11,6 +11,7 @@ from typing import Any
 from settings.errors import SettingsError, parse
 from trainer import shares
 from trainer.config import TrainSettings
+from trainer.config.lora import DenoiserLora, PartLora
 from trainer.families import families
 from trainer.families.base import Family
 from trainer.models import BaseModel, ModelError, find
@@ -33,7 +34,7 @@ def sketches(values: dict[str, Any], steps: int | None) -> dict[str, Sketch | No
 
 def rate(values: dict[str, Any], steps: int | None) -> Sketch | None:
     """A curve for each part that learns at a rate of its own."""
-    config = some(values, "model", "lora", "optimizer", "schedule")
+    config = some(values, "model", "lora", "full", "words", "optimizer", "schedule")
     learning = by_rate(config) if config else {}
     if config is None or not learning:
         return None
@@ -58,13 +59,24 @@ def short(figure: float) -> str:
 
 
 def by_rate(config: TrainSettings) -> dict[float, str]:
-    """{full learning rate: the parts that learn at it}."""
-    parts = {"denoiser": config.lora.denoiser, **config.text_encoders}
+    """{full learning rate: what learns at it}."""
+    rates = [(config.full.learning_rate, "denoiser")] * config.all_weights
+    for name, part in {"denoiser": config.lora.denoiser, **config.text_encoders}.items():
+        rates += of_part(name, part) if part.train else []
+    rates += [(word.learning_rate, word.word) for word in config.words.new]
     found: dict[float, list[str]] = {}
-    for name, part in parts.items():
-        if part.train:
-            found.setdefault(part.learning_rate, []).append(name.replace("_", " "))
-    return {full: " and ".join(names) for full, names in found.items()}
+    for rate, name in rates:
+        found.setdefault(rate, []).append(name.replace("_", " "))
+    return {rate: " and ".join(dict.fromkeys(names)) for rate, names in found.items()}
+
+
+def of_part(name: str, part: PartLora) -> list[tuple[float, str]]:
+    """Its own rate, that of blocks which have another, and that of second matrices with LoRA+."""
+    blocks = part.blocks if isinstance(part, DenoiserLora) else []
+    times = dict.fromkeys([1.0, *(block.rate for block in blocks if block.rank != 0)])
+    seconds = {"": 1.0} | ({" B": part.plus_ratio} if part.plus_ratio else {})
+    return [(part.learning_rate * often * ratio, name + second + (f" x{often:g}" if often != 1 else ""))
+            for often in times for second, ratio in seconds.items()]
 
 
 def places(config: TrainSettings, total: int) -> Iterator[int]:

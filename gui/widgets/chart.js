@@ -26,8 +26,8 @@ Loratory.chart = (title, { band = false, overlay = false, whole = false, total =
     if (low === high) { high = low + (Math.abs(low) || 1) * 0.5; if (!logarithmic.checked) low = Math.min(0, low); else low /= 2; }
     return [height(low), height(high)];
   };
-  const nice = (span) => {
-    const rough = span / 4, power = 10 ** Math.floor(Math.log10(rough));
+  const nice = (span, parts = 4) => {
+    const rough = span / parts, power = 10 ** Math.floor(Math.log10(rough));
     return [1, 2, 2.5, 5, 10].map((n) => n * power).find((step) => step >= rough);
   };
 
@@ -57,7 +57,7 @@ Loratory.chart = (title, { band = false, overlay = false, whole = false, total =
       pen.fillStyle = ink; pen.fillText(L.number(logarithmic.checked ? 10 ** value : Math.abs(value) < step / 1e6 ? 0 : value, 3), left - 6, at);
     }
     pen.textBaseline = "top";
-    const stride = Math.max(1, nice(last));
+    const stride = Math.max(1, nice(last, Math.min(4, Math.max(1, Math.floor((width - left - right) / 60)))));
     for (let value = 0; value <= last; value += stride) {
       pen.textAlign = value === 0 ? "left" : value + stride > last && last - value < stride / 5 ? "right" : "center";
       pen.fillStyle = ink; pen.fillText(value.toLocaleString("en"), x(value), tall - bottom + 6);

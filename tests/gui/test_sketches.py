@@ -31,7 +31,10 @@ def test_the_drawn_rates_are_those_of_the_run(tmp_path, schedule):
         "model": {"base": str(models.tiny_sd15(tmp_path / "tiny"))},
         "dataset": {"folders": [{"path": str(draw(tmp_path / "pictures"))}], "resolution": 32, "bucket_step": 8,
                     "bucket_min": 16, "bucket_max": 64},
-        "lora": {"denoiser": {"rank": 1, "learning_rate": 1e-3}, "text_encoder": {"train": True, "rank": 1}},
+        "lora": {"denoiser": {"rank": 1, "learning_rate": 1e-3, "plus_ratio": 4,
+                              "blocks": [{"block": "mid_block", "rate": 0.5}]},
+                 "text_encoder": {"train": True, "rank": 1}},
+        "words": {"new": [{"word": "sks"}]},
         "accelerate": {"cpu": True, "mixed_precision": "no"},
         "run": {"max_steps": 9},
         "schedule": schedule,
@@ -40,11 +43,14 @@ def test_the_drawn_rates_are_those_of_the_run(tmp_path, schedule):
     train(job.folder)
     steps = [event for event in read_events(job.events_path)[0] if event["kind"] == "step"]
     drawn = sketches.rate(values(**settings), 9)
-    assert drawn["end"] == 9 and [curve["name"] for curve in drawn["curves"]] == ["denoiser", "text encoder"]
-    for curve, part in zip(drawn["curves"], ("denoiser", "text_encoder"), strict=True):
-        assert dict(zip(curve["steps"], curve["mean"], strict=True)) == pytest.approx(
-            {event["step"]: event["lrs"][part] for event in steps}
-        )
+    assert drawn["end"] == 9 and len(drawn["curves"]) == 5  # the word learns as fast as the block
+    peaks = sorted({max(event["lrs"][part] for event in steps) for part in steps[0]["lrs"]})
+    assert sorted(max(curve["mean"]) for curve in drawn["curves"]) == pytest.approx(peaks)
+    for curve in drawn["curves"]:
+        if part := next((part for part in steps[0]["lrs"] if part.replace("_", " ") == curve["name"]), ""):
+            assert dict(zip(curve["steps"], curve["mean"], strict=True)) == pytest.approx(
+                {event["step"]: event["lrs"][part] for event in steps}
+            )
 
 
 def test_a_long_curve_keeps_its_turns_and_says_its_highest():
