@@ -100,6 +100,8 @@ def moment_of(error: BaseException) -> str:
     """In which of `memory.moments` it happened, by the files that the error came through."""
     frames = traceback.extract_tb(error.__traceback__)
     files = {Path(frame.filename).name for frame in frames}
+    if "class_drawing.py" in files:
+        return "class images"
     if "preview.py" in files:
         return "samples"
     if not {"beginning.py", "cache.py"} <= files:

@@ -97,6 +97,9 @@ def candidates(config: TrainSettings) -> Iterator[Remedy]:
         yield Remedy(f"batch size 1 with gradient accumulation {at_once}", "learns the same, a little slower", smaller)
     if config.preview.prompts:
         yield from smaller_samples(config)
+    if config.prior.draws:
+        costs = "nothing is drawn first; steps take longer"
+        yield Remedy("the model's own answer in place of class images", costs, {"prior.kind": "model"})
     if not kept.gradient_checkpointing:
         costs = "learns the same, about a third slower"
         yield Remedy("gradient checkpointing", costs, {"memory.gradient_checkpointing": True})

@@ -17,10 +17,12 @@ from tests.trainer.reading import events, losses
 from trainer import command, memory, preflight
 from trainer.batches import Batches
 from trainer.class_images import MANIFEST, ClassImages, with_class_images
+from trainer.failures import moment_of
 from trainer.families.sd15 import Sd15
 from trainer.loop import train
 from trainer.models import find
 from trainer.plan import plan
+from trainer.remedies import remedies
 
 WANTED = {"kind": "images", "class_prompt": "a dog", "images": 4, "steps": 2}
 
@@ -193,6 +195,18 @@ def test_they_are_shown_with_their_prompt_and_weight(few):
     assert said == {(True, 0.5, False), (False, 1.0, True)}
     assert {sample.caption for sample in shown if sample.item.drawn} == {"a dog"} <= batches.wordings
     assert batches.seen, "told before they are drawn"
+
+
+def test_too_little_memory_while_drawing_is_told_as_such(few, monkeypatch):
+    def full(self, latents):
+        raise MemoryError
+
+    monkeypatch.setattr(Sd15, "decode", full)
+    with pytest.raises(MemoryError) as failed:
+        run(few())
+    assert moment_of(failed.value) == "class images"
+    helps = [remedy.settings for remedy in remedies(few(), lacking=100.0, moment="class images")]
+    assert {"prior.kind": "model"} in helps
 
 
 def test_the_plan_has_room_for_drawing_them(few):
