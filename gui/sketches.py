@@ -9,11 +9,11 @@ from statistics import NormalDist
 from typing import Any
 
 from settings.errors import SettingsError, parse
-from trainer import shares
 from trainer.config import TrainSettings
 from trainer.config.lora import DenoiserLora, PartLora
 from trainer.families import families
 from trainer.families.base import Family
+from trainer.loss import shares
 from trainer.models import BaseModel, ModelError, find
 from trainer.schedule import schedule
 

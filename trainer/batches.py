@@ -20,7 +20,7 @@ from dataset.turns import Entry, Pace
 from settings.errors import SettingsError
 from trainer.config import TrainSettings
 from trainer.families.base import View
-from trainer.masks import Masks
+from trainer.loss.masks import Masks
 from trainer.plan import Plan
 
 UNVARIED = {"shuffle": False, "wildcards": False, "tag_dropout": 0.0, "dropout": 0.0}

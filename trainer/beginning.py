@@ -14,19 +14,20 @@ from torch import nn
 
 from jobs.folder import home
 from settings.errors import SettingsError
-from trainer import continuing, new_words, state
+from trainer import continuing, state
 from trainer.batches import Batches
 from trainer.cache import Captions, Latents, Store
 from trainer.config import PartLora, TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
 from trainer.families.words import Reading
+from trainer.inversion import new_words
 from trainer.lora import dropping, file, inject, merging
 from trainer.lora.keys import LoraError
 from trainer.lora.sizes import Size, sizes
 from trainer.models import fitting
 from trainer.plan import Plan
-from trainer.prior import all_asked
+from trainer.prior.asked import all_asked
 from trainer.quantise import quantise
 from trainer.report import Report
 from trainer.state import State

@@ -19,16 +19,17 @@ from dataset.turns import lay_out
 from jobs import requests
 from jobs.folder import Job
 from settings import toml
-from trainer import base_hash, disk, new_words, state
+from trainer import base_hash, disk, state
 from trainer.batches import Batches
 from trainer.beginning import earlier, encode, load_family, start_from, where_to_train
-from trainer.class_drawing import draw_class_images
-from trainer.class_images import with_class_images
 from trainer.config import TrainSettings
 from trainer.full.output import WholeOutput
+from trainer.inversion import new_words
 from trainer.output import Output
 from trainer.plan import Plan, plan
 from trainer.preview import Preview
+from trainer.prior.class_drawing import draw_class_images
+from trainer.prior.class_images import with_class_images
 from trainer.report import Report, Stopped
 from trainer.room import room
 from trainer.run import Run, is_number

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from dataset.scan import Dataset
 from jobs.folder import Job
-from trainer import embedding_file, new_words
 from trainer.config import TrainSettings
 from trainer.families.base import Family
+from trainer.inversion import embedding_file, new_words
 from trainer.lora import dialects, file, thumbnail, writing
 from trainer.lora.adapter import Update
 from trainer.lora.coverage import coverage

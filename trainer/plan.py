@@ -20,7 +20,6 @@ from dataset.scan import Dataset, Item, scan
 from dataset.turns import Entry, lay_out
 from settings.errors import SettingsError, warnings
 from settings.section import at, settings
-from trainer.class_images import with_class_images
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
@@ -28,7 +27,8 @@ from trainer.lora.layers import known
 from trainer.lora.sizes import sizes
 from trainer.memory import Moment, peak
 from trainer.models import HUB_NAME, BaseModel, ModelError, fitting, located
-from trainer.prior import nothing_asked, rarely_asked
+from trainer.prior.asked import nothing_asked, rarely_asked
+from trainer.prior.class_images import with_class_images
 from trainer.room import Room, expected, too_small
 from trainer.schedule import warmup_steps
 

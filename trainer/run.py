@@ -11,19 +11,20 @@ from accelerate import PartialState
 from torch import nn
 
 from settings import toml
-from trainer import disk, new_words, optim, state
+from trainer import disk, optim, state
 from trainer.batches import Batches, Sample
 from trainer.beginning import DTYPES, attach
 from trainer.cache import Captions, Latents
 from trainer.config import TrainSettings
 from trainer.ema import Average
 from trainer.families.base import Family
+from trainer.inversion import new_words
 from trainer.lora import inject, norms
-from trainer.objective import objective, only_from
+from trainer.loss.objective import objective, only_from
 from trainer.output import Learnt
 from trainer.plan import Plan
-from trainer.preserving import Noised, Preservation
 from trainer.preview import Preview
+from trainer.prior.preserving import Noised, Preservation
 from trainer.schedule import schedule
 from trainer.validation import Validation
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from trainer import errors
 from trainer.batches import Sample
-from trainer.objective import generator
+from trainer.loss import errors
+from trainer.loss.objective import generator
 
 
 @dataclass

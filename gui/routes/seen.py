@@ -16,9 +16,9 @@ from dataset.seen import Seen, Showing
 from dataset.settings import Folder
 from settings.errors import SettingsError, check
 from trainer import command
-from trainer.class_images import with_class_images
 from trainer.config import TrainSettings
 from trainer.models import ModelError
+from trainer.prior.class_images import with_class_images
 
 if TYPE_CHECKING:
     from gui.window import Window

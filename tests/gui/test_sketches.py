@@ -13,9 +13,9 @@ from trainer.config import NoiseSettings, TrainSettings
 from trainer.families import families
 from trainer.families.base import Diffusion, Flow
 from trainer.loop import train
+from trainer.loss.objective import objective
+from trainer.loss.shares import alphas_cumprod
 from trainer.models import find
-from trainer.objective import objective
-from trainer.shares import alphas_cumprod
 
 BINS = 10
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trainer import shares
 from trainer.families import configs
 from trainer.families.base import Diffusion, Drawing, Family, Footprint
 from trainer.families.words import Reading, read
 from trainer.lora import targets
+from trainer.loss import shares
 from trainer.models import ModelError, own_vae
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from trainer import new_words
+from trainer.inversion import new_words
 from trainer.lora.keys import LoraError, canonical
 from trainer.lora.kinds import LAYERS, kind_of
 from trainer.lora.kinds.base import AdapterLayer

@@ -16,8 +16,8 @@ from trainer.families.base import Drawing
 from trainer.families.flux import Flux
 from trainer.families.sd3 import Sd3
 from trainer.lora import file, inject, merge
+from trainer.loss.objective import objective
 from trainer.models import ModelError, find
-from trainer.objective import objective
 
 KINDS = {name: family for name, family in families().items() if "flow" in family.traits}
 ONE_PASS = ("flux", "flux2_klein")  # their pipelines take no negative prompt

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tests.trainer.test_objective import schedule
+from tests.trainer.loss.test_objective import schedule
 from trainer.config import NoiseSettings
-from trainer.objective import Denoising, Objective, Straight
+from trainer.loss.objective import Denoising, Objective, Straight
 
 SHAPE, PLACES = (4, 8, 8), list(range(6))
 

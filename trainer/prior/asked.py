@@ -2,7 +2,7 @@
 
 For each training picture there is one more caption that does not call up what is learnt: a prompt of the class, or its
 own with the class word in place of the trigger (differential output preservation). With it the LoRA must leave the
-prediction as it was; trainer/preserving.py has the loss.
+prediction as it was; trainer/prior/preserving.py has the loss.
 """
 
 from __future__ import annotations

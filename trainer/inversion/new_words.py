@@ -18,7 +18,7 @@ from tokenizers import AddedToken, Regex, normalizers
 from torch import Tensor, nn
 
 from settings.errors import SettingsError
-from trainer import embedding_file
+from trainer.inversion import embedding_file
 from trainer.lora.keys import LoraError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tests.trainer.reading import events, losses, newest
 from trainer import command
 from trainer.batches import Batches
 from trainer.loop import train
-from trainer.masks import Masks
+from trainer.loss.masks import Masks
 from trainer.plan import plan
 from trainer.run import Run
 
@@ -99,7 +99,7 @@ def test_what_is_masked_out_teaches_nothing(configure, pictures, monkeypatch):
     plain = gradients(configure)
     some = gradients(configure, dataset=masked)
     assert not all(torch.allclose(one, two) for one, two in zip(plain, some))
-    from trainer.objective import Denoising
+    from trainer.loss.objective import Denoising
 
     right = Denoising.target
 

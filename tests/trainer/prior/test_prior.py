@@ -8,7 +8,7 @@ from settings.toml import loads
 from tests.models import tiny_sdxl
 from tests.trainer.conftest import draw
 from tests.trainer.reading import losses, newest
-from trainer import command, prior
+from trainer import command
 from trainer.beginning import attach
 from trainer.config import TrainSettings
 from trainer.families.sd15 import Sd15
@@ -16,7 +16,8 @@ from trainer.loop import begin, train
 from trainer.lora.kinds import LAYERS
 from trainer.models import find
 from trainer.plan import plan
-from trainer.preserving import Noised, asleep, encoded
+from trainer.prior import asked as prior
+from trainer.prior.preserving import Noised, asleep, encoded
 from trainer.report import Report
 from trainer.run import Run
 

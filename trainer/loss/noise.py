@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from trainer import shares
 from trainer.config import NoiseSettings
+from trainer.loss import shares
 
 
 def offset(noise: Tensor, drawn: Tensor, settings: NoiseSettings, latents: Tensor) -> Tensor:

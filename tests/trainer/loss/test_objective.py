@@ -8,7 +8,7 @@ import torch
 from dataset.turns import seed_of
 from trainer.config import NoiseSettings
 from trainer.families.base import Diffusion, Flow
-from trainer.objective import Denoising, Draws, Straight, objective
+from trainer.loss.objective import Denoising, Draws, Straight, objective
 
 
 def schedule() -> torch.Tensor:

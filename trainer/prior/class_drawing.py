@@ -20,10 +20,10 @@ from jobs import files
 from settings.errors import SettingsError
 from trainer import disk
 from trainer.beginning import DTYPES, encoders
-from trainer.class_images import MANIFEST, ClassImages
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.preview import keep, notes, painted, resting
+from trainer.prior.class_images import MANIFEST, ClassImages
 from trainer.report import Report
 
 PHASE = "draw class images"

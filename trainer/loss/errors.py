@@ -1,4 +1,4 @@
-"""How far off a prediction is: the formulas, each with its paper. How much that counts is in trainer/shares.py."""
+"""How far off a prediction is: the formulas, each with its paper. How much that counts is in trainer/loss/shares.py."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from tests.trainer.conftest import draw
 from tests.trainer.reading import events, losses
 from trainer import command, memory, preflight
 from trainer.batches import Batches
-from trainer.class_images import MANIFEST, ClassImages, with_class_images
 from trainer.failures import moment_of
 from trainer.families.sd15 import Sd15
 from trainer.loop import train
 from trainer.models import find
 from trainer.plan import plan
+from trainer.prior.class_images import MANIFEST, ClassImages, with_class_images
 from trainer.remedies import remedies
 
 WANTED = {"kind": "images", "class_prompt": "a dog", "images": 4, "steps": 2}
@@ -113,7 +113,7 @@ def test_each_of_these_draws_another_picture(few, tiny):
     """By a model with weights that mean nothing, but not the same nothing."""
     from accelerate import PartialState
 
-    from trainer.class_drawing import draw_class_images
+    from trainer.prior.class_drawing import draw_class_images
 
     report = SimpleNamespace(phase=print, class_images=print, wish=str)
     family, place = Sd15(), PartialState(cpu=True)

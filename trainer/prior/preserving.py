@@ -2,8 +2,8 @@
 base model predicts.
 
 Both see the training pictures as they are being learnt, with the same noise and timestep, and one more caption for each
-(trainer/prior.py). The base model is the one in training with its adapters asleep, so it takes no memory; and as this
-loss is computed after the backward pass of the other, a step holds the activations of one forward pass at a time.
+(trainer/prior/asked.py). The base model is the one in training with its adapters asleep, so it takes no memory; and as
+this loss is computed after the backward pass of the other, a step holds the activations of one forward pass at a time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from trainer.batches import Sample
 from trainer.lora import inject
-from trainer.objective import only_from
-from trainer.prior import asked
+from trainer.loss.objective import only_from
+from trainer.prior.asked import asked
 
 if TYPE_CHECKING:
     from trainer.config import TrainSettings

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from trainer import noise
 from trainer.config import NoiseSettings
+from trainer.loss import noise
 
 
 def random(seed: int = 0) -> torch.Generator:

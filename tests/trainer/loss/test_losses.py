@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tests.trainer.test_objective import schedule, zero_terminal
-from trainer import errors, shares
+from tests.trainer.loss.test_objective import schedule, zero_terminal
 from trainer.config import NoiseSettings
+from trainer.loss import errors, shares
 
 
 def two(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,9 +12,10 @@ from settings.errors import SettingsError, check, warnings
 from tests import models
 from tests.models import clip_tokenizer, header_of, tiny_clip_text_model
 from tests.trainer.reading import equal, events, newest
-from trainer import command, embedding_file, new_words
+from trainer import command
 from trainer.config import NewWord, TrainSettings
 from trainer.families import families
+from trainer.inversion import embedding_file, new_words
 from trainer.loop import train
 from trainer.lora.keys import LoraError
 from trainer.models import find

@@ -1,5 +1,5 @@
 """What a denoiser is asked to do: noise, timesteps, targets, and how each error counts. The only place that knows; the
-formulas of each are in trainer/noise.py, trainer/shares.py and trainer/errors.py.
+formulas of each are in trainer/loss/noise.py, trainer/loss/shares.py and trainer/loss/errors.py.
 
 Every random number follows from (seed, step, place in the step), never from a global generator: samples drawn in
 between, workers and restarts can't disturb a run, and four batches of one are the same step as one batch of four.
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from dataset.turns import seed_of
-from trainer import errors, noise, shares
 from trainer.config import NoiseSettings
 from trainer.families.base import Diffusion, Flow
+from trainer.loss import errors, noise, shares
 
 
 def generator(*key: int | str) -> torch.Generator:
@@ -80,7 +80,7 @@ class Objective(ABC):
         return draws.noise, draws.noise
 
     def errors(self, prediction: Tensor, target: Tensor, timesteps: Tensor, mask: Tensor | None = None) -> Tensor:
-        """How far off each sample is, in float32: [B]; where `mask` (trainer.masks) says, if there is one."""
+        """How far off each sample is, in float32: [B]; where `mask` (trainer/loss/masks.py) says, if there is one."""
         return errors.means(self._errors(prediction, target, timesteps), mask)
 
     def _errors(self, prediction: Tensor, target: Tensor, timesteps: Tensor) -> Tensor:
