@@ -313,7 +313,7 @@ def width(setting: Setting) -> list[str]:
 
 
 def holds(condition: str, values: dict[str, Any]) -> bool:
-    """Is `Ui.when` met? "a.b": that setting is on; "a.b=x|y": it has one of these values."""
+    """Is `Ui.when` met? "a.b": that setting is on, or has something in it; "a.b=x|y": it has one of these values."""
     if not condition:
         return True
     path, equals, wanted = condition.partition("=")

@@ -19,7 +19,7 @@ class Ui:
     step: float | None = None
     level: Literal["quick", "standard", "expert"] = "standard"
     needs: str = ""  # shown only for families that have this trait; of a section, also for all that is in it
-    when: str = ""  # shown only while "other.path" is true, or "other.path=a|b" has one; ".other": in the same section
+    when: str = ""  # shown only while "other.path" is on or filled, or "other.path=a|b" has one; ".x": of its section
     kohya: str = ""  # its names in sd-scripts or kohya_ss, for people who search by them
     kind: Literal["", "file", "folder", "model", "text"] = ""  # "text" has several lines
 

@@ -63,14 +63,15 @@ class NewWord(Section):
 
 
 class WordSettings(Section):
-    """Words that the model does not know yet, learnt as vectors of their own while it stays as it is. With the UNet's
-    LoRA switched on this is pivotal tuning; with nothing else on, plain textual inversion, of a few kilobytes."""
+    """Words that the model does not know yet, learnt as vectors of their own while it stays as it is. With the
+    denoiser's LoRA switched on this is pivotal tuning; with nothing else on, plain textual inversion, of a few
+    kilobytes."""
 
     new: Annotated[list[NewWord], Ui("New words", needs="text_encoder")] = []
     """Each is written to a file of its own, which A1111, ComfyUI and diffusers read. Captions have to contain it."""
 
     stop_at: Annotated[
-        float, Field(gt=0, le=1), Ui("Learn until", step=0.05, level="expert", needs="text_encoder")
+        float, Field(gt=0, le=1), Ui("Learn until", step=0.05, level="expert", when="words.new", needs="text_encoder")
     ] = 1.0
     """Share of the steps after which the words stay as they are, while the LoRA learns on: 0.5 is usual for pivotal
     tuning. 1: to the end."""

@@ -117,7 +117,6 @@ def theirs_of(pipe, name: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.proves("words.stop_at", "words.new.learning_rate")
-@pytest.mark.proves("words.stop_at", "words.new.learning_rate")
 def test_p12_pivotal_tuning_goes_on_to_the_bit_and_words_rest_in_the_end(configure, monkeypatch):
     """Four steps, of which the words learn in the first two; stopped after the first, and after the third."""
     words = {"new": [WORD, {"word": "<red>", "learning_rate": 2e-3}], "stop_at": 0.5}
