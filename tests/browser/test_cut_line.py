@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser.between import Line
 from tests.browser.conftest import PATIENCE, Server, Visit
-from tests.browser.test_exchange import LOST, photograph
+from tests.browser.test_upload import LOST, photograph
 
 expect.set_options(timeout=PATIENCE)
 

@@ -113,7 +113,7 @@ def test_no_room_scrolls_sideways(chromium, filled: Server, width: int) -> None:
         if room in FORMS:
             visit.page.locator(f"#{FORMS[room]}-guide").get_by_label("Expert").check()
         if room == "LoRA training":
-            visit.page.get_by_role("button", name="Type a path").click()
+            visit.page.locator("#train-dataset-folders").get_by_role("button", name="Type a path").click()
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert visit.page.evaluate(wide) <= 1, room
     visit.close()
@@ -194,7 +194,7 @@ def test_what_is_wrong_is_said_beside_its_field(visit: Visit, filled: Server) ->
 def test_a_wrong_row_is_named(visit: Visit, tmp_path: Path) -> None:
     look_at(visit, "LoRA training")
     page = visit.page
-    page.get_by_role("button", name="Type a path").click()
+    page.locator("#train-dataset-folders").get_by_role("button", name="Type a path").click()
     page.get_by_label("Folder, row 1", exact=True).fill(str(tmp_path / HOSTILE))
     page.get_by_label("Repeats, row 1", exact=True).fill("0")
     expect(page.locator("#train-dataset-folders .lor-problem")).to_contain_text("row 1, repeats: must be at least 1")

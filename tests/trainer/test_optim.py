@@ -10,6 +10,8 @@ from settings.errors import SettingsError, check
 from settings.section import settings
 from trainer import optim
 from trainer.config import ADAMS, DenoiserLora, OptimizerSettings, ScheduleSettings, TrainSettings
+from trainer.lora import inject
+from trainer.lora.sizes import Size
 from trainer.schedule import schedule
 
 NAMES = get_args(OptimizerSettings.model_fields["name"].annotation)
@@ -206,11 +208,12 @@ def test_lora_plus_lets_the_second_matrix_learn_faster():
     """Hayou et al., arXiv 2402.12354: the rate of B is that of A times the ratio."""
     from trainer.beginning import of_rates
 
-    down, up = torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(3, 2))
-    groups = of_rates("denoiser", [down, up], DenoiserLora(learning_rate=1e-4, plus_ratio=16))
+    part, chosen = torch.nn.Sequential(torch.nn.Linear(3, 3)), {"0": Size(2, 2.0)}
+    down, up = inject.inject(part, inject.AdapterSpec("denoiser", chosen), seed=1)
+    groups = of_rates("denoiser", part, DenoiserLora(learning_rate=1e-4, plus_ratio=16), chosen)
     assert [(group["name"], group["lr"]) for group in groups] == [("denoiser", 1e-4), ("denoiser B", 16e-4)]
     assert groups[0]["params"] == [down] and groups[1]["params"] == [up]
-    assert len(of_rates("denoiser", [down, up], DenoiserLora())) == 1
+    assert len(of_rates("denoiser", part, DenoiserLora(), chosen)) == 1
 
 
 def test_what_finds_its_own_rate_has_one_for_all(checked):
