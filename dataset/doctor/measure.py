@@ -91,7 +91,7 @@ def _sharpness(grey: Image.Image) -> float:
     share = math.log2(max(grey.size) / SIDE)
     if share <= 0:
         return _edges(grey, EVERY)
-    own = _edges(grey, 2 * EVERY)
+    own = _edges(grey, 4 * EVERY)
     half = _edges(grey.reduce((min(2, grey.width), min(2, grey.height))), 2 * EVERY)
     return own ** (1 - share) * half**share
 

@@ -31,7 +31,7 @@ def sizes(lora: PartLora, pattern: str, shapes: Shapes, where: str) -> dict[str,
 
     Raises SettingsError when no layer is left: under the path of the section, `where`, and of what is to blame.
     """
-    chosen = [path for path in shapes if re.fullmatch(pattern, path)]
+    chosen = [path for path, shape in shapes.items() if re.fullmatch(pattern, path) and not is_depthwise(shape)]
     if not chosen:
         setting = "layers" if isinstance(lora, DenoiserLora) else "train"
         raise SettingsError({f"{where}.{setting}": "matches no layer of this model: choose other layers, or check that "
@@ -77,6 +77,11 @@ def scaled(alpha: float | None, rank: int, lora: PartLora) -> float:
 def is_convolution(shape: Sequence[int]) -> bool:
     """Of more than one pixel; those of one are linear layers by another name."""
     return len(shape) > 2 and any(side > 1 for side in shape[2:])
+
+
+def is_depthwise(shape: Sequence[int]) -> bool:
+    """A convolution of each channel by itself: an update of low rank would be larger than its weight."""
+    return is_convolution(shape) and shape[1] == 1 < shape[0]
 
 
 def belongs(path: str, block: str) -> bool:

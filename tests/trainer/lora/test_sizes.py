@@ -42,6 +42,12 @@ def test_any_means_every_layer_and_only_and_exclude_narrow(shapes):
     assert chosen(shapes, only=["attn2"]).keys() == {path for path in chosen(shapes) if "attn2" in path}
 
 
+def test_a_convolution_of_each_channel_by_itself_never_learns():
+    """PEFT takes none whose rank its groups don't divide, and Sana has them."""
+    shapes = {"conv_depth": (64, 1, 3, 3), "conv_in": (64, 4, 3, 3), "of_one": (1, 1, 3, 3), "linear": (64, 1)}
+    assert chosen(shapes, layers="any").keys() == {"conv_in", "of_one", "linear"}
+
+
 @pytest.mark.proves("lora.denoiser.conv_rank", "lora.denoiser.conv_alpha")
 def test_convolutions_of_more_than_one_pixel_have_their_own_size(shapes):
     found = chosen(shapes, rank=8, alpha=4, layers="all", conv_rank=2)
