@@ -88,7 +88,8 @@ class Run:
 
     def one_step(self) -> dict[str, float]:
         """Forward and backward over the step's batches, clip, update. Returns what a report says of it."""
-        new_words.learn(self.trained, self.step < self.config.words.stop_at * self.plan.total_steps)
+        if self.config.words.new:
+            new_words.learn(self.trained, self.step < self.config.words.stop_at * self.plan.total_steps)
         optim.set_learning_rates(self.optimizer, self.rate(self.step))
         batches = self.batches.of_step(self.step, self.place.process_index)
         loss = torch.zeros((), device=self.place.device)

@@ -117,6 +117,8 @@ def test_the_settings_that_a_fix_leads_to_are_valid(forks, configure):
     from settings.flags import nested
 
     job = command.create(configure(run={"batch_size": 2}))
-    for fix in failed(forks, job, "machine")["fixes"]:
+    fixes = failed(forks, job, "machine")["fixes"]
+    assert fixes
+    for fix in fixes:
         config = toml.read(TrainSettings, job.config_path)
         check(TrainSettings, over(config.model_dump(), nested(fix["settings"])))

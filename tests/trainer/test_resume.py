@@ -89,14 +89,6 @@ CASES = {
         "lora": {"denoiser": {"rank": 2, "plus_ratio": 4}, "text_encoder": {"train": True, "rank": 2, "plus_ratio": 8}},
     },
 }
-CASES["ranks and rates by block, rank and layer dropout, max norm"] = {
-    "memory": {"gradient_checkpointing": True},
-    "optimizer": {"ema_decay": 0.9},
-    "lora": {"max_norm": 0.002, "denoiser": {
-        "rank": 4, "layers": "all", "conv_rank": 2, "plus_ratio": 4, "rank_dropout": 0.3, "module_dropout": 0.2,
-        "blocks": [{"block": "down_blocks", "rank": 2, "rate": 0.5}, {"block": "mid_block", "rank": 0}],
-    }},
-}
 CASES |= {
     name: {"optimizer": {"name": name}}
     for name in get_args(OptimizerSettings.model_fields["name"].annotation)

@@ -149,9 +149,9 @@ class Family(ABC):
     def tokenizer_id(self) -> str:
         """A text that changes when captions would be cut into tokens otherwise; encoded captions are kept under it."""
 
+    @abstractmethod
     def tokenizer(self, name: str) -> Any:
         """The tokenizer of one of `text_encoders`, which new words are taught to."""
-        raise NotImplementedError(f"{self.label} has no text encoder that learns")
 
     def conditions(self, views: Sequence[View]) -> dict[str, Tensor]:
         """What the denoiser is told of each picture besides its caption. The batch is the first axis."""
