@@ -24,7 +24,7 @@ from dataset.doctor import hashes
 from dataset.doctor.measure import Quality, measure, reduced
 from dataset.pictures import Decoded, PictureError, decoded
 
-FINE, COARSE = 512, 128  # pixels of the longer side, at least, where the picture has them; at most twice as many
+FINE, COARSE = 380, 128  # pixels of the longer side, at least, where the picture has them; at most twice as many
 THUMBNAIL = 112
 AHEAD = 4  # pictures a thread that are begun before their results are asked for
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-SIDE = 512  # pixels of the longer side for which sharpness is told, so that sizes can be compared
+SIDE = 380  # pixels of the longer side for which sharpness is told, so that sizes can be compared
 EVERY = 2  # rows of which one is looked at for sharpness: the others say the same
 BAR = 0.03  # share of the side that a bar has at least, on both sides
 EVEN = 12  # levels of 255 that a bar's pixels stay within
@@ -88,7 +88,7 @@ def _differ(rows: np.ndarray, colour: np.ndarray) -> np.ndarray:
 def _sharpness(grey: Image.Image) -> float:
     """Between SIDE and twice that it lies between those of the picture and of its half, on logarithmic scales: that
     spares resizing it, which costs several times as much as measuring."""
-    share = math.log2(max(grey.size) / SIDE)
+    share = min(1.0, math.log2(max(grey.size) / SIDE))  # more only where a picture is a line
     if share <= 0:
         return _edges(grey, EVERY)
     own = _edges(grey, 4 * EVERY)

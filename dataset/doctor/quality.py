@@ -11,7 +11,7 @@ from statistics import median
 
 from dataset.doctor.check import Case, Finding, Subject, check, finding
 
-BLURRY = 0.15  # of the set's median sharpness
+BLURRY = 0.2  # of the set's median sharpness
 ENOUGH = 5  # pictures of which a median says something
 DARK = 0.32  # brightness 0..1 that 99 % of a dark picture's pixels stay below
 BRIGHT = 0.95  # and that 95 % of a bright one's are above

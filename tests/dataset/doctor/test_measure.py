@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from dataset.doctor.measure import measure
+from dataset.doctor.measure import SIDE, measure, reduced
 from tests.dataset.doctor.test_hashes import drawn
 
 
 def measured(image):
-    return measure(image, image)
+    return measure(reduced(image, SIDE), image)
 
 
 def on(colour, image, size, place):
@@ -47,8 +47,8 @@ def test_blur_lowers_the_sharpness_more_and_more():
 def test_the_same_picture_is_about_as_sharp_at_every_size():
     grain = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
     large = Image.fromarray(grain).resize((1023, 1023), Image.Resampling.BICUBIC)
-    usual = measured(large.resize((512, 512), Image.Resampling.LANCZOS)).sharpness
-    for side in (513, 600, 800, 1023):
+    usual = measured(large.resize((SIDE, SIDE), Image.Resampling.LANCZOS)).sharpness
+    for side in (SIDE + 1, 450, 600, 2 * SIDE - 1, 1023):
         told = measured(large.resize((side, side), Image.Resampling.LANCZOS)).sharpness
         assert 0.7 * usual < told < 1.5 * usual
 
