@@ -29,11 +29,11 @@ from torch.nn import functional  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 
+from trainer.base_model.models import BaseModel  # noqa: E402
 from trainer.config import PartLora  # noqa: E402
 from trainer.families import configs, families  # noqa: E402
 from trainer.lora import inject  # noqa: E402
 from trainer.lora.sizes import sizes  # noqa: E402
-from trainer.models import BaseModel  # noqa: E402
 
 GB = 1e9
 RANK = 16

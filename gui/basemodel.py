@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from settings.flags import flat
+from trainer.base_model.detect import detect
+from trainer.base_model.models import located
 from trainer.config import TrainSettings
-from trainer.detect import detect
 from trainer.families import families
 from trainer.families.base import Family
-from trainer.models import located
 
 BASE, FAMILY = "model.base", "model.family"
 DEFAULTS = flat(TrainSettings().model_dump(mode="json"))

@@ -9,12 +9,12 @@ from statistics import NormalDist
 from typing import Any
 
 from settings.errors import SettingsError, parse
+from trainer.base_model.models import BaseModel, ModelError, find
 from trainer.config import TrainSettings
 from trainer.config.lora import DenoiserLora, PartLora
 from trainer.families import families
 from trainer.families.base import Family
 from trainer.loss import shares
-from trainer.models import BaseModel, ModelError, find
 from trainer.schedule import schedule
 
 POINTS = 240  # of a curve

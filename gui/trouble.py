@@ -19,8 +19,8 @@ from jobs.redaction import redaction
 from jobs.verdict import last_lines
 from settings import toml
 from settings.errors import SettingsError
-from trainer import shortage
 from trainer.config import TrainSettings
+from trainer.needs import shortage
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors", "gradio")
 

@@ -12,9 +12,9 @@ from settings.errors import check
 from settings.flags import flat
 from settings.presets import OTHER, SHIPPED, Preset, load, presets
 from settings.toml import loads, text_of
+from trainer.base_model.models import HUB_NAME
 from trainer.config import TrainSettings
 from trainer.families import families
-from trainer.models import HUB_NAME
 from trainer.plan import plan
 
 FOUND = presets([SHIPPED])

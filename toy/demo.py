@@ -24,8 +24,8 @@ from settings import flags, toml
 from settings.errors import SettingsError, check
 from toy.score import character_score
 from trainer import command
+from trainer.base_model.models import ROOT
 from trainer.config import TrainSettings
-from trainer.models import ROOT
 
 PRESET = ROOT / "presets" / "toy" / "demo.toml"
 CAPTIONERS = {

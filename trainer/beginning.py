@@ -15,6 +15,8 @@ from torch import nn
 from jobs.folder import home
 from settings.errors import SettingsError
 from trainer import continuing, state
+from trainer.base_model.models import fitting
+from trainer.base_model.quantise import quantise
 from trainer.batches import Batches
 from trainer.cache import Captions, Latents, Store
 from trainer.config import PartLora, TrainSettings
@@ -25,10 +27,8 @@ from trainer.inversion import new_words
 from trainer.lora import dropping, file, inject, merging
 from trainer.lora.keys import LoraError
 from trainer.lora.sizes import Size, sizes
-from trainer.models import fitting
 from trainer.plan import Plan
 from trainer.prior.asked import all_asked
-from trainer.quantise import quantise
 from trainer.report import Report
 from trainer.state import State
 from trainer.tools.recognise import recognised

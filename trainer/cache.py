@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from dataset.looks import pixels
 from settings.errors import SettingsError
+from trainer.base_model.quantise import bits
 from trainer.batches import Sample, named
-from trainer.quantise import bits
 
 if TYPE_CHECKING:
     from trainer.families.base import Family

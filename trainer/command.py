@@ -26,8 +26,8 @@ from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
 from trainer import continuing
+from trainer.base_model.models import ROOT, located
 from trainer.config import TrainSettings
-from trainer.models import ROOT, located
 from trainer.plan import plan
 
 

@@ -15,9 +15,9 @@ from jobs import failures
 from jobs.failures import Failure, Fix, Judgement, chain, out_of_memory
 from settings import toml
 from settings.errors import SettingsError
+from trainer.base_model.models import ModelError
 from trainer.config import TrainSettings
-from trainer.models import ModelError
-from trainer.shortage import explained, fixes
+from trainer.needs.shortage import explained, fixes
 
 
 def explain(error: BaseException, folder: Path | None = None) -> Failure:

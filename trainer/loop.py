@@ -19,19 +19,21 @@ from dataset.turns import lay_out
 from jobs import requests
 from jobs.folder import Job
 from settings import toml
-from trainer import base_hash, disk, state
+from trainer import state
+from trainer.base_model import hashes
 from trainer.batches import Batches
 from trainer.beginning import earlier, encode, load_family, start_from, where_to_train
 from trainer.config import TrainSettings
 from trainer.full.output import WholeOutput
 from trainer.inversion import new_words
+from trainer.needs import disk
+from trainer.needs.room import room
 from trainer.output import Output
 from trainer.plan import Plan, plan
 from trainer.preview import Preview
 from trainer.prior.class_drawing import draw_class_images
 from trainer.prior.class_images import with_class_images
 from trainer.report import Report, Stopped
-from trainer.room import room
 from trainer.run import Run, is_number
 
 
@@ -67,7 +69,7 @@ def begin(
     output = (WholeOutput if config.all_weights else Output)(folder, config, family, planned, dataset)
     if place.is_main_process:
         output.sweep()
-        base_hash.begin(config.model.base)
+        hashes.begin(config.model.base)
         learnt = sum(tensor.numel() for tensor in run.adapters.values())
         disk.before_the_start(folder, room(config, learnt, output.beside, len(planned.saves)), report)
     if saved:

@@ -20,16 +20,16 @@ from dataset.scan import Dataset, Item, scan
 from dataset.turns import Entry, lay_out
 from settings.errors import SettingsError, warnings
 from settings.section import at, settings
+from trainer.base_model.models import HUB_NAME, BaseModel, ModelError, fitting, located
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
 from trainer.lora.layers import known
 from trainer.lora.sizes import sizes
-from trainer.memory import Moment, peak
-from trainer.models import HUB_NAME, BaseModel, ModelError, fitting, located
+from trainer.needs.memory import Moment, peak
+from trainer.needs.room import Room, expected, too_small
 from trainer.prior.asked import nothing_asked, rarely_asked
 from trainer.prior.class_images import with_class_images
-from trainer.room import Room, expected, too_small
 from trainer.schedule import warmup_steps
 
 

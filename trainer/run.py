@@ -11,7 +11,7 @@ from accelerate import PartialState
 from torch import nn
 
 from settings import toml
-from trainer import disk, optim, state
+from trainer import optim, state
 from trainer.batches import Batches, Sample
 from trainer.beginning import DTYPES, attach
 from trainer.cache import Captions, Latents
@@ -21,6 +21,7 @@ from trainer.families.base import Family
 from trainer.inversion import new_words
 from trainer.lora import inject, norms
 from trainer.loss.objective import objective, only_from
+from trainer.needs import disk
 from trainer.output import Learnt
 from trainer.plan import Plan
 from trainer.preview import Preview

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainer.room import KEPT
+from trainer.needs.room import KEPT
 
 MANIFEST = "manifest.json"
 PARTS = ("adapters.safetensors", "optimizer.pt", "position.json")  # without these it is no state

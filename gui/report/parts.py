@@ -16,7 +16,7 @@ from gui.chosen import Chosen, last_part
 from gui.figures import results, size
 from gui.runs import Run
 from gui.thumbnails import Thumbnails
-from trainer.models import ModelError, read_header
+from trainer.base_model.models import ModelError, read_header
 
 SIDE = 256  # pixels of a sample
 STEPS, PROMPTS = 8, 6  # samples that are in it at most: about half a megabyte

@@ -9,8 +9,8 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from trainer.base_model.models import located
 from trainer.imports.report import ImportProblem
-from trainer.models import located
 
 if TYPE_CHECKING:
     from gui.window import Window

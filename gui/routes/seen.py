@@ -16,8 +16,8 @@ from dataset.seen import Seen, Showing
 from dataset.settings import Folder
 from settings.errors import SettingsError, check
 from trainer import command
+from trainer.base_model.models import ModelError
 from trainer.config import TrainSettings
-from trainer.models import ModelError
 from trainer.prior.class_images import with_class_images
 
 if TYPE_CHECKING:

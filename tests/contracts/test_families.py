@@ -13,10 +13,10 @@ import pytest
 from settings.section import settings
 from tests import models
 from tests.models import golden_lines
+from trainer.base_model.models import BaseModel, find
 from trainer.config import DenoiserLora, PreviewSettings, TrainSettings
 from trainer.families import families
 from trainer.families.base import Drawing, Family, Flow, View
-from trainer.models import BaseModel, find
 
 LAYERS = get_args(DenoiserLora.model_fields["layers"].annotation)
 SAMPLERS = get_args(PreviewSettings.model_fields["sampler"].annotation)

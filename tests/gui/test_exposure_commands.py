@@ -9,7 +9,8 @@ import pytest
 from captioners import weights
 from settings.errors import SettingsError, check
 from settings.section import settings
-from trainer import command, models
+from trainer import command
+from trainer.base_model import models
 from trainer.config import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +67,7 @@ def test_rule_20_names_of_a_lora(name):
 
 SPEAKS = {"captioners/writers/online.py", "captioners/clip/published.py", "setup/doctor.py"}  # to a host that was named
 DOWNLOADS = {"captioners/weights.py"}  # by the hub's own library
-QUIET = {"trainer/models.py", "gui/__main__.py"}  # the hub's cache on this disk; the port that we listen on
+QUIET = {"trainer/base_model/models.py", "gui/__main__.py"}  # the hub's cache on this disk; the port that we listen on
 NETWORK = {"urllib.request", "http.client", "requests", "httpx", "httpx2", "aiohttp", "socket", "huggingface_hub"}
 
 

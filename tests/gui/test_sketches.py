@@ -9,13 +9,13 @@ from settings.errors import check
 from tests import models
 from tests.trainer.conftest import draw
 from trainer import command
+from trainer.base_model.models import find
 from trainer.config import NoiseSettings, TrainSettings
 from trainer.families import families
 from trainer.families.base import Diffusion, Flow
 from trainer.loop import train
 from trainer.loss.objective import objective
 from trainer.loss.shares import alphas_cumprod
-from trainer.models import find
 
 BINS = 10
 

@@ -91,7 +91,7 @@ def full_disk(job: Path) -> None:
     import shutil
 
     import trainer.__main__ as worker
-    from trainer import disk
+    from trainer.needs import disk
 
     own_mounts()
     kept = job.with_name(f"{job.name}-kept")

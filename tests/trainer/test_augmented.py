@@ -15,13 +15,14 @@ from dataset.turns import lay_out
 from settings.errors import SettingsError, check
 from tests.trainer.conftest import draw
 from tests.trainer.reading import equal, events, losses, newest
-from trainer import command, memory, remedies
+from trainer import command
 from trainer.batches import Batches
 from trainer.cache import seen
 from trainer.families import families
 from trainer.families.base import View
 from trainer.loop import train
 from trainer.lora.metadata import metadata
+from trainer.needs import memory, remedies
 from trainer.plan import plan, wrong_sides
 
 WIDE = {"bucket_step": 16}  # of the pictures some hang over by up to 15 pixels

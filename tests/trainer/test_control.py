@@ -13,9 +13,10 @@ from jobs import requests
 from settings.errors import SettingsError
 from tests.trainer.reading import equal, events, losses, newest, warnings
 from trainer import __main__ as worker
-from trainer import command, disk, loop, state
+from trainer import command, loop, state
 from trainer.families import families
 from trainer.loop import train
+from trainer.needs import disk
 from trainer.preview import Preview
 from trainer.run import Run
 

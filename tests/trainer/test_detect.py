@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from tests.models import header_of
-from trainer.detect import detect, millions
+from trainer.base_model.detect import detect, millions
 
 UNET = "model.diffusion_model.input_blocks.0.0.weight"
 

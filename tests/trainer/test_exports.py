@@ -23,6 +23,7 @@ from tests import models
 from tests.lora import random_lora
 from tests.trainer.reading import events
 from trainer import command
+from trainer.base_model.models import find
 from trainer.config import MetadataSettings
 from trainer.families import families
 from trainer.families.base import View
@@ -32,7 +33,6 @@ from trainer.lora.adapter import Adapter
 from trainer.lora.coverage import block, coverage
 from trainer.lora.merge import merge
 from trainer.lora.reading import load, updates
-from trainer.models import find
 
 SMALL = 1e-5
 

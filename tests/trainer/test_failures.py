@@ -6,8 +6,8 @@ import pytest
 from huggingface_hub import errors
 
 from settings.errors import SettingsError
+from trainer.base_model.models import ModelError
 from trainer.failures import explain
-from trainer.models import ModelError
 
 
 class OutOfMemoryError(RuntimeError):

@@ -18,14 +18,15 @@ from settings.errors import SettingsError, check, parse, warnings
 from settings.flags import nested
 from tests.models import tiny_sd15, tiny_sdxl
 from tests.trainer.reading import events, losses, newest
-from trainer import command, memory
+from trainer import command
+from trainer.base_model.models import find
 from trainer.config import TrainSettings
 from trainer.families import configs, families
 from trainer.full import checkpoint, names
 from trainer.imports.reading import told
 from trainer.loop import train
 from trainer.lora.keys import LoraError
-from trainer.models import find
+from trainer.needs import memory
 from trainer.plan import plan
 from trainer.preview import Preview
 

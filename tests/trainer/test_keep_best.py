@@ -8,8 +8,8 @@ from tests.trainer.reading import equal, events
 from trainer import command
 from trainer.loop import train
 from trainer.lora import file
+from trainer.needs.room import room
 from trainer.plan import plan
-from trainer.room import room
 from trainer.run import Run
 
 EVERY = {"validation": {"share": 0.3, "every_steps": 1, "draws": 1}, "run": {"max_steps": 5}}

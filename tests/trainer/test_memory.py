@@ -4,10 +4,10 @@ published size."""
 import pytest
 
 from settings.errors import check
-from trainer import memory, shortage
 from trainer.config import TrainSettings
-from trainer.remedies import changed, remedies, together
-from trainer.shortage import available
+from trainer.needs import memory, shortage
+from trainer.needs.remedies import changed, remedies, together
+from trainer.needs.shortage import available
 
 NO_ROOM = (
     "CUDA out of memory. Tried to allocate 96.00 MiB. GPU 0 has a total capacity of 11.76 GiB of which 40.44 MiB is "

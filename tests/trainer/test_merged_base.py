@@ -10,13 +10,13 @@ from settings.errors import SettingsError, check
 from tests.lora import random_lora
 from tests.trainer.reading import equal, events, newest
 from trainer import command, continuing
+from trainer.base_model.models import find
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.loop import train
 from trainer.lora import dialects, file, inject
 from trainer.lora.merging import merge_all, opened
 from trainer.lora.metadata import metadata
-from trainer.models import find
 from trainer.plan import plan
 
 FAMILY = families()["sd15"]

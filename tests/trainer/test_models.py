@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from trainer.models import ModelError, find, fitting
+from trainer.base_model.models import ModelError, find, fitting
 
 
 def refused(base, **options) -> str:

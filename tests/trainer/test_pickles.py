@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.models import tiny_sd15
+from trainer.base_model.models import ModelError, find, read_header
 from trainer.families import families
-from trainer.models import ModelError, find, read_header
 
 
 class Program:

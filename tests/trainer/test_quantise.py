@@ -12,10 +12,10 @@ from settings import toml
 from settings.errors import SettingsError
 from tests.trainer.reading import equal, events, losses, newest
 from trainer import command
+from trainer.base_model.models import fitting
+from trainer.base_model.quantise import quantise
 from trainer.families import families
 from trainer.loop import train
-from trainer.models import fitting
-from trainer.quantise import quantise
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 KINDS = {"8bit": bitsandbytes.nn.Linear8bitLt, "4bit": bitsandbytes.nn.Linear4bit}

@@ -7,14 +7,15 @@ from torch import nn
 from settings.errors import SettingsError, check, warnings
 from tests.models import tiny_sd3
 from tests.trainer.reading import losses
-from trainer import command, memory
+from trainer import command
+from trainer.base_model.models import find
+from trainer.base_model.quantise import quantise
 from trainer.beginning import load_family
 from trainer.cache import fingerprint
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.loop import train
-from trainer.models import find
-from trainer.quantise import quantise
+from trainer.needs import memory
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 SMALL = (bitsandbytes.nn.Linear8bitLt, bitsandbytes.nn.Linear4bit)

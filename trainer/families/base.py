@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from trainer.base_model.models import BaseModel
     from trainer.lora.keys import Naming
-    from trainer.models import BaseModel
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 LONGEST = 512  # tokens of T5
 

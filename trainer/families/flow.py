@@ -7,16 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from trainer.base_model.models import ModelError, own_vae
 from trainer.families import one_file
 from trainer.families.base import Drawing, Family, Flow
 from trainer.lora import keys, targets
-from trainer.models import ModelError, own_vae
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 DENOISER_ALONE = keys.Naming(
     (keys.Part("denoiser", "lora_transformer", "transformer", also=keys.SD3.parts[0].also),),

@@ -15,7 +15,7 @@ from trainer.lora import keys, targets
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 LONGEST = 512  # tokens of T5
 GUIDANCE = 1.0

@@ -15,7 +15,7 @@ from trainer.families.flow import FlowFamily, as_bytes, places
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 SMALLER = Footprint(  # of 4B; activations are estimates
     weights=8.0,

@@ -14,7 +14,7 @@ from trainer.families.flow import FlowFamily, masked_tokens, trimmed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 LONGEST = 256  # tokens of Gemma, with those of the system prompt
 

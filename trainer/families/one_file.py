@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from trainer.models import ModelError, find
+from trainer.base_model.models import ModelError, find
 
 if TYPE_CHECKING:
+    from trainer.base_model.models import BaseModel
     from trainer.families.flow import FlowFamily
-    from trainer.models import BaseModel
 
 SETTING = "model.components"
 PREFIX = "model.diffusion_model."  # of the transformer in files that hold more than that

@@ -14,7 +14,7 @@ from trainer.families.flow import RowFamily, as_bytes, filled_up, trimmed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 LONGEST = 512  # tokens of a caption, as the pipeline takes them
 

@@ -15,7 +15,7 @@ from trainer.families.flow import FlowFamily, as_bytes, trimmed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 LONGEST = 300  # tokens of a caption
 

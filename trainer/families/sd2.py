@@ -11,7 +11,7 @@ from trainer.families.unet import UNetFamily
 from trainer.lora import keys
 
 if TYPE_CHECKING:
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 
 class Sd2(UNetFamily):

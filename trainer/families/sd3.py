@@ -17,7 +17,7 @@ from trainer.lora import keys, targets
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 LONGEST = 256  # tokens of T5, as the pipeline takes them; the CLIPs see 77
 READERS = {"text_encoder": 0.25, "text_encoder_2": 1.39, "text_encoder_3": 9.5}

@@ -18,7 +18,7 @@ from trainer.lora import keys
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 
 class Sdxl(UNetFamily):

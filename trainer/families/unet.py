@@ -6,18 +6,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from trainer.base_model.models import ModelError, own_vae
 from trainer.families import configs
 from trainer.families.base import Diffusion, Drawing, Family, Footprint
 from trainer.families.words import Reading, read
 from trainer.lora import targets
 from trainer.loss import shares
-from trainer.models import ModelError, own_vae
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 
 class UNetFamily(Family):

@@ -14,7 +14,7 @@ from trainer.families.flow import FlowFamily, filled_up
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
 LONGEST = 512  # tokens of Qwen3, with those of its chat template
 

@@ -14,9 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trainer import disk
 from trainer.lora.keys import LoraError
 from trainer.lora.writing import aside, placed
+from trainer.needs import disk
 
 HASH = "modelspec.hash_sha256"
 _NOT_YET = "0x" + "0" * 64

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dataset.scan import COUNTED
+from trainer.base_model.models import located
 from trainer.imports.translation import Translation
 from trainer.imports.values import number, shown
-from trainer.models import located
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}  # what kohya_ss's window counts
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trainer.base_model.models import ModelError, find
 from trainer.families import families
 from trainer.imports.translation import Translation
 from trainer.imports.values import shown
-from trainer.models import ModelError, find
 
 # What sd-scripts calls its families, in metadata and by the modules of their networks -> ours.
 VERSIONS = {

@@ -6,9 +6,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from trainer.base_model.models import ModelError, read_header
 from trainer.imports import dataset_toml, kohya_json, metadata, scripts_toml
 from trainer.imports.report import ImportProblem, Report
-from trainer.models import ModelError, read_header
 
 LARGEST = 4_000_000  # bytes of a settings file; a LoRA's header has its own limit
 

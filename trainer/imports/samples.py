@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trainer.base_model.models import located
 from trainer.imports.translation import Translation
 from trainer.imports.values import number, shown
-from trainer.models import located
 
 FLAG = re.compile(r"\s+--(\w+)\s+(.*?)(?=\s+--\w+\s|\s*$)", re.DOTALL)
 FLAGS = {"w": "width", "h": "height", "s": "steps", "l": "guidance", "d": "seed", "n": "negative_prompt"}

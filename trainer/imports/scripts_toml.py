@@ -6,10 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from trainer.base_model.models import located
 from trainer.imports import dataset_toml
 from trainer.imports.report import ImportProblem, Report
 from trainer.imports.rules import translated
-from trainer.models import located
 
 # What sd-scripts does where a file is silent, as far as the form here begins otherwise.
 SILENT: dict[str, Any] = {

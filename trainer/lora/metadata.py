@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dataset import stats, tokens
 from dataset.scan import Dataset
 from dataset.turns import lay_out
-from trainer import base_hash
+from trainer.base_model import hashes
 from trainer.config import DenoiserLora, TrainSettings
 from trainer.lora.sizes import of_layer
 
@@ -116,8 +116,8 @@ def _network(config: TrainSettings, family: Family) -> dict[str, Any]:
         "ss_v2": family.base_version.startswith("sd_v2"),
         "ss_base_model_version": family.base_version,
         "ss_sd_model_name": Path(config.model.base).name,
-        "ss_sd_model_hash": base_hash.short(config.model.base),
-        "ss_new_sd_model_hash": None if config.metadata.private else base_hash.long(config.model.base),
+        "ss_sd_model_hash": hashes.short(config.model.base),
+        "ss_new_sd_model_hash": None if config.metadata.private else hashes.long(config.model.base),
         "ss_vae_name": Path(config.model.vae).name if config.model.vae else None,
         **_merged(config),
     }

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from dataset.scan import Item
 from jobs import files
 from settings.errors import SettingsError
-from trainer import disk
 from trainer.beginning import DTYPES, encoders
 from trainer.config import TrainSettings
 from trainer.families.base import Family
+from trainer.needs import disk
 from trainer.preview import keep, notes, painted, resting
 from trainer.prior.class_images import MANIFEST, ClassImages
 from trainer.report import Report

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from dataset.scan import Dataset, Item
 from jobs.files import home
+from trainer.base_model.models import fitting, located
 from trainer.families import families
 from trainer.families.base import Drawing
-from trainer.models import fitting, located
 
 if TYPE_CHECKING:
     from trainer.config import TrainSettings

@@ -8,12 +8,12 @@ from settings.errors import SettingsError
 from tests import models
 from tests.trainer.reading import events
 from trainer import command
+from trainer.base_model.models import find
 from trainer.families.sd2 import Sd2
 from trainer.families.sd15 import Sd15
 from trainer.families.sdxl import Sdxl
 from trainer.families.words import Reading
 from trainer.loop import train
-from trainer.models import find
 from trainer.plan import plan
 
 FAMILIES = {"sd15": Sd15, "sd2": Sd2, "sdxl": Sdxl}

@@ -10,6 +10,7 @@ import torch
 
 from tests import models
 from tests.lora import spec
+from trainer.base_model.models import ModelError, find
 from trainer.config import NoiseSettings
 from trainer.families import families, flux2
 from trainer.families.base import Drawing
@@ -17,7 +18,6 @@ from trainer.families.flux import Flux
 from trainer.families.sd3 import Sd3
 from trainer.lora import file, inject, merge
 from trainer.loss.objective import objective
-from trainer.models import ModelError, find
 
 KINDS = {name: family for name, family in families().items() if "flow" in family.traits}
 ONE_PASS = ("flux", "flux2_klein")  # their pipelines take no negative prompt

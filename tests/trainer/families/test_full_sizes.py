@@ -80,7 +80,7 @@ def test_its_layers_are_in_the_familys_table(published):
 
 def test_its_footprint_counts_what_learns(published):
     """Millions of weights at rank 1: each layer's inputs and outputs."""
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
     _, family, _, transformer = published
     model = BaseModel("model", "folder", family.pipeline, {"transformer": dict(transformer.config)})
@@ -95,7 +95,7 @@ def test_its_footprint_counts_what_learns(published):
 
 def test_its_footprint_counts_its_weights(published):
     """GB of the frozen parts in 16 bit: the transformer, and at most 1 GB for the VAE beside it."""
-    from trainer.models import BaseModel
+    from trainer.base_model.models import BaseModel
 
     _, family, _, transformer = published
     model = BaseModel("model", "folder", family.pipeline, {"transformer": dict(transformer.config)})

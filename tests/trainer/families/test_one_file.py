@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from settings.errors import SettingsError
 from tests import models, single_file
+from trainer.base_model.models import ModelError, find, fitting
 from trainer.families import families
-from trainer.models import ModelError, find, fitting
 from trainer.plan import plan
 
 WRITERS = {"sd3": single_file.sd3_file, "flux": single_file.flux_file, "chroma": single_file.flux_file}

@@ -7,10 +7,10 @@ import torch
 
 from tests.models import full_size, tiny_sd15
 from tests.single_file import single_file
+from trainer.base_model.models import find
 from trainer.families import configs
 from trainer.families.base import Drawing
 from trainer.families.sd15 import Sd15
-from trainer.models import find
 
 
 def written():

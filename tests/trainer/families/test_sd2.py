@@ -3,10 +3,10 @@
 import torch
 
 from tests.models import tiny_sd2
+from trainer.base_model.models import BaseModel, find
 from trainer.families import configs
 from trainer.families.sd2 import Sd2
 from trainer.families.sd15 import Sd15
-from trainer.models import BaseModel, find
 
 
 def test_what_it_predicts_is_part_of_its_files(tmp_path):

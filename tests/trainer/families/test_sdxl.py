@@ -6,11 +6,11 @@ from diffusers import StableDiffusionXLPipeline
 
 from tests.lora import spec
 from tests.models import golden_lines, tiny_sdxl
+from trainer.base_model.models import BaseModel, find
 from trainer.families import configs
 from trainer.families.base import Drawing, View
 from trainer.families.sdxl import Sdxl
 from trainer.lora import file, inject, keys, merge, native
-from trainer.models import BaseModel, find
 
 CAPTIONS = ["a red dog", ""]
 

@@ -13,12 +13,12 @@ from tests import models
 from tests.models import clip_tokenizer, header_of, tiny_clip_text_model
 from tests.trainer.reading import equal, events, newest
 from trainer import command
+from trainer.base_model.models import find
 from trainer.config import NewWord, TrainSettings
 from trainer.families import families
 from trainer.inversion import embedding_file, new_words
 from trainer.loop import train
 from trainer.lora.keys import LoraError
-from trainer.models import find
 from trainer.plan import plan
 from trainer.run import Run
 

@@ -6,12 +6,12 @@ from torch import nn
 
 from tests import models
 from tests.lora import spec
+from trainer.base_model.models import find
 from trainer.families import families
 from trainer.families.base import Family, View
 from trainer.lora import file, inject
 from trainer.lora.kinds import LAYERS
 from trainer.lora.merge import merge
-from trainer.models import find
 from trainer.tools.recognise import recognised
 
 FAMILIES = ("sdxl", "flux")

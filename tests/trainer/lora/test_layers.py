@@ -8,11 +8,11 @@ import pytest
 
 from settings.errors import check
 from tests.models import full_size
-from trainer import memory
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.lora import inject, layers
 from trainer.lora.sizes import sizes
+from trainer.needs import memory
 from trainer.plan import unknown_layers
 
 

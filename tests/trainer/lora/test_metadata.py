@@ -10,7 +10,8 @@ import torch
 
 from dataset.scan import Dataset, Item
 from settings.errors import check
-from trainer import base_hash, optim
+from trainer import optim
+from trainer.base_model import hashes
 from trainer.config import OptimizerSettings, TrainSettings
 from trainer.lora.metadata import OPTIMIZERS, SCHEDULES, metadata
 
@@ -109,13 +110,13 @@ def test_the_hash_of_a_base_is_reckoned_once_for_as_long_as_it_is_the_same(tmp_p
     base.write_bytes(b"one")
     read, digest = [], hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda *given: (read.append(1), digest(*given))[1])
-    assert base_hash.long(str(base)) == base_hash.long(str(base)) == hashlib.sha256(b"one").hexdigest()
+    assert hashes.long(str(base)) == hashes.long(str(base)) == hashlib.sha256(b"one").hexdigest()
     assert len(read) == 1
     base.write_bytes(b"another")
-    assert base_hash.long(str(base)) == hashlib.sha256(b"another").hexdigest() and len(read) == 2
-    base_hash.notebook().write_text("damaged")
-    assert base_hash.long(str(base)) == hashlib.sha256(b"another").hexdigest() and len(read) == 3
-    assert base_hash.long(str(tmp_path)) is base_hash.long("someone/model") is None
+    assert hashes.long(str(base)) == hashlib.sha256(b"another").hexdigest() and len(read) == 2
+    hashes.notebook().write_text("damaged")
+    assert hashes.long(str(base)) == hashlib.sha256(b"another").hexdigest() and len(read) == 3
+    assert hashes.long(str(tmp_path)) is hashes.long("someone/model") is None
 
 
 def test_what_was_trained():

@@ -7,10 +7,10 @@ from settings.errors import SettingsError
 from tests.models import tiny_sd15
 from tests.trainer.reading import losses
 from trainer import command
+from trainer.base_model.models import fitting
 from trainer.families import families
 from trainer.families.base import Drawing
 from trainer.loop import train
-from trainer.models import fitting
 
 
 @pytest.fixture(scope="module")

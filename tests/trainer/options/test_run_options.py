@@ -10,10 +10,10 @@ from tests import models
 from tests.trainer.reading import events, losses, newest
 from tests.trainer.test_optim import NAMES, build, weights
 from trainer import command
+from trainer.base_model.models import find
 from trainer.beginning import attach
 from trainer.families.sd15 import Sd15
 from trainer.loop import train
-from trainer.models import find
 from trainer.run import Run
 from trainer.validation import Validation
 

@@ -14,15 +14,16 @@ from settings.errors import SettingsError
 from tests.models import tiny_sd15
 from tests.trainer.conftest import draw
 from tests.trainer.reading import events, losses
-from trainer import command, memory, preflight
+from trainer import command, preflight
+from trainer.base_model.models import find
 from trainer.batches import Batches
 from trainer.failures import moment_of
 from trainer.families.sd15 import Sd15
 from trainer.loop import train
-from trainer.models import find
+from trainer.needs import memory
+from trainer.needs.remedies import remedies
 from trainer.plan import plan
 from trainer.prior.class_images import MANIFEST, ClassImages, with_class_images
-from trainer.remedies import remedies
 
 WANTED = {"kind": "images", "class_prompt": "a dog", "images": 4, "steps": 2}
 

@@ -9,12 +9,12 @@ from tests.models import tiny_sdxl
 from tests.trainer.conftest import draw
 from tests.trainer.reading import losses, newest
 from trainer import command
+from trainer.base_model.models import find
 from trainer.beginning import attach
 from trainer.config import TrainSettings
 from trainer.families.sd15 import Sd15
 from trainer.loop import begin, train
 from trainer.lora.kinds import LAYERS
-from trainer.models import find
 from trainer.plan import plan
 from trainer.prior import asked as prior
 from trainer.prior.preserving import Noised, asleep, encoded

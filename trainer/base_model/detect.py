@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from trainer.base_model.models import BaseModel, ModelError, find, fitting, located
 from trainer.families import families
-from trainer.models import BaseModel, ModelError, find, fitting, located
 
 NUMBERS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8",
            "F8_E5M2": "float8", "I8": "8-bit integers", "U8": "packed bytes, as quantised models have"}  # fmt: skip

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself

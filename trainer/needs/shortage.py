@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jobs.failures import Fix
 from trainer.config import TrainSettings
-from trainer.remedies import Remedy, needed, remedies, together
+from trainer.needs.remedies import Remedy, needed, remedies, together
 
 UNITS = {"bytes": 1e-9, "KiB": 1024e-9, "MiB": 1024**2 / 1e9, "GiB": 1024**3 / 1e9, "KB": 1e-6, "MB": 1e-3, "GB": 1.0}
 AMOUNT = r"([\d.]+) (bytes|[KMG]i?B)\b"

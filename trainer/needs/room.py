@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobs.files import home
-from trainer import memory
+from trainer.needs import memory
 from trainer.optim import state_of
 
 if TYPE_CHECKING:

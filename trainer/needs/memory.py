@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from settings.errors import SettingsError
+from trainer.base_model.models import fitting
 from trainer.config.kinds import numbers
 from trainer.families import families
 from trainer.lora.layers import known
 from trainer.lora.sizes import sizes
-from trainer.models import fitting
 from trainer.optim import state_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from jobs.failures import disk_full
 
 if TYPE_CHECKING:
+    from trainer.needs.room import Room
     from trainer.report import Report
-    from trainer.room import Room
 
 SPARE = 64_000_000  # bytes left to the log, the events and whatever else writes meanwhile
 

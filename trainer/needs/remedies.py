@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from settings.coerce import over
 from settings.errors import SettingsError, check
 from settings.flags import nested
-from trainer import memory
 from trainer.config import TrainSettings
 from trainer.config.kinds import NEED_WEIGHTS
+from trainer.needs import memory
 
 if TYPE_CHECKING:
-    from trainer.memory import Moment
+    from trainer.needs.memory import Moment
 
 FEW = 3
 WORTH = 0.05  # GB; less is not worth a word
