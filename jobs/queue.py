@@ -136,7 +136,12 @@ def ensure_runner() -> None:
     root = home()
     if something_to_do(root) and not held(root / "queue.lock"):
         variables = environment() | {"LORATORY_HOME": str(root)}
-        detached([sys.executable, "-m", "jobs.runner", str(root)], root / "queue.log", variables)
+        detached(runner_command(root), root / "queue.log", variables)
+
+
+def runner_command(root: Path) -> list[str]:
+    """How the process that works on the queue is started, and known."""
+    return [sys.executable, "-m", "jobs.runner", str(root)]
 
 
 def _ours(job: Job) -> None:

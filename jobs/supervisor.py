@@ -48,8 +48,8 @@ def main(argv: Sequence[str]) -> int:
         else:
             watch(job, None)
         swept(job.folder / SUPERVISOR_LOG)
-    if not asked:  # else the machine is going down
-        ensure_runner()
+        if not asked:  # else the machine is going down
+            ensure_runner()
     return 0
 
 

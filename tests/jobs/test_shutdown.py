@@ -6,6 +6,7 @@ import time
 
 from jobs import folder, queue, shutdown
 from jobs.process import is_running
+from tests.jobs.conftest import runners, supervisor_ends
 
 SAVES = """
 import pathlib, sys, time
@@ -31,4 +32,5 @@ def test_what_runs_is_saved_and_what_waits_goes_on_waiting(workspace):
     thread.join(60)
     assert ended == [1] and (first.folder / "saved").exists() and first.state() == "stopped"
     assert second.state() == "queued" and not (second.folder / "process.json").exists()
-    assert shutdown.runners(folder.home()) == [] and queue.queued(folder.home()) == [second]
+    supervisor_ends(first)
+    assert runners() == [] and queue.queued(folder.home()) == [second]
