@@ -18,13 +18,14 @@ from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dataset import masks, turns
 from dataset.buckets import Crop, fit, fits
 from dataset.captions import CaptionFinder
 from dataset.holdout import held_out
 from dataset.looks import Look, Looks, pixels
+from dataset.new_words import NewWords
 from dataset.pictures import size_of
 from dataset.scan import Dataset, Item
 from dataset.settings import CaptionSettings, DatasetSettings, ValidationSettings
@@ -32,7 +33,7 @@ from dataset.spelling import Vocabulary, reads, spelled
 from dataset.turns import Entry, Pace
 from dataset.variation import has_choice
 from settings.errors import check
-from settings.section import Section, section_type
+from settings.section import Section, item_section, section_type
 
 TIMES = 10  # showings that are told
 
@@ -59,12 +60,36 @@ class Base(Section):
     base: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 
+class Taught(Section):
+    """The part of a new word that says how many tokens it is."""
+
+    word: str = ""
+    vectors: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_word(cls, value: Any) -> Any:
+        """A bare word will do, as for the trainer."""
+        return {"word": value} if isinstance(value, str) else value
+
+
+class Words(Section):
+    """The part that says which words are new."""
+
+    new: list[Taught] = []
+
+    @property
+    def taught(self) -> NewWords:
+        return NewWords(tuple((one.word, one.vectors) for one in self.new if one.word))
+
+
 class Showing(Section):
     """Of a run's settings what decides how it sees a picture. Names, bounds and defaults are those of the trainer."""
 
     model: Base = Base()
     dataset: DatasetSettings = DatasetSettings()
     captions: CaptionSettings = CaptionSettings()
+    words: Words = Words()
     validation: ValidationSettings = ValidationSettings()
     run: Length = Length()
     accelerate: Processes = Processes()
@@ -118,10 +143,13 @@ def picked(values: dict[str, Any], section: type[Section] = Showing) -> dict[str
     found = {}
     for name, field in section.model_fields.items():
         inner = section_type(field.annotation)
-        if inner and issubclass(inner, (Length, Processes, Base)) and isinstance(values.get(name), dict):
-            found[name] = picked(values[name], inner)
+        value = values.get(name)
+        if inner and issubclass(inner, (Length, Processes, Base, Words)) and isinstance(value, dict):
+            found[name] = picked(value, inner)
+        elif item_section(field.annotation) is Taught and isinstance(value, list):
+            found[name] = [picked(row, Taught) if isinstance(row, dict) else row for row in value]
         elif name in values:
-            found[name] = values[name]
+            found[name] = value
     return found
 
 
@@ -200,7 +228,7 @@ def crop_png(picture: Seen, look: Look, mask: bool = False) -> bytes:
 
 def told(picture: Seen, settings: Showing) -> dict[str, Any]:
     """For JSON. Positions in texts count code points."""
-    read = reads(settings.model.base, settings.captions)
+    read = reads(settings.model.base, settings.captions, settings.words.taught)
     return {
         "name": picture.path.name, "size": picture.size, "sizes": picture.sizes, **_cut(picture, picture.crop),
         "flips": settings.dataset.flip, "crop": settings.dataset.crop, "jitter": settings.dataset.colour_jitter,

@@ -101,7 +101,7 @@ def _data_set(path: Path, settings: Showing) -> Dataset:
 
 def _lines(picture: Seen, settings: Showing) -> list[str]:
     crop, (left, top, right, bottom) = picture.crop, picture.box(picture.crop)
-    read = reads(settings.model.base, settings.captions)
+    read = reads(settings.model.base, settings.captions, settings.words.taught)
     scaled = "" if crop.resized == picture.size else (
         f", {'enlarged' if picture.scale(crop) > 1 else 'made smaller'} {picture.scale(crop):.2f} times")
     lines = [

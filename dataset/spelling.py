@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataset import emphasis, tokens
+from dataset.new_words import NONE, NewWords
 from dataset.settings import CaptionSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,11 +19,12 @@ ROOT = Path(__file__).resolve().parents[1]
 @dataclass(frozen=True)
 class Vocabulary:
     """How captions become tokens. `ranks` None: CLIP's own list. `limit`: tokens that are read. `weighted`: brackets
-    are weights, and no words."""
+    are weights, and no words. `new`: the words that a run teaches."""
 
     ranks: tokens.Ranks | None = None
     limit: int = tokens.LIMIT
     weighted: bool = False
+    new: NewWords = NONE
 
     @property
     def exact(self) -> bool:
@@ -44,10 +46,10 @@ class Spelling:
         return self.borders[self.limit][0] if len(self.borders) > self.limit else None
 
 
-def reads(base: str, settings: CaptionSettings) -> Vocabulary:
-    """How a run with this base model and these settings reads captions."""
+def reads(base: str, settings: CaptionSettings, new: NewWords = NONE) -> Vocabulary:
+    """How a run with this base model and these settings reads captions, in which it teaches some words."""
     found = vocabulary(base)
-    return replace(found, limit=settings.length // tokens.LIMIT * found.limit, weighted=settings.weighted)
+    return replace(found, limit=settings.length // tokens.LIMIT * found.limit, weighted=settings.weighted, new=new)
 
 
 def vocabulary(base: str) -> Vocabulary:
@@ -78,10 +80,10 @@ def _read(folder: Path) -> Vocabulary | None:
 def spelled(caption: str, read: Vocabulary) -> Spelling:
     text = tokens.composed(caption)
     if not read.weighted:
-        return Spelling(text, tokens.borders(text, read.ranks), read.limit)
+        return Spelling(text, tokens.borders(text, read.ranks, read.new), read.limit)
     borders = [
         (part.places[start], part.places[end - 1] + 1) if end > start else (part.places[end - 1] + 1,) * 2
         for part in emphasis.parts(text)
-        for start, end in tokens.borders(part.text, read.ranks)
+        for start, end in tokens.borders(part.text, read.ranks, read.new)
     ]
     return Spelling(text, borders, read.limit)

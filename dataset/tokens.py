@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dataset import t5
+from dataset.new_words import NONE, NewWords
 
 LIMIT = 75  # what SD 1.x, 2.x and SDXL see at a time; two or three such pieces can be read as one: 150, 225
 MERGES = 49152 - 256 - 2  # lines of the file that count; the rest was never used
@@ -27,16 +28,18 @@ Ranks = dict[tuple[str, str], int]  # two parts that are merged -> how early
 _PIECE = re.compile(r"<\|startoftext\|>|<\|endoftext\|>|'(?:s|t|re|ve|m|ll|d)|[a-z]+|0|[^ a-z0]+")
 
 
-def count(text: str) -> int:
-    """Tokens of a caption, without the two that mark its start and end."""
-    return sum(map(_tokens_between_spaces, _normal(text).split()))
+def count(text: str, new: NewWords = NONE) -> int:
+    """Tokens of a caption, without the two that mark its start and end. `new`: the words that are learnt."""
+    text = _normal(text)
+    return sum(sum(map(_tokens_between_spaces, text[start:end].split())) + vectors
+               for start, end, _, vectors in new.parts(text))
 
 
-def split(text: str, limit: int = LIMIT) -> tuple[str, str]:
+def split(text: str, limit: int = LIMIT, new: NewWords = NONE) -> tuple[str, str]:
     """(what is seen, what is cut off), parted between two words; in the composed form of Unicode (NFC). A word that is
     cut in its middle counts as cut off."""
     text, total = _normal(text), 0
-    for start, tokens in _pieces(text):
+    for start, tokens in _pieces_and(text, new):
         total += tokens
         if total > limit:
             return text[:start].rstrip(), text[start:]
@@ -48,11 +51,20 @@ def composed(text: str) -> str:
     return _normal(text)
 
 
-def borders(text: str, ranks: Ranks | None = None) -> list[tuple[int, int]]:
-    """Where each token begins and ends in `composed(text)`, in characters. Of a letter that is several tokens the first
-    has all, the others are empty. `ranks`: the merges of another vocabulary than CLIP's own."""
+def borders(text: str, ranks: Ranks | None = None, new: NewWords = NONE) -> list[tuple[int, int]]:
+    """Where each token begins and ends in `composed(text)`, in characters. Of a letter or a new word that is several
+    tokens the first has all, the others are empty. `ranks`: the merges of another vocabulary than CLIP's own."""
     text, found = _normal(text), []
     ranks = _ranks() if ranks is None else ranks
+    for begin, end, after, vectors in new.parts(text):
+        found += [(begin + start, begin + stop) for start, stop in _borders(text[begin:end], ranks)]
+        found += [(end if vector == 0 else after, after) for vector in range(vectors)]
+    return found
+
+
+def _borders(text: str, ranks: Ranks) -> list[tuple[int, int]]:
+    """Of usual words alone."""
+    found = []
     for start, word in _words(text):
         lower = [char.lower() for char in word]
         if word.lower() in SPECIAL:
@@ -89,6 +101,14 @@ def counter(encoder: str = "clip") -> Callable[[str], int]:
 
 def _normal(text: str) -> str:
     return unicodedata.normalize("NFC", text).replace("İ", "i\u0307")  # the one letter that is two in lower case
+
+
+def _pieces_and(text: str, new: NewWords) -> Iterator[tuple[int, int]]:
+    """As `_pieces`, with new words among them."""
+    for begin, end, _, vectors in new.parts(text):
+        yield from ((begin + start, tokens) for start, tokens in _pieces(text[begin:end]))
+        if vectors:
+            yield end, vectors
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:

@@ -97,8 +97,8 @@ Loratory.seenTokens = ({ text, borders, cut }, limit) => {
   borders.forEach(([start, end], number) => {
     if (number === limit) parts.push(el("span", { class: "lor-seen-cut" }, "not seen from here on"));
     if (start > last) parts.push(letters.slice(last, start).join(""));
-    const more = end === start;  // of a letter that is several tokens
-    parts.push(el("span", { class: `lor-token${number % 2 ? " odd" : ""}${number >= limit ? " unseen" : ""}${more ? " more" : ""}`, title: more && "the letter before it takes this token, too" }, letters.slice(start, end).join("")));
+    const more = end === start;  // of a letter or a new word that is several tokens
+    parts.push(el("span", { class: `lor-token${number % 2 ? " odd" : ""}${number >= limit ? " unseen" : ""}${more ? " more" : ""}`, title: more && "what is before it takes this token, too" }, letters.slice(start, end).join("")));
     last = Math.max(last, end);
   });
   return el("p", { class: "lor-seen-tokens" }, parts);

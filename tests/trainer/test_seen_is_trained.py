@@ -102,9 +102,16 @@ def test_the_pixels_are_those_that_the_vae_gets(run, sections):
 
 
 def test_the_settings_are_the_trainers():
-    ours = {setting.path: setting for setting in settings(seen.Showing)}
-    theirs = {setting.path: setting for setting in settings(TrainSettings)}
-    for path, setting in ours.items():
-        other = theirs[path]
-        assert (setting.type, setting.default, setting.minimum, setting.maximum, setting.optional) == (
-            other.type, other.default, other.minimum, other.maximum, other.optional), path  # fmt: skip
+    same_settings(seen.Showing, TrainSettings)
+
+
+def same_settings(section, trainers):
+    theirs = {setting.path: setting for setting in settings(trainers)}
+    for setting in settings(section):
+        other = theirs[setting.path]
+        assert (setting.default, setting.minimum, setting.maximum, setting.optional) == (
+            other.default, other.minimum, other.maximum, other.optional), setting.path  # fmt: skip
+        if setting.item and setting.item is not other.item:
+            same_settings(setting.item, other.item)
+        else:
+            assert setting.type == other.type, setting.path

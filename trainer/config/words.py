@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
+from dataset import new_words
 from settings.section import Section, Ui
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class NewWord(Section):
 
     @property
     def pattern(self) -> str:
-        """Where it stands in a caption, as a regular expression: whole, not as a part of another word."""
-        return rf"(?i)(?<![\w-]){re.escape(self.word)}(?![\w-])"
+        """Where it stands in a caption, as a regular expression."""
+        return new_words.pattern(self.word)
 
     @property
     def bare(self) -> str:

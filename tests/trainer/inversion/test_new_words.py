@@ -211,7 +211,6 @@ def test_checkpoints_of_words_are_kept_as_many_as_asked_for(configure):
 
 
 @pytest.mark.proves("words.new.word", "words.new.vectors")
-@pytest.mark.proves("words.new.word", "words.new.vectors")
 def test_the_word_stands_for_its_vectors_wherever_it_is_whole():
     tokenizer, encoder, first = taught()
     own, plain = [first, first + 1, first + 2], clip_tokenizer()
