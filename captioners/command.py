@@ -29,7 +29,7 @@ from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
-from settings.section import settings
+from settings.paths import placed
 
 ARGV = ["python", "-m", "captioners", "run", "{job}"]
 
@@ -94,16 +94,14 @@ def with_absolute_paths(config: Captioning) -> Captioning:
     values = config.model_dump()
     typed = values["source"]["folders"]
     values["source"]["folders"] = [folder_meant(path) for path in typed if path.strip()]
-    for setting in settings(type(config)):
-        if setting.ui.kind in ("file", "folder", "model") and setting.type is str:
-            *parents, leaf = setting.path.split(".")
-            section = values
-            for name in parents:
-                section = section[name]
-            # "toy/models/blip" means the same everywhere, and is one of the choices as it stands.
-            kept = located(section[leaf]) == ROOT / section[leaf]
-            section[leaf] = section[leaf] if kept else str(located(section[leaf]) or section[leaf])
+    placed(values, type(config), meant)
     return check(type(config), values)
+
+
+def meant(path: str) -> str:
+    found = located(path)
+    # "toy/models/blip" means the same everywhere, and is one of the choices as it stands.
+    return path if found in (None, ROOT / path) else str(found)
 
 
 def folder_meant(path: str) -> str:

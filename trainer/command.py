@@ -25,6 +25,7 @@ from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
+from settings.paths import placed
 from trainer import continuing
 from trainer.base_model.models import ROOT, located
 from trainer.config import TrainSettings
@@ -74,17 +75,10 @@ def cores() -> int:
 
 def with_absolute_paths(config: TrainSettings) -> TrainSettings:
     """Paths as they were meant where they were typed: from the current folder, else from the program's."""
-    values = config.model_dump()
-    model, dataset, save = values["model"], values["dataset"], values["save"]
-    for word in values["words"]["new"]:
-        word["start_from"] = str(located(word["start_from"]) or word["start_from"])
-    values["lora"]["weights"] = str(located(values["lora"]["weights"]) or values["lora"]["weights"])
-    for name in ("base", "vae"):
-        model[name] = str(located(model[name]) or model[name])
-    for entry in dataset["folders"]:
-        entry["path"] = str(located(entry["path"]) or entry["path"])
+    values = placed(config.model_dump(), TrainSettings, lambda typed: str(located(typed) or typed))
     for name in ("folder", "logging_folder"):
-        save[name] = str(Path(save[name]).expanduser().absolute()) if save[name] else ""
+        if typed := getattr(config.save, name):  # it may be yet to come
+            values["save"][name] = str(Path(typed).expanduser().absolute())
     return check(TrainSettings, values)
 
 

@@ -307,3 +307,21 @@ def test_without_a_whole_state_it_begins_again_and_says_so(configure, at_step):
     train(job.folder)
     assert "no saved state is whole" in warnings(job) and job.state() == "finished"
     assert events(job, "started")[1]["step"] == 0
+
+
+def test_every_path_is_meant_from_where_it_was_typed(configure, tmp_path, monkeypatch):
+    for name in ("lora.safetensors", "merged.safetensors", "word.safetensors", "parts", "vae"):
+        (tmp_path / name).touch()
+    typed = {
+        "model": {"vae": "vae", "components": "parts", "merge": [{"file": "merged.safetensors"}]},
+        "lora": {"weights": "lora.safetensors"},
+        "words": {"new": [{"word": "sks", "start_from": "word.safetensors"}]},
+        "save": {"folder": "not/there/yet"},
+    }
+    monkeypatch.chdir(tmp_path)
+    config = command.with_absolute_paths(configure(**typed))
+    model = config.model
+    found = [model.vae, model.components, model.merge[0].file, config.lora.weights, config.words.new[0].start_from]
+    names = ("vae", "parts", "merged.safetensors", "lora.safetensors", "word.safetensors")
+    assert found == [str(tmp_path / name) for name in names]
+    assert config.save.folder == str(tmp_path / "not/there/yet") and config.save.logging_folder == ""
