@@ -31,6 +31,7 @@ from settings.section import Section
 
 KINDS: dict[str, str] = {  # kind -> its module
     "check": "dataset.doctor.job",
+    "looks": "dataset.doctor.looking",
     "resize": "dataset.resize.job",
     "export": "dataset.exchange.exporting",
     "import": "dataset.exchange.importing",

@@ -24,7 +24,8 @@ GRAMMAR = [
     ("w<512 h<512 mp>1 ar>1.5", "width, height, megapixels, width divided by height"),
     ("stars>=3 repeats>1", "other numbers"),
     ("score(cat)<.5", "how sure the tagger was, for pictures that it has looked at"),
-    ("dup: dup:others dup:name", "files that are the same: all, all but one, those of a picture"),
+    ("dup: dup:others dup:name", "copies of any kind: all, all but the one to keep, those of a picture"),
+    ("dup:same dup:near dup:mirrored", "copies of one kind: the same, nearly the same, mirrored"),
     ("a b, a OR b, a XOR b, (a b)", "both, one or both, only one of them, brackets"),
 ]
 _PIECE = re.compile(r'-?(?:(?P<field>[A-Za-z]+):)?(?P<word>"(?:[^"\\]|\\.)*|[^\s()":/]*)$')
@@ -50,6 +51,9 @@ def complete(line: str, cursor: int, tags: Callable[[str], list[dict[str, Any]]]
     if not name and plain and not word.startswith('"'):
         found = [{"text": text, "shown": text, "note": "", "kind": "word"}
                  for known, text in NAMES.items() if known.lower().startswith(plain.lower()) and known != plain]
+    if name == "dup":
+        found = [{"text": f"{kind} ", "shown": kind, "note": "", "kind": "word"} for kind in (*filter.COPIES, "others")
+                 if kind.startswith(plain.lower())]
     if name in ("", "tag") and plain:
         field = "" if name else "tag:"
         found += [

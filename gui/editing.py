@@ -15,13 +15,16 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dataset import tokens
+from dataset.doctor.alike import joined
 from dataset.editor import filter, order
 from dataset.editor.album import Album
+from dataset.new_words import NONE, NewWords
+from gui.copying import Copying
+from gui.work import Works
 
 KEPT = 3  # folders
 PATIENCE = 1.5  # seconds between two looks at the disk, however many pages ask
@@ -32,10 +35,11 @@ TICKETS = 100
 
 
 class Editing:
-    """The open folders, the last ones that were looked at. `cache`: where what is slow to find out is kept."""
+    """The open folders, the last ones that were looked at. `cache`: where what is slow to find out is kept. `works`:
+    what looks for copies."""
 
-    def __init__(self, cache: Path):
-        self._cache = cache
+    def __init__(self, cache: Path, works: Works | None = None):
+        self._cache, self._works = cache, works or Works()
         self._lock = threading.Lock()
         self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._open: OrderedDict[str, Opened] = OrderedDict()  # by key
@@ -53,7 +57,7 @@ class Editing:
                 known = next((one for one in self._open.values() if one.settings == settings), None)
             if known:
                 known.refresh(now=True)
-            found = known or Opened(settings, Album(Path(path), extension, separator, self._cache))
+            found = known or Opened(settings, Album(Path(path), extension, separator, self._cache), self._works)
             with self._lock:
                 self._open[found.key] = found
                 self._open.move_to_end(found.key)
@@ -98,13 +102,15 @@ class Editing:
 class Opened:
     """A folder and what was found out about it."""
 
-    def __init__(self, settings: tuple[str, str, str], album: Album):
+    def __init__(self, settings: tuple[str, str, str], album: Album, works: Works):
         self.key = secrets.token_urlsafe(9)
         self.settings = settings
         self.album = album
         self.root = Path(settings[0])
         self.separator = settings[2]
+        self.copying = Copying(works, self.root)
         self.trigger = ""
+        self._new = NONE
         self.scored: Callable[[Sequence[Path], str], Mapping[Path, float]] = lambda paths, tag: {}
         self._lock = threading.Lock()
         self._looked, self._pause = time.monotonic(), PATIENCE
@@ -134,17 +140,22 @@ class Opened:
     def changed_since(self, revision: int) -> list[int]:
         return [number for number, entry in enumerate(self.album.entries) if entry.revision > revision]
 
-    def let_through(self, line: str, by: str = "") -> list[int]:
+    def let_through(self, line: str, by: str = "", facts: Facts | None = None) -> list[int]:
         """The numbers of the pictures that a filter line lets through, in an order of `order.CHOICES`. Raises
         FilterError."""
-        facts = Facts(self)
+        facts = facts or Facts(self)
         found = [number for number in filter.parse(line).apply(facts) if not facts.entries[number].gone]
         return order.arranged(found, facts, by)
+
+    def teach(self, new: NewWords) -> None:
+        """From now on these words count as what they are in the run."""
+        if new != self._new:
+            self._new, self._counts = new, {}
 
     def tokens_of(self, text: str) -> int:
         count = self._counts.get(text)
         if count is None:
-            count = self._counts[text] = tokens.count(text)
+            count = self._counts[text] = tokens.count(text, self._new)
         return count
 
     def digest(self, path: Path, about: os.stat_result) -> str:
@@ -160,9 +171,11 @@ class Opened:
 
 
 class Facts:
-    """What a filter line may ask, as it is at one moment (`dataset.editor.filter.Facts`)."""
+    """What a filter line may ask, as it is at one moment (`dataset.editor.filter.Facts`). `fresh`: also of copies that
+    were found since they were last asked for; without it an edit means the same pictures as the page shows."""
 
-    def __init__(self, opened: Opened):
+    def __init__(self, opened: Opened, fresh: bool = False):
+        self.compared, self._fresh = False, fresh
         view = opened.album.view
         self.entries, self.index, self.trigger = view.entries, view.index, opened.trigger
         self._opened = opened
@@ -174,8 +187,18 @@ class Facts:
         numbers = {entry.path: number for number, entry in enumerate(self.entries)}
         return {numbers[path]: score for path, score in self._opened.scored(list(numbers), tag).items()}
 
-    def duplicates(self) -> list[list[int]]:
-        """Pictures whose files are the same to the byte. Nearly equal ones are for the doctor: that takes minutes."""
+    def duplicates(self, kind: str) -> list[list[int]]:
+        """As far as is known: `Opened.copying`. Files that are the same to the byte are found without a look."""
+        if self._fresh and not self.compared:
+            self._opened.copying.read(self.entries)
+        self.compared = True
+        copies = self._opened.copying.copies(self.entries)
+        groups = {"near": lambda: copies.near, "mirrored": lambda: copies.mirrored}
+        groups["same"] = lambda: [*copies.same, *self._same_files()]
+        wanted = [kind] if kind else list(groups)
+        return [copies.ranked(group) for group in joined(group for one in wanted for group in groups[one]())]
+
+    def _same_files(self) -> list[list[int]]:
         sizes: defaultdict[int, list[tuple[int, os.stat_result]]] = defaultdict(list)
         for number, entry in enumerate(self.entries):
             try:
@@ -199,14 +222,14 @@ class Reader:
     def exact(self) -> bool:
         return tokens.exact(self.encoder)
 
-    @cached_property
-    def count(self) -> Callable[[str], int]:
-        return tokens.counter(self.encoder)
+    def count(self, text: str, new: NewWords = NONE) -> int:
+        """Its tokens; new words are only CLIP's."""
+        return tokens.count(text, new) if self.encoder == "clip" else tokens.counter(self.encoder)(text)
 
-    def cut(self, text: str) -> int | None:
+    def cut(self, text: str, new: NewWords = NONE) -> int | None:
         """The character at which the words begin that aren't read; None: all are."""
         if self.encoder == "clip":
-            rest = tokens.split(text, self.limit)[1]
+            rest = tokens.split(text, self.limit, new)[1]
             return _place(text, len(tokens.composed(text)) - len(rest)) if rest else None
         if self.count(text) <= self.limit:
             return None

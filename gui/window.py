@@ -46,4 +46,4 @@ class Window:
         self.preparing = Preparing()
         self.works = Works()
         self.imports = Imports()
-        self.editing = Editing(self.home / "cache" / "albums")
+        self.editing = Editing(self.home / "cache" / "albums", self.works)

@@ -13,6 +13,7 @@ import numpy as np
 from dataset.editor.patterns import Pattern, PatternError
 from dataset.editor.terms import (
     ALIASES,
+    COPIES,
     FIELDS,
     FLAGS,
     NUMBERS,
@@ -32,8 +33,8 @@ from dataset.editor.terms import (
     Text,
 )
 
-__all__ = ["FIELDS", "FLAGS", "NUMBERS", "OPERATORS", "Facts", "Filter", "FilterError", "Text", "Word", "parse",
-           "words"]
+__all__ = ["COPIES", "FIELDS", "FLAGS", "NUMBERS", "OPERATORS", "Facts", "Filter", "FilterError", "Text", "Word",
+           "parse", "words"]
 
 DEPTH = 100  # brackets within brackets
 
@@ -215,11 +216,13 @@ class _Parser:
         if self._over():
             raise FilterError(self.at, f'say what to look for right behind {match[0]}; put it in quotes if it has '
                                        "spaces or brackets")
+        quoted = self.text[self.at] == '"'
         value = self._value(pattern=name not in ("missing", "dup") and not (name == "path" and self._is_path()))
         if name == "missing":
             return Missing("trigger" if value.lower() == "trigger" else value, start)
         if name == "dup":
-            return Duplicate(value.lower() if value.lower() == "others" else value)
+            known = not quoted and value.lower() in ("others", *COPIES)
+            return Duplicate(which=value.lower()) if known else Duplicate(name=value)
         return Text(name, value, start)
 
     def _over(self) -> bool:

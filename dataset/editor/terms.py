@@ -26,6 +26,7 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt, "<": operator.lt, "=": operator.eq,
 }  # fmt: skip
 OPERATORS = ("AND", "OR", "XOR", "NOT")
+COPIES = ("same", "near", "mirrored")
 
 
 class FilterError(ValueError):
@@ -63,8 +64,9 @@ class Facts(Protocol):
     def scores(self, tag: str) -> Mapping[int, float]:
         """0..1 of the entries that a tagger has looked at."""
 
-    def duplicates(self) -> Iterable[Sequence[int]]:
-        """Groups of entries that are copies of each other; the one to keep first."""
+    def duplicates(self, kind: str) -> Iterable[Sequence[int]]:
+        """Groups of entries that are copies of each other, as far as is known; the one to keep first. `kind`: one of
+        COPIES, "" for any."""
 
 
 Mask = np.ndarray  # bool, one for each entry
@@ -222,24 +224,26 @@ class Missing(Node):
 
 @dataclass(frozen=True)
 class Duplicate(Node):
-    """Copies of each other: all of them, all but the one to keep (`dup:others`), or those of a picture by its name."""
+    """Copies of each other: of any kind, of one (`dup:near`), all but the one to keep (`dup:others`), or those of a
+    picture by its name. `which`: "", "others" or one of COPIES."""
 
+    which: str = ""
     name: str = ""
 
     def mask(self, facts: Facts) -> Mask:
         found = np.zeros(len(facts.entries), bool)
-        for group in facts.duplicates():
-            if len(group) > 1 and self._meant(facts, group):
-                found[list(group[self.name == "others" :])] = True
+        for group in facts.duplicates(self.which if self.which in COPIES else ""):
+            if len(group) > 1 and (not self.name or self._named(facts, group)):
+                found[list(group[self.which == "others" :])] = True
         return found
 
-    def _meant(self, facts: Facts, group: Sequence[int]) -> bool:
-        if self.name in ("", "others"):
-            return True
+    def _named(self, facts: Facts, group: Sequence[int]) -> bool:
         return any(_looked_for(self.name, [_path(facts.entries[number]) for number in group]))
 
     def __str__(self) -> str:
-        return f"dup:{_quoted(self.name) if self.name else ''}"
+        if self.name.lower() in ("others", *COPIES):
+            return f'dup:"{self.name}"'
+        return f"dup:{_quoted(self.name) if self.name else self.which}"
 
 
 def _entries(test: Callable[[Entry], Any]) -> Callable[[Facts], Mask]:

@@ -11,7 +11,7 @@ from dataset.editor import suggest, table, words
 from dataset.editor.album import View
 from gui import completion, tag_lists
 from gui.editing import Opened, first_cut, reader, units
-from gui.routes.tags import Line, Numbers, Wish, chosen, opened_by
+from gui.routes.tags import Line, Numbers, Wish, chosen, new_words, opened_by
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -59,12 +59,13 @@ def router(window: Window) -> APIRouter:
         """What a text is made of, how many tokens it has, and where the text encoder stops to read."""
         opened, how = found(wish), reader(wish.limit)
         prose = words.is_prose(wish.text, opened.separator) if wish.mode == "auto" else wish.mode == "prose"
-        tags, cut = words.split(wish.text, opened.separator, prose), how.cut(wish.text)
+        new = new_words(window)
+        tags, cut = words.split(wish.text, opened.separator, prose), how.cut(wish.text, new)
         return {
             "text": wish.text,
             "tags": tags,
             "prose": prose,
-            "tokens": how.count(wish.text),
+            "tokens": how.count(wish.text, new),
             "exact": how.exact(),
             "limit": how.limit,
             "cut": None if cut is None else units(wish.text, cut),

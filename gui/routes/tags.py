@@ -14,10 +14,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, field_validator
 
 from captioners.config import CaptionConfig
+from dataset import seen
 from dataset.editor import filter, order
 from dataset.journal import JournalError
+from dataset.new_words import NONE, NewWords
 from gui import completion, tag_lists
-from gui.editing import READERS, Opened, units
+from gui.editing import READERS, Facts, Opened, units
 from gui.preparation import problems
 from gui.routes.dataset import training_sizes
 from gui.runs import CaptionRun
@@ -70,8 +72,6 @@ class Ids(Wish):
 
 def router(window: Window) -> APIRouter:
     routes = APIRouter()
-    editing = window.editing
-    id_of = window.thumbnails.id_of
 
     def found(wish: Wish) -> Opened:
         return opened_by(window, wish)
@@ -87,16 +87,17 @@ def router(window: Window) -> APIRouter:
 
         def act() -> dict[str, Any]:
             try:
-                opened = editing.open(path, sizes.caption_extension, separator(window))
+                opened = window.editing.open(path, sizes.caption_extension, separator(window))
             except OSError as error:
                 raise HTTPException(400, str(error)) from None
             if given:
                 window.drafts.save("dataset", {"path": path})
             opened.trigger = trigger(window)
+            opened.teach(new_words(window))
             opened.scored = lambda paths, tag: tag_lists.scores(window, paths, tag)
             return about(window, opened) | {"root": path}
 
-        return editing.begin(act)
+        return window.editing.begin(act)
 
     @routes.post("/api/tags/changes")
     def changes(wish: Since) -> dict[str, Any]:
@@ -108,13 +109,23 @@ def router(window: Window) -> APIRouter:
 
     @routes.post("/api/tags/filter")
     def filtered(wish: Sorted) -> dict[str, Any]:
-        """The numbers of the pictures; for a line that isn't right yet, which is asked too, `problem` and where."""
+        """The numbers of the pictures; for a line that isn't right yet, which is asked too, `problem` and where.
+        `copies`, for a line that asks for them: how many pictures were looked at."""
         opened = found(wish)
         opened.trigger = trigger(window)
+        opened.teach(new_words(window))
+        facts = Facts(opened, fresh=True)
         try:
-            return {"numbers": opened.let_through(wish.line, wish.by), "revision": opened.album.revision}
+            numbers = opened.let_through(wish.line, wish.by, facts)
+            return {"numbers": numbers, "revision": opened.album.revision,
+                    "copies": opened.copying.begin() if facts.compared else None}
         except filter.FilterError as error:
             return {"problem": error.message, "position": units(wish.line, error.position)}
+
+    @routes.post("/api/tags/look")
+    def look_on(wish: Wish) -> dict[str, Any]:
+        """Look for copies again, where that was stopped."""
+        return found(wish).copying.begin(again=True)
 
     @routes.post("/api/tags/grammar")
     def grammar() -> dict[str, Any]:
@@ -133,7 +144,7 @@ def router(window: Window) -> APIRouter:
     def numbers_of(wish: Ids) -> dict[str, Any]:
         """The numbers that pictures have now, by their ids."""
         opened = found(wish)
-        return {"numbers": [opened.number_of(id, id_of) if id else None for id in wish.ids[:LINES]]}
+        return {"numbers": [opened.number_of(id, window.thumbnails.id_of) if id else None for id in wish.ids[:LINES]]}
 
     return routes
 
@@ -220,6 +231,14 @@ def line_of(opened: Opened, number: int, id: str) -> dict[str, Any]:
 
 def separator(window: Window) -> str:
     return str((window.drafts.load("train").get("captions") or {}).get("separator") or ",")
+
+
+def new_words(window: Window) -> NewWords:
+    """Those of the training form, as far as they are right."""
+    try:
+        return seen.showing({"words": window.drafts.load("train").get("words", {})}).words.taught
+    except SettingsError:
+        return NONE
 
 
 def trigger(window: Window) -> str:

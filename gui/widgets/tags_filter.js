@@ -18,6 +18,20 @@ Loratory.tagFilter = (desk) => {
     note.classList.add("bad");
     L.fill(note, el("code", {}, asked.slice(0, position), el("mark", {}, asked.slice(position, position + 1) || " "), asked.slice(position + 1)), el("span", {}, ` Character ${position + 1}: ${problem}`));
   };
+  // Copies are found by looking at every picture: a work of its own, the first time; until it is done, what is known is shown.
+  const looking = el("div", { class: "lor-filter-work" });
+  let watched = "";
+  const work = L.work(looking, { done: (report) => { if (report.state !== "failed") work.clear(); watched = ""; apply(); } });
+  const compared = (copies) => {
+    if (copies?.work && copies.work !== watched) work.watch(copies.work);
+    if (!copies) work.clear();
+    watched = copies?.work || "";
+    if (!copies) return;
+    const left = copies.pictures - copies.looked - copies.unread;
+    L.put(note, left > 0 && ` · copies among ${copies.looked.toLocaleString("en")} of ${copies.pictures.toLocaleString("en")} pictures; the others were not looked at yet`,
+      copies.unread > 0 && ` · ${L.counted(copies.unread, "picture")} can't be read`,
+      left > 0 && !copies.work && [" ", L.button("Look at them", async () => { await L.attempt(() => desk.ask("look")); apply(); }, "quiet small")]);
+  };
   const order = el("select", { class: "lor-input", id: "tags-order", "aria-label": "Order of the pictures", onchange: () => apply() });
   desk.on("opened", async () => {
     if (order.options.length) return;
@@ -34,7 +48,8 @@ Loratory.tagFilter = (desk) => {
       line = asked;
       input.removeAttribute("aria-invalid");
       note.classList.remove("bad");
-      L.fill(note, asked.trim() ? `${found.numbers.length.toLocaleString("en")} of ${desk.album.shown.toLocaleString("en")}` : "", found.note && ` · ${found.note}`);
+      L.fill(note, asked.trim() ? `${found.numbers.length.toLocaleString("en")} of ${desk.album.shown.toLocaleString("en")}` : "");
+      compared(found.copies);
       desk.show(found.numbers);
     } catch (error) { if (!(error instanceof TypeError)) L.toast(error.message, true); }  // a lost connection is told elsewhere
   };
@@ -48,7 +63,7 @@ Loratory.tagFilter = (desk) => {
   input.addEventListener("blur", remember);
   input.addEventListener("keydown", (event) => { if (event.key === "Escape" && input.value && !event.defaultPrevented) { event.stopPropagation(); desk.setFilter(""); } });
   return el("div", { class: "lor-filter" }, el("div", { class: "lor-row tight" }, L.suggest(input, find, { take: () => { apply().then(remember); } }),
-    order, L.button("All", () => desk.setFilter(""), "quiet", { title: "Show all pictures" }), L.button("Help", () => L.filterHelp(desk), "quiet", { "aria-label": "What the filter understands" })), note);
+    order, L.button("All", () => desk.setFilter(""), "quiet", { title: "Show all pictures" }), L.button("Help", () => L.filterHelp(desk), "quiet", { "aria-label": "What the filter understands" })), note, looking);
 };
 Loratory.filterHelp = async (desk) => {
   const L = Loratory, { el } = L;

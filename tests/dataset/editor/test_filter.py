@@ -40,8 +40,8 @@ class Picture:
 
 
 class Facts:
-    def __init__(self, entries, trigger="sks", scores=None, duplicates=()):
-        self.entries, self.trigger, self._scores, self._duplicates = list(entries), trigger, scores or {}, duplicates
+    def __init__(self, entries, trigger="sks", scores=None, duplicates=None):
+        self.entries, self.trigger, self._scores, self._duplicates = list(entries), trigger, scores or {}, duplicates or {}
         self.index = defaultdict(set)
         for number, entry in enumerate(self.entries):
             for tag in entry.tags:
@@ -53,9 +53,12 @@ class Facts:
     def scores(self, tag):
         return self._scores.get(words.key(tag), {})
 
-    def duplicates(self):
-        return self._duplicates
+    def duplicates(self, kind):
+        return self._duplicates.get(kind, [])
 
+
+# By kind, the one to keep first: "any" joins what has a picture in common.
+DUPLICATES = {"same": [[9, 1]], "near": [[5, 9]], "mirrored": [[2, 30], [31, 9]], "": [[5, 1, 9, 31], [2, 30]]}
 
 VOCABULARY = ["cat", "dog", "long hair", "Long_Hair", "hair", "red_hat", "sks", "a/b", 'the "x"', "or", "*", "né"]
 
@@ -83,7 +86,7 @@ def some(dice, many=40):
 def facts():
     dice = random.Random(7)
     scores = {"cat": {number: dice.random() for number in range(0, 40, 3)}}
-    return Facts(some(dice), scores=scores, duplicates=[[1, 5, 9], [2, 30]])
+    return Facts(some(dice), scores=scores, duplicates=DUPLICATES)
 
 
 def like(text, wild):
@@ -136,10 +139,14 @@ TERMS = {
     "repeats==2": lambda facts, n, e: e.repeats == 2,
     "score(cat)<.5": lambda facts, n, e: facts.scores("cat").get(n, 1) < 0.5,
     'score("Cat")>=50%': lambda facts, n, e: facts.scores("cat").get(n, 0) >= 0.5,
-    "dup:": lambda facts, n, e: n in (1, 5, 9, 2, 30),
-    "dup": lambda facts, n, e: n in (1, 5, 9, 2, 30),
-    "dup:others": lambda facts, n, e: n in (5, 9, 30),
-    "dup:img_005": lambda facts, n, e: n in (1, 5, 9),
+    "dup:": lambda facts, n, e: n in (1, 5, 9, 31, 2, 30),
+    "dup": lambda facts, n, e: n in (1, 5, 9, 31, 2, 30),
+    "dup:others": lambda facts, n, e: n in (1, 9, 31, 30),
+    "dup:same": lambda facts, n, e: n in (1, 9),
+    "dup:Near": lambda facts, n, e: n in (5, 9),
+    "dup:mirrored": lambda facts, n, e: n in (2, 30, 31, 9),
+    "dup:img_005": lambda facts, n, e: n in (1, 5, 9, 31),
+    'dup:"Img_03"': lambda facts, n, e: n in (1, 5, 9, 31, 2, 30),
 }
 
 
@@ -208,6 +215,12 @@ def test_a_text_that_looks_like_something_else_is_put_in_quotes(text):
     printed = str(filter.Filter(filter.Text("", text)))
     assert parse(printed).root == filter.Text("", text)
     assert parse(f"tag:{printed}").root == filter.Text("tag", text)
+
+
+def test_a_name_that_is_also_a_kind_of_copy_is_put_in_quotes():
+    for kind in ("same", "near", "mirrored", "others"):
+        assert parse(f'dup:"{kind}"').root == filter.Duplicate(name=kind) != parse(f"dup:{kind}").root
+        assert str(parse(f'dup:"{kind}"')) == f'dup:"{kind}"' and str(parse(f"dup:{kind.upper()}")) == f"dup:{kind}"
 
 
 def test_a_path_that_begins_with_a_slash_is_no_pattern():
