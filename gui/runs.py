@@ -53,7 +53,7 @@ class Run:
         self.checkpoints: dict[str, int] = {}  # path -> step
         self.loss = Curve(smooth=True)
         self.rates: dict[str, Curve] = {}
-        self.validation = Curve()  # the error on pictures that are held out
+        self.validation: dict[str, Curve] = {}  # the error on pictures that are held out: in all, and at each size
 
     def refresh(self) -> Run:
         with self._lock:
@@ -94,8 +94,7 @@ class Run:
         elif kind == "sample":
             self.samples[event.get("step", 0), event.get("index", 0)] = event
         elif kind == "validation":
-            self.validation.cut(event.get("step", 0) - 1)  # looked at again where a run went on
-            self.validation.add(event.get("step", 0), number(event.get("loss")))
+            self._validated(event)
         elif kind == "class_images":
             self.class_images = str(event.get("folder", ""))
         elif kind == "checkpoint":
@@ -120,12 +119,19 @@ class Run:
                 self.rates[group] = Curve()
             self.rates[group].add(step, number(rate))
 
+    def _validated(self, event: dict[str, Any]) -> None:
+        step = event.get("step", 0)
+        sizes = {f"held out, {side} px": loss for side, loss in (event.get("sizes") or {}).items()}
+        for name, loss in ({"held out": event.get("loss")} | sizes).items():
+            curve = self.validation.setdefault(name, Curve())
+            curve.cut(step - 1)  # looked at again where a run went on
+            curve.add(step, number(loss))
+
     def _forget_after(self, step: int) -> None:
         """A run that goes on from an older state repeats steps: what came after that state did not happen."""
         self.loss.cut(step)
-        self.validation.cut(step)
-        for rate in self.rates.values():
-            rate.cut(step)
+        for curve in (*self.validation.values(), *self.rates.values()):
+            curve.cut(step)
         if self.last.get("step", 0) > step:
             self.last = {}
 

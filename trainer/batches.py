@@ -123,25 +123,22 @@ class Batches:
         return found
 
     @cached_property
-    def unseen(self) -> list[Sample]:
-        """The pictures that are held out, as validation looks at them: at the main resolution, without anything that is
-        left to chance, with their whole captions."""
+    def unseen(self) -> dict[int, list[Sample]]:
+        """{resolution: the pictures that are held out, as validation looks at them}: without anything that is left to
+        chance, with their whole captions."""
         plain = self._config.captions.model_copy(update=UNVARIED)
-        return [
-            Sample(
-                item,
-                self._still(item),
-                False,
-                turns.wordings(self._config.run.seed, item.caption, plain).pop(),
-                place,
-                item.weight,
-            )
-            for place, item in enumerate(self._held)
-        ]
+        captions = [turns.wordings(self._config.run.seed, item.caption, plain).pop() for item in self._held]
+        return {
+            side: [
+                Sample(item, self._still(item, side), False, caption, place, item.weight)
+                for place, (item, caption) in enumerate(zip(self._held, captions))
+            ]
+            for side in self._config.dataset.sides
+        }
 
-    def _still(self, item: Item) -> Crop:
+    def _still(self, item: Item, side: int) -> Crop:
         with named(item.path):
-            return self._looks.still(item.path, fit(item.width, item.height, self._config.dataset)).crop
+            return self._looks.still(item.path, fit(item.width, item.height, self._config.dataset, side)).crop
 
     @property
     def wordings(self) -> set[str]:

@@ -24,7 +24,8 @@ from trainer.families import families
 from trainer.families.base import Family
 from trainer.families.words import Reading
 from trainer.inversion import new_words
-from trainer.lora import dropping, file, inject, merging
+from trainer.lora import file, inject, merging
+from trainer.lora.dropping import Dropping
 from trainer.lora.keys import LoraError
 from trainer.lora.sizes import Size, sizes
 from trainer.plan import Plan
@@ -182,14 +183,15 @@ def encode(
     latents = Latents(family, parts["vae"], Store(cache / "latents") if config.latents_can_be_cached else None)
     captions = Captions(family, readers, Store(cache / "captions") if config.captions_can_be_cached else None)
     mine = batches.distinct()[place.process_index :: place.num_processes]
+    held = [sample for samples in batches.unseen.values() for sample in samples]
     parts["vae"].to(place.device)
     if config.latents_can_be_cached:
-        latents.encode_all(batches.looks_of(mine) + batches.unseen, report.counting("cache latents"))
+        latents.encode_all(batches.looks_of(mine) + held, report.counting("cache latents"))
         parts["vae"].to("cpu")
     for reader in readers:
         reader.to(place.device)
     if config.captions_can_be_cached:
-        words = batches.wordings | {sample.caption for sample in batches.unseen}
+        words = batches.wordings | {sample.caption for sample in held}
         words |= {"", config.preview.negative_prompt, *config.preview.prompts, *all_asked(config, batches.wordings)}
         captions.encode_all(
             sorted(words)[place.process_index :: place.num_processes], report.counting("cache captions")
@@ -223,9 +225,9 @@ def attach(
             continue
         pattern = layers if isinstance(layers, str) else layers[lora.layers]
         chosen = sizes(lora, pattern, inject.shapes(parts[name]), f"lora.{name}")
-        spec = inject.AdapterSpec(name, chosen, lora.dropout, config.lora.kind, config.lora.factor)
+        dropping = Dropping(lora.rank_dropout, lora.module_dropout)
+        spec = inject.AdapterSpec(name, chosen, lora.dropout, config.lora.kind, config.lora.factor, dropping)
         inject.inject(parts[name], spec, seed=config.run.seed)
-        dropping.drop(parts[name], lora.rank_dropout, lora.module_dropout)
         trained[name] = parts[name].train()
         if config.accelerate.mixed_precision != "no":
             inject.trust_autocast(parts[name])

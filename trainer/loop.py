@@ -115,8 +115,7 @@ def steps(run: Run, folder: Path, preview: Preview, output: Output, report: Repo
 
 def validate(run: Run, output: Output, report: Report) -> None:
     """Look at what is held out; where it was never predicted as well, keep what is learnt, if that is wanted."""
-    loss = run.validate()
-    report.validated(run.step, loss)
+    loss = report.validated(run.step, run.validate())
     if run.config.save.keep_best and is_number(loss) and (run.best is None or loss < run.best):
         with disk.full_is_a_warning(report):
             report.checkpoint(run.step, output.best(run.learnt, run.step))

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, NoReturn
 
 import torch
@@ -196,10 +197,14 @@ class Report:
             still = f", {one['zero']} of them never moved" if one["zero"] else ""
             print(f"{one['part']}: {one['layers']} layers{still}; they change by {one['norm']:.4g}", flush=True)
 
-    def validated(self, step: int, loss: float) -> None:
-        """The error on pictures that are held out."""
-        self._events.write("validation", step=step, loss=loss)
-        print(f"step {step}: validation loss {loss:.4f}", flush=True)
+    def validated(self, step: int, losses: dict[int, float]) -> float:
+        """The error on pictures that are held out at each resolution, and the mean of these."""
+        mean = fmean(losses.values())
+        several = {"sizes": {str(side): loss for side, loss in losses.items()}} if len(losses) > 1 else {}
+        self._events.write("validation", step=step, loss=mean, **several)
+        each = ", ".join(f"{loss:.4f} at {side} px" for side, loss in losses.items() if several)
+        print(f"step {step}: validation loss {mean:.4f}{f' ({each})' if each else ''}", flush=True)
+        return mean
 
     def finished(self, lora: Path, step: int) -> None:
         seconds = round(time.monotonic() - self._began, 1)

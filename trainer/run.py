@@ -19,7 +19,8 @@ from trainer.config import TrainSettings
 from trainer.ema import Average
 from trainer.families.base import Family
 from trainer.inversion import new_words
-from trainer.lora import inject, norms
+from trainer.lora import inject
+from trainer.lora.norms import Limit
 from trainer.loss.objective import objective, only_from
 from trainer.needs import disk
 from trainer.output import Learnt
@@ -52,8 +53,10 @@ class Run:
         self.dtype = DTYPES[config.accelerate.mixed_precision]
         self.trained, groups = attach(config, family, self.parts)
         self.parameters = [weight for group in groups for weight in group["params"]]
-        names = {id(weight): name for name, weight in inject.named_weights(self.trained)}
+        self.weights = dict(inject.named_weights(self.trained))  # asked for in each step
+        names = {id(weight): name for name, weight in self.weights.items()}
         self.names = [names[id(weight)] for weight in self.parameters]  # as the optimiser numbers them
+        self.limit = Limit(self.trained, config.lora.max_norm) if config.lora.max_norm else None
         self.optimizer = optim.optimizer(config.optimizer, groups)
         self.rate = schedule(config.schedule, self.plan.total_steps)
         decay = config.optimizer.ema_decay
@@ -66,7 +69,7 @@ class Run:
 
     @property
     def adapters(self) -> dict[str, torch.Tensor]:
-        return inject.state(self.trained)
+        return {name: weight.detach() for name, weight in self.weights.items()}
 
     @property
     def learnt(self) -> Learnt:
@@ -82,10 +85,10 @@ class Run:
         with optim.as_used(self.optimizer):
             yield from preview.draw(self.step, folder)
 
-    def validate(self) -> float:
-        """The error on what is held out, with the weights as they would be saved."""
+    def validate(self) -> dict[int, float]:
+        """The error on what is held out at each resolution, with the weights as they would be saved."""
         with optim.as_used(self.optimizer):
-            return self.unseen.loss(self)
+            return self.unseen.losses(self)
 
     def one_step(self) -> dict[str, float]:
         """Forward and backward over the step's batches, clip, update. Returns what a report says of it."""
@@ -108,7 +111,7 @@ class Run:
             "grad_norm": norm,
             "skipped": self.skipped,
         }
-        if self.config.lora.max_norm:
+        if self.limit:
             values["scaled"] = int(self.scaled)
         return values | {"lrs": optim.learning_rates(self.optimizer)}
 
@@ -160,8 +163,8 @@ class Run:
         loss, norm = loss.item(), nn.utils.clip_grad_norm_(self.parameters, limit).item()
         if is_number(loss) and is_number(norm):
             self.scaler.step(self.optimizer)
-            if self.config.lora.max_norm:
-                self.scaled = norms.limit(self.trained, self.config.lora.max_norm)
+            if self.limit:
+                self.scaled = self.limit()
             if self.average:
                 self.average.follow(self.adapters, self.step + 1 - self.skipped)
         self.scaler.update()

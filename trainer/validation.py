@@ -16,19 +16,22 @@ from trainer.loss.objective import generator
 class Validation:
     """Looks at `samples` with a run's own denoiser, latents and captions."""
 
-    samples: list[Sample]
+    samples: dict[int, list[Sample]]  # by resolution
     draws: int
 
-    @torch.no_grad()
-    def loss(self, run) -> float:
-        """Mean squared error over all samples and shares of noise. Unweighted, without masks: what is changed about
-        the loss does not change this number. The run is left as it was."""
-        total = torch.zeros((), device=run.place.device)
+    def losses(self, run) -> dict[int, float]:
+        """Mean squared error at each resolution over all samples and shares of noise. Unweighted, without masks: what
+        is changed about the loss does not change these numbers. The run is left as it was."""
         with quiet(run):
-            for sample in self.samples:
-                for draw in range(self.draws):
-                    total += self._one(run, sample, draw)
-        return total.item() / (len(self.samples) * self.draws)
+            return {side: self._mean(run, samples) for side, samples in self.samples.items()}
+
+    @torch.no_grad()
+    def _mean(self, run, samples: list[Sample]) -> float:
+        total = torch.zeros((), device=run.place.device)
+        for sample in samples:
+            for draw in range(self.draws):
+                total += self._one(run, sample, draw)
+        return total.item() / (len(samples) * self.draws)
 
     def _one(self, run, sample: Sample, draw: int) -> torch.Tensor:
         device = run.place.device

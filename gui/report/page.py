@@ -44,7 +44,10 @@ def page(run: Run, state: str, thumbnails: Thumbnails) -> str:
     """The whole page. `run` is as new as it was refreshed."""
     known = chosen(run.job)
     loss = svg(run.loss.thinned(POINTS), "Loss: lowest to highest, and smoothed", run.total, band=True)
-    held = svg(run.validation.thinned(POINTS), "Loss on pictures that were held out", run.total)
+    held = (
+        svg(curve.thinned(POINTS), name.replace("held out", "Loss on pictures that were held out"), run.total)
+        for name, curve in run.validation.items()
+    )
     rates = (
         svg(rate.thinned(POINTS), f"Learning rate: {group.replace('_', ' ')}", run.total)
         for group, rate in run.rates.items()
@@ -59,7 +62,7 @@ def page(run: Run, state: str, thumbnails: Thumbnails) -> str:
             section("Figures", parts.facts(figures(run))),
             section("Good to know", parts.warnings(run)),
             section("Samples", parts.samples(run, thumbnails)),
-            section("Curves", [chart for chart in (loss, held, *rates) if chart]),
+            section("Curves", [chart for chart in (loss, *held, *rates) if chart]),
             section("File", parts.files(run)),
             section("Plan", parts.plan(run)),
             section("Data set", parts.data(run, known)),

@@ -54,7 +54,7 @@ def router(window: Window) -> APIRouter:
         points = min(max(points, 10), 2 * POINTS)
         return {
             "loss": known.loss.thinned(points),
-            "validation": known.validation.thinned(points),
+            "validation": {name: curve.thinned(points) for name, curve in known.validation.items()},
             "total": known.total,
             "rates": {group: rate.thinned(points // 4) for group, rate in known.rates.items()},
         }
@@ -161,7 +161,7 @@ def described(run: Run, state: str) -> dict[str, Any]:
         "img_s": last.get("img_s"),
         "eta": last.get("eta"),
         "memory_gb": last.get("memory_gb"),
-        "points": len(run.loss) + len(run.validation),
+        "points": len(run.loss) + sum(map(len, run.validation.values())),
         "warnings": run.warnings[-20:],
         "class_images": run.class_images,
         "end": ending(run),

@@ -54,8 +54,8 @@ Loratory.runView = (id, { changed, load }) => {
     else if (shown.points !== run.points) {
       const curves = await L.get(`${base}/curves`);
       charts.hidden = !run.points;
-      const held = curves.validation.steps.length > 0;
-      loss.show([{ ...curves.loss, name: held ? "training" : "" }, ...(held ? [{ ...curves.validation, name: "held out" }] : [])], curves.total);
+      const held = Object.entries(curves.validation).map(([name, curve]) => ({ ...curve, name }));
+      loss.show([{ ...curves.loss, name: held.length ? "training" : "" }, ...held], curves.total);
       const groups = Object.entries(curves.rates);
       rate.show(groups.map(([name, curve]) => ({ ...curve, name: groups.length > 1 ? name.replaceAll("_", " ") : "" })), curves.total);
       shown.points = run.points;

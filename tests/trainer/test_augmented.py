@@ -131,17 +131,21 @@ def test_a_window_with_nothing_to_learn_in_it_teaches_nothing_and_ends_no_run(co
     assert not batches.masks.of(batches.of_step(0)[0], (4, 4)).any()
 
 
-def test_validation_looks_at_the_main_resolution_without_chance(configure, noisy):
+@pytest.mark.proves("validation.share", "dataset.more_resolutions")
+def test_validation_looks_at_every_resolution_without_chance(configure, noisy):
     from dataset.holdout import held_out
 
     config = configure(dataset={"crop": "random", "colour_jitter": 1.0, "flip": True, "more_resolutions": [48]} | WIDE,
                        validation={"share": 0.4})
     data, held = held_out(config.validation, scan(config.dataset.folders))
     batches = Batches(config, plan(config), lay_out(config.dataset, data.items), data.items, held)
-    plain = made(configure(dataset=WIDE))
-    whole = {sample.item.path: sample.look for sample in plain.distinct()}
-    assert len(batches.unseen) == len(held) == 2
-    assert [sample.look for sample in batches.unseen] == [whole[sample.item.path] for sample in batches.unseen]
+    main = config.dataset.resolution
+    assert list(batches.unseen) == [main, 48] and len(held) == 2
+    for side, unseen in batches.unseen.items():
+        plain = made(configure(dataset=WIDE | {"resolution": side}))
+        whole = {sample.item.path: sample.look for sample in plain.distinct()}
+        assert [sample.item for sample in unseen] == held and [sample.place for sample in unseen] == [0, 1]
+        assert [sample.look for sample in unseen] == [whole[sample.item.path] for sample in unseen]
 
 
 def test_each_resolution_is_counted_planned_and_written_down(configure, noisy):

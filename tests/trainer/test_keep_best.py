@@ -29,7 +29,7 @@ def losses(monkeypatch):
     def validate(self):
         if told[self.step] is None:
             raise Ended
-        return told[self.step]
+        return {64: told[self.step]}
 
     monkeypatch.setattr(Run, "validate", validate)
     return told

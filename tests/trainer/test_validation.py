@@ -105,3 +105,17 @@ def test_without_a_split_nothing_is_looked_at(configure):
     job = command.create(configure())
     train(job.folder)
     assert not looked(job) and plan(configure()).validations == ()
+
+
+@pytest.mark.proves("dataset.more_resolutions")
+def test_each_resolution_that_is_trained_is_looked_at(configure):
+    sections = {"validation": {"share": 0.3, "draws": 2}, "run": {"max_steps": 1}}
+    both = command.create(configure(dataset={"more_resolutions": [64]}, **sections))
+    train(both.folder)
+    for event in events(both, "validation"):
+        assert list(event["sizes"]) == ["32", "64"] and event["sizes"]["64"] != event["sizes"]["32"]
+        assert event["loss"] == pytest.approx(sum(event["sizes"].values()) / 2, rel=1e-6)
+    for side, first in events(both, "validation")[0]["sizes"].items():
+        alone = command.create(configure(dataset={"resolution": int(side)}, **sections))
+        train(alone.folder)
+        assert looked(alone)[0] == (0, first) and "sizes" not in events(alone, "validation")[0]
