@@ -172,7 +172,7 @@ def is_for(job: Job, config: Captioning) -> bool:
     """Whether a job has these settings. One of another version that can't be read any more has not."""
     try:
         return toml.read(type(config), job.config_path) == config
-    except (SettingsError, OSError):
+    except SettingsError:
         return False
 
 

@@ -185,7 +185,7 @@ def prepared(config: TrainSettings, at: Path | None) -> Job:
     where there is none. Raises SettingsError."""
     wanted = with_absolute_paths(config)
     if at is None:
-        return jobs.follow.begun("train", lambda job: not differences(job, wanted)) or create(config)
+        return jobs.follow.begun("train", lambda job: is_for(job, wanted)) or create(config)
     job = jobs.follow.at(at)
     if job is None:
         return create(config, at)
@@ -193,9 +193,13 @@ def prepared(config: TrainSettings, at: Path | None) -> Job:
     return job
 
 
-def differences(job: Job, config: TrainSettings) -> continuing.Differences:
-    """{path: (the job's, the new)} where they differ. A job of an earlier version has what is new at its default."""
-    return continuing.differences(toml.read(TrainSettings, job.config_path), config)
+def is_for(job: Job, config: TrainSettings) -> bool:
+    """Whether a job has these settings; one of an earlier version has what is new at its default. One that can't be
+    read any more has not."""
+    try:
+        return not continuing.differences(toml.read(TrainSettings, job.config_path), config)
+    except SettingsError:
+        return False
 
 
 def change(job: Job, wanted: TrainSettings) -> None:

@@ -325,3 +325,11 @@ def test_every_path_is_meant_from_where_it_was_typed(configure, tmp_path, monkey
     names = ("vae", "parts", "merged.safetensors", "lora.safetensors", "word.safetensors")
     assert found == [str(tmp_path / name) for name in names]
     assert config.save.folder == str(tmp_path / "not/there/yet") and config.save.logging_folder == ""
+
+
+def test_a_job_of_another_version_is_not_in_the_way_of_a_new_one(configure):
+    config = configure()
+    old = command.create(config)
+    old.config_path.write_text("version = 999\n")
+    assert command.prepared(config, None).id != old.id
+    assert command.prepared(config, None) == command.prepared(config, None)
