@@ -1,5 +1,5 @@
 """Makes single-file checkpoints, as their makers published them, out of diffusers folders: whole ones of Stable
-Diffusion 1.x, and the transformers of SD 3, FLUX.1 and Chroma.
+Diffusion 1.x, the transformers of SD 3, FLUX.1 and Chroma, and ComfyUI's files of these with text encoders and VAE.
 
 The names are those of the original implementations: `model.diffusion_model.`, `first_stage_model.`,
 `cond_stage_model.`; `joint_blocks.`; `double_blocks.`, `single_blocks.`.
@@ -34,18 +34,23 @@ VAE_ATTENTION = {"to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out", 
 def single_file(folder: Path, path: Path, **marks) -> Path:
     """Write the models of a diffusers folder into one file; `marks` are extra tensors."""
     tensors = dict(marks)
-    levels = len(json.loads((folder / "unet/config.json").read_text())["block_out_channels"])
     layers = json.loads((folder / "unet/config.json").read_text())["layers_per_block"]
     for name, tensor in weights(folder / "unet").items():
         tensors["model.diffusion_model." + unet_name(name, layers)] = tensor
-    for name, tensor in weights(folder / "vae").items():
-        name = vae_name(name, levels)
-        square = re.search(r"attn_1\.(q|k|v|proj_out)\.weight", name)  # they were 1x1 convolutions
-        tensors["first_stage_model." + name] = tensor[:, :, None, None] if square else tensor
+    tensors |= vae_tensors(folder, "first_stage_model.")
     for name, tensor in weights(folder / "text_encoder").items():
         tensors["cond_stage_model.transformer.text_model." + name.removeprefix("text_model.")] = tensor
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return path
+
+
+def vae_tensors(folder: Path, prefix: str) -> dict:
+    levels, found = len(json.loads((folder / "vae/config.json").read_text())["block_out_channels"]), {}
+    for name, tensor in weights(folder / "vae").items():
+        name = vae_name(name, levels)
+        square = re.search(r"attn_1\.(q|k|v|proj_out)\.weight", name)  # they were 1x1 convolutions
+        found[prefix + name] = tensor[:, :, None, None] if square else tensor
+    return found
 
 
 def weights(part: Path) -> dict:
@@ -194,4 +199,22 @@ def written(found: dict, tensors: dict, path: Path, prefix: str) -> Path:
     """Save under a prefix, if every number of the folder's tensors has found its place."""
     assert sum(tensor.numel() for tensor in found.values()) == sum(tensor.numel() for tensor in tensors.values())
     save_file({prefix + name: tensor.contiguous() for name, tensor in found.items()}, path)
+    return path
+
+
+def all_in_one(transformer: Path, folder: Path, encoders: dict[str, str], vae: str) -> Path:
+    """Put text encoders ({part of the folder: what files call it}) and VAE beside the transformer of a file, as ComfyUI
+    saves them; with the tensors that it adds, and nobody should read."""
+    prefix = "model.diffusion_model."
+    found = {prefix + name.removeprefix(prefix): tensor for name, tensor in load_file(transformer).items()}
+    for part, name in encoders.items():
+        for key, tensor in weights(folder / part).items():
+            whole = key if name == "t5xxl" or key.startswith("text_") else f"text_model.{key}"
+            found[f"text_encoders.{name}.transformer.{whole}"] = tensor
+        found[f"text_encoders.{name}.logit_scale"] = torch.zeros(())
+        if name == "clip_l":
+            found[f"text_encoders.{name}.transformer.text_projection.weight"] = torch.full((32, 32), 7.0)
+    path = transformer.with_name(f"whole-{transformer.name}")
+    tensors = found | vae_tensors(folder, vae)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return path

@@ -13,7 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from trainer.base_model.models import BaseModel, ModelError, find, fitting, located
-from trainer.families import families
+from trainer.families import families, one_file
+from trainer.families.base import Family
+from trainer.families.flow import FlowFamily
 
 NUMBERS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8",
            "F8_E5M2": "float8", "I8": "8-bit integers", "U8": "packed bytes, as quantised models have"}  # fmt: skip
@@ -69,8 +71,19 @@ def facts_of(model: BaseModel, family: str) -> Iterator[tuple[str, str]]:
         yield "Predicts", PREDICTS.get(model.prediction_type or "", model.prediction_type or "not said in the file")
     elif family:
         yield "Predicts", "the way from noise to picture (flow)"
+    if family and model.kind == "file":
+        yield from parts_of(model, families()[family])
     if special := special_kind(model):
         yield "Inpainting" if "inpaint" in special else "Editing", special
+
+
+def parts_of(model: BaseModel, family: type[Family]) -> Iterator[tuple[str, str]]:
+    """What a single file holds, where it need not hold all, and what must come from the other components."""
+    if not issubclass(family, FlowFamily):
+        return
+    yield "Holds", one_file.inventory(model, family)
+    if lacks := one_file.lacking(model, family):
+        yield "Lacks", f"{one_file.listed([f'{part}/' for part in lacks])}, which Other components are for"
 
 
 def size_of(model: BaseModel) -> str:

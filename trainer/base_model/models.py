@@ -17,6 +17,7 @@ from typing import Any, Literal
 ROOT = Path(__file__).resolve().parents[2]
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
+SCALES = re.compile(r"(\.(scale_weight|weight_scale(_2)?|comfy_quant|absmax|quant_map)|\.quant_state\..+|scaled_fp8)$")
 LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
 
 
@@ -173,6 +174,9 @@ def fitting(base: str, family: str, trust_pickle: bool = False, components: str 
     if model.kind == "pickle" or (model.kind == "hub" and not model.pipeline):
         return model
     if known[family].recognises(model):
+        if any(SCALES.search(name) for name in model.shapes):
+            raise ModelError(f"{Path(model.where).name} is quantised, with scales beside its numbers: choose the file "
+                             "in 16 bit (memory.base_precision makes it smaller here)")
         return model
     others = [other.label for other in known.values() if other.recognises(model)]
     is_a = f"is {others[0]}" if others else f"is no model that is known here ({described(model)})"

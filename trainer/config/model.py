@@ -39,7 +39,7 @@ class ModelSettings(Section):
 
     components: Annotated[str, Ui("Other components", kind="model", needs="flow")] = ""
     """For a single file of SD 3, FLUX.1 or Chroma: a diffusers folder or hub name of the same family, for the text
-    encoders, VAE and sampler. Empty: the base model is a folder, which has its own."""
+    encoders, tokenizers and VAE that the file lacks. Empty: the base model lacks nothing."""
 
     vae: Annotated[str, Ui("VAE", level="expert", kind="model", kohya="vae")] = ""
     """A diffusers VAE folder or hub name to use instead of the model's own. Empty: its own."""

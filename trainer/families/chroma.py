@@ -39,6 +39,7 @@ class Chroma(RowFamily):
         readers={"text_encoder": 9.52},
         learnt={"attention": 1.634, "attention+ff": 4.086, "all": 4.202},
     )
+    encoders = {"text_encoder": ("t5xxl", "T5EncoderModel")}
     pipeline = "ChromaPipeline"
     guidance = 4.0
     transformer = "ChromaTransformer2DModel"

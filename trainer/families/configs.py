@@ -125,9 +125,14 @@ SDXL: Config = {
 _CLASSES = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL"}
 
 
+def place(name: str) -> Path:
+    """Where `written` puts it."""
+    return home() / "cache" / "configs" / f"{name}-{VERSION}"
+
+
 def written(name: str, parts: Config) -> Path:
     """A diffusers folder without weights, made at first use in the workspace's cache."""
-    folder = home() / "cache" / "configs" / f"{name}-{VERSION}"
+    folder = place(name)
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=folder.parent))

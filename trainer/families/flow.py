@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trainer.base_model.models import ModelError, own_vae
-from trainer.families import one_file
+from trainer.families import configs, one_file
 from trainer.families.base import Drawing, Family, Flow
 from trainer.lora import keys, targets
 
@@ -37,6 +37,7 @@ class FlowFamily(Family):
     pipeline: ClassVar[str]  # of diffusers
     transformer: ClassVar[str]  # its class, where `marks` say how it is known in a single file
     readers: ClassVar[tuple[str, ...]] = ("text_encoder",)
+    encoders: ClassVar[Mapping[str, tuple[str, str]]] = {}  # what single files call a reader, and its class
     spare: ClassVar[tuple[str, ...]] = ()  # readers that a model's folder may leave out; they are None then
     left_out: ClassVar[dict[str, Any]] = {}  # parts that training never looks at
     levels: ClassVar[str] = "block_out_channels"  # of the VAE's config; between two of them it halves the sides
@@ -79,6 +80,11 @@ class FlowFamily(Family):
         """What the transformer's tensors in a single file say of its config; the rest is that of the components."""
         return {}
 
+    @classmethod
+    def published(cls, model: BaseModel) -> tuple[str, configs.Config] | None:
+        """A name for the configs that a single file leaves out, and these; None where they are not known here."""
+        return None
+
     def load(self, model: BaseModel, dtype: torch.dtype, vae: str = "") -> dict[str, nn.Module]:
         import diffusers
         import torch
@@ -86,8 +92,9 @@ class FlowFamily(Family):
         dtypes = {"default": dtype, "vae": torch.float32}
         parts, given = model, {}
         if model.kind in ("file", "pickle"):
-            parts, given = one_file.components(model, type(self)), {"transformer": self._from_file(model, dtype)}
-        absent = self._nothing(self._missing(parts)) if parts.kind == "folder" else {}
+            parts = one_file.components(model, type(self))
+            given = one_file.read(model, parts, type(self), dtype)
+        absent = self._nothing(self._missing(parts, given)) if parts.kind == "folder" else {}
         self._pipe = getattr(diffusers, self.pipeline).from_pretrained(
             parts.where, dtype=dtypes, use_safetensors=parts.only_safetensors, **given, **self.left_out, **absent
         )
@@ -101,17 +108,9 @@ class FlowFamily(Family):
             part.requires_grad_(False).eval()
         return parts
 
-    def _from_file(self, model: BaseModel, dtype: torch.dtype) -> nn.Module:
-        import diffusers
-
-        kind = getattr(diffusers, self.transformer)
-        sizes = self.sizes(one_file.transformer(model.shapes))
-        where = one_file.components(model, type(self)).where
-        return kind.from_single_file(model.where, config=where, subfolder="transformer", dtype=dtype, **sizes)
-
-    def _missing(self, model: BaseModel) -> list[str]:
-        """The readers that a folder lacks. ModelError where the family can't do without one."""
-        missing = [name for name in self.readers if name not in model.configs]
+    def _missing(self, model: BaseModel, given: Mapping[str, Any]) -> list[str]:
+        """The readers that neither a folder nor a single file has. ModelError where the family can't do without."""
+        missing = [name for name in self.readers if name not in model.configs and name not in given]
         if needed := [name for name in missing if name not in self.spare]:
             raise ModelError(f"{model.where} lacks {' and '.join(needed)}, which {self.label} reads captions with: "
                              "download the whole folder")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainer.families import one_file
+from trainer.families import configs, flow_configs, one_file
 from trainer.families.base import Footprint
 from trainer.families.flow import RowFamily, places, tokens
 from trainer.lora import keys, targets
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 512  # tokens of T5
 GUIDANCE = 1.0
+GUIDED = "guidance_in.in_layer.weight"  # where it is in a file, the model is told a guidance
 PLAIN = 64  # channels of a place in a noisy picture
 
 
@@ -43,6 +44,7 @@ class Flux(RowFamily):
     text_encoders = ("text_encoder",)
     embedding_keys = {"text_encoder": "clip_l"}
     readers = ("text_encoder", "text_encoder_2")
+    encoders = {"text_encoder": ("clip_l", "CLIPTextModel"), "text_encoder_2": ("t5xxl", "T5EncoderModel")}
     pipeline = "FluxPipeline"
     guidance = 3.5
     transformer = "FluxTransformer2DModel"
@@ -69,8 +71,14 @@ class Flux(RowFamily):
             "in_channels": given,
             "joint_attention_dim": shapes["txt_in.weight"][1],
             "pooled_projection_dim": shapes["vector_in.in_layer.weight"][1],
-            "guidance_embeds": "guidance_in.in_layer.weight" in shapes,
+            "guidance_embeds": GUIDED in shapes,
         }
+
+    @classmethod
+    def published(cls, model: BaseModel) -> tuple[str, configs.Config]:
+        """dev is told a guidance, and prefers noise the more the larger a picture is; schnell neither."""
+        dev = GUIDED in one_file.transformer(model.shapes)
+        return ("flux-dev", flow_configs.FLUX_DEV) if dev else ("flux-schnell", flow_configs.FLUX_SCHNELL)
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         import torch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from trainer.families import one_file
+from trainer.families import configs, flow_configs, one_file
 from trainer.families.base import Footprint
 from trainer.families.flow import FlowFamily, tokens
 from trainer.lora import keys, targets
@@ -51,6 +51,9 @@ class Sd3(FlowFamily):
     text_encoders = ("text_encoder", "text_encoder_2")
     embedding_keys = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
     readers = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    encoders = {"text_encoder": ("clip_l", "CLIPTextModelWithProjection"),
+                "text_encoder_2": ("clip_g", "CLIPTextModelWithProjection"),
+                "text_encoder_3": ("t5xxl", "T5EncoderModel")}
     spare = ("text_encoder_3",)
     pipeline = "StableDiffusion3Pipeline"
     guidance = 4.5
@@ -79,6 +82,10 @@ class Sd3(FlowFamily):
             "pooled_projection_dim": shapes["y_embedder.mlp.0.weight"][1],
             "pos_embed_max_size": math.isqrt(shapes["pos_embed"][1]),
         }
+
+    @classmethod
+    def published(cls, model: BaseModel) -> tuple[str, configs.Config]:
+        return "sd3", flow_configs.SD3
 
     def encode_captions(self, captions: list[str]) -> dict[str, Tensor]:
         import torch
