@@ -9,8 +9,9 @@ from fastapi import APIRouter, HTTPException
 
 from dataset.editor import suggest, table, words
 from dataset.editor.album import View
-from gui import completion, tag_lists
-from gui.editing import Opened, first_cut, reader, units
+from dataset.reading import first_cut, reader
+from gui import completion, on_form, tag_lists
+from gui.editing import Opened, units
 from gui.routes.tags import Line, Numbers, Wish, chosen, new_words, opened_by
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ def router(window: Window) -> APIRouter:
 
     @routes.post("/api/tags/words")
     def pieces(wish: Text) -> dict[str, Any]:
-        """What a text is made of, how many tokens it has, and where the text encoder stops to read."""
-        opened, how = found(wish), reader(wish.limit)
+        """What a text is made of, how many tokens it has, and where the text encoder stops to read; that of the
+        training form, where none is named."""
+        opened, how = found(wish), reader(wish.limit) or on_form.reader(window)
         prose = words.is_prose(wish.text, opened.separator) if wish.mode == "auto" else wish.mode == "prose"
         new = new_words(window)
         tags, cut = words.split(wish.text, opened.separator, prose), how.cut(wish.text, new)
@@ -68,6 +70,7 @@ def router(window: Window) -> APIRouter:
             "tokens": how.count(wish.text, new),
             "exact": how.exact(),
             "limit": how.limit,
+            "reads": how.label,
             "cut": None if cut is None else units(wish.text, cut),
             "cut_tag": first_cut(wish.text, tags, cut),
         }

@@ -5,22 +5,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from gui import completion, routes
+from gui import completion
 from gui.editing import KEPT, Editing, from_units, reader, units
-from gui.window import Window
-from jobs import folder
+from jobs import process
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 PROSE = "A dog lies on a bed, and it is very tired."
-
-
-@pytest.fixture
-def window(workspace):
-    return Window(folder.home())
 
 
 @pytest.fixture
@@ -38,10 +31,8 @@ def pictures(tmp_path) -> Path:
 class Browser:
     """A page of the editor, with a folder open."""
 
-    def __init__(self, window: Window, root: Path | None = None):
-        app = FastAPI()
-        app.include_router(routes.router(window))
-        self.client = TestClient(app)
+    def __init__(self, client: TestClient, root: Path | None = None):
+        self.client = client
         self.key = self.post("open", path=str(root) if root else "")["key"]
 
     def post(self, what_: str, expect: int = 200, **values):
@@ -65,8 +56,9 @@ class Browser:
 
 
 @pytest.fixture
-def page(window, pictures):
-    return Browser(window, pictures)
+def page(page, pictures, monkeypatch):
+    monkeypatch.setattr(process, "start", lambda job: None)  # nothing looks for copies: see test_tag_copies.py
+    return Browser(page, pictures)
 
 
 def text(pictures: Path, number: int) -> str:
@@ -74,7 +66,7 @@ def text(pictures: Path, number: int) -> str:
 
 
 def test_a_folder_is_opened_for_all_pages(window, pictures, page):
-    other = Browser(window)  # opens what is open in the window
+    other = Browser(page.client)  # opens what is open in the window
     assert other.key == page.key
     told = other.post("open")
     assert (told["count"], told["captioned"], told["root"]) == (6, 5, str(pictures))
@@ -82,14 +74,13 @@ def test_a_folder_is_opened_for_all_pages(window, pictures, page):
 
 
 def test_folders_that_are_not_there(window, page, tmp_path):
-    page.post("open", 400, path=str(tmp_path / "none"))
-    page.post("open", 400, path="\0")
-    page.post("open", 404, run="../../etc")
+    for status, wrong in ((400, {"path": str(tmp_path / "none")}), (400, {"path": "\0"}), (404, {"run": "../../etc"})):
+        assert page.post("open", status, **wrong)["detail"]
 
 
 def test_a_folder_that_is_not_open_any_more(page):
     for what, values in {"filter": {}, "lines": {"numbers": [0]}, "changes": {}, "history": {}}.items():
-        page.post(what, 410, album="other", **values)
+        assert page.post(what, 410, album="other", **values)["detail"]
 
 
 def test_the_pictures_come_in_the_order_that_was_asked_for(page):
@@ -144,7 +135,7 @@ def test_writing_a_caption(page, pictures):
 
 
 def test_two_browsers_at_one_caption(window, page, pictures):
-    other = Browser(window)
+    other = Browser(page.client)
     page.write(0, "cat, red, sks, hat", "cat, red, sks")
     kept = other.write(0, "cat, red, dog", "cat, red, sks")["kept"][0]
     assert (kept["base"], kept["theirs"], kept["mine"]) == ("cat, red, sks", "cat, red, sks, hat", "cat, red, dog")
@@ -358,3 +349,16 @@ def test_few_folders_are_open_at_once(tmp_path):
         (tmp_path / str(number)).mkdir()
         keys.append(editing.open(str(tmp_path / str(number))).key)
     assert editing.find(keys[0]) is None and editing.find(keys[-1]) is not None
+
+
+def test_new_words_of_the_training_form_count_as_many_tokens_as_they_have_vectors(page, window):
+    plain = page.post("words", text="a sks dog", limit="clip-75")["tokens"]
+    assert page.shown("tokens>30") == []
+    window.drafts.save("train", {"words": {"new": [{"word": "sks", "vectors": 40}]}})
+    told = page.post("words", text="a sks dog " * 2, limit="clip-75")
+    assert plain < told["tokens"] == 84 and told["cut"] == len("a sks dog a ")
+    assert page.post("words", text="a sks dog", limit="t5-256")["tokens"] < 10, "T5 is taught none"
+    having = [number for number in range(6) if "sks" in page.line(number)["text"]]
+    assert page.shown("tokens>30") == having != []
+    window.drafts.save("train", {"words": {"new": [{"word": "", "vectors": 4}]}})
+    assert page.post("words", text="a sks dog", limit="clip-75")["tokens"] == plain, "half typed: no words yet"
