@@ -51,12 +51,14 @@ class MemorySettings(Section):
     """Computes parts of the forward pass twice: about a third slower, a fraction of the memory. For 8 GB cards."""
 
     base_precision: Annotated[
-        Literal["16bit", "8bit", "4bit"], Ui("Base model precision", kohya="fp8_base")
+        Literal["16bit", "8bit", "4bit"], Ui("Base model precision", kohya="fp8_base fp8_base_unet")
     ] = "16bit"
     """Number format in which the frozen denoiser waits in memory. 8 bits take half, 4 bits (NF4) a good quarter, for
     cards that are too small; both are slower and a little less exact. The LoRA itself always stays in float32."""
 
-    text_precision: Annotated[Literal["16bit", "8bit", "4bit"], Ui("Text encoder precision", level="expert")] = "16bit"
+    text_precision: Annotated[
+        Literal["16bit", "8bit", "4bit"], Ui("Text encoder precision", level="expert", kohya="fp8_vl")
+    ] = "16bit"
     """The same for text encoders that do not learn: T5 of SD 3 and FLUX has 9.5 GB in 16 bits. What they say of a
     caption is a little less exact, and is kept apart from what they say in 16 bits."""
 

@@ -1,5 +1,5 @@
 """Arguments of sd-scripts and fields of kohya_ss that have no counterpart here: what is "off" for each, and why there
-is none. A setting that comes to name one in its `Ui(kohya=...)` is taken before this is asked."""
+is none. What a setting names in its `Ui(kohya=...)` does not stand here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRACKERS = "losses and samples are always kept in the run's folder, for the Runs
 BLOCKS = "its blocks have the original's names; write rows with ours (lora.denoiser.blocks)"
 TWO = "only LoRA itself and LoCon are imported, not this variant of it"
 SWAP = "blocks are not swapped one by one"
-CAPTION = "write it into the captions themselves (Captions room)"
+CAPTION = "captions are not varied in this way"
 PRECISE = "what learns is float32: 16 bits would swallow small steps"
 ANSWERS = "checked by content each time"
 FULL = "only LoRAs, and all weights of a UNet, are trained here"
@@ -55,25 +55,18 @@ _REASONS: dict[str, dict[str, Any]] = {
                          "cpu_offload_checkpointing", "unsloth_offload_checkpointing", "vae_chunk_size",
                          "vae_disable_cache", "text_encoder_cpu", "lowram", "lowvram", "highvram",
                          "disable_mmap_load_safetensors")),
-    CAPTION: {"caption_prefix": None, "caption_suffix": None, "keep_tokens_separator": None,
-              "secondary_separator": None, "token_warmup_min": 1, "token_warmup_step": None,
-              "caption_tag_dropout_rate": None, "caption_dropout_every_n_epochs": None, "no_token_padding": None},
+    CAPTION: {"token_warmup_min": 1, "token_warmup_step": None, "caption_dropout_every_n_epochs": None,
+              "no_token_padding": None},
     PRECISE: {"full_fp16": None, "full_bf16": None},
-    "the base model is read in 16 or 32 bits": {
-        "fp8_base": None, "fp8_base_unet": None, "fp8_scaled": None, "fp8_vl": None},
+    "8 bits have scales here in any case": {"fp8_scaled": None},
     FULL: {"fused_backward_pass": None,
            "fused_optimizer_groups": None, "blockwise_fused_optimizers": None, "stop_text_encoder_training": None,
            "stop_text_encoder_training_pct": None, "train_t5xxl": None, "t5xxl_lr": None, "train_text_encoder": None,
            "no_text_encoder_training": None, "t5xxl_device": None, "t5xxl_dtype": "bf16", "save_clip": None,
            "save_t5xxl": None, "train_inpainting": None},
-    WEIGHTS: {"loss_type": "l2", "huber_schedule": "snr", "huber_c": 0.1, "huber_scale": 1, "masked_loss": None,
-              "debiased_estimation_loss": None, "debiased_estimation": None, "v_pred_like_loss": None,
-              "scale_v_pred_loss_like_noise_pred": None, "alpha_mask": None,
-              "conditioning_data_dir": None},
-    NOISE: {"adaptive_noise_scale": None, "multires_noise_iterations": None, "multires_noise_discount": 0.3,
-            "ip_noise_gamma": None, "ip_noise_gamma_random_strength": None, "noise_offset_random_strength": None,
-            "zero_terminal_snr": None, "min_timestep": 0, "max_timestep": 1000, "sigmoid_scale": 1, "logit_std": 1,
-            "mode_scale": 1.29, "guidance_scale": 1, "model_prediction_type": "raw"},
+    WEIGHTS: {"huber_scale": 1, "debiased_estimation": None, "v_pred_like_loss": None},
+    NOISE: {"ip_noise_gamma_random_strength": None, "noise_offset_random_strength": None, "guidance_scale": 1,
+            "model_prediction_type": "raw"},
     "the model reads captions as it was trained to": {
         "t5xxl_max_token_length": None, "apply_t5_attn_mask": None, "apply_lg_attn_mask": None,
         "system_prompt": None, "clip_l_dropout_rate": None, "clip_g_dropout_rate": None, "t5_dropout_rate": None,
@@ -86,12 +79,11 @@ _REASONS: dict[str, dict[str, Any]] = {
     "faces are found in the pictures, not in their names: choose focus for what is kept": {"face_crop_aug_range": None},
     "pictures are scaled in the way that comes closest to averaging": {"resize_interpolation": None},
     "the rank is said here, and must be that of the file": {"dim_from_weights": None},
-    "no pictures are set aside": {"validation_split": None, "validation_seed": None, "validate_every_n_steps": None,
-                                  "validate_every_n_epochs": None, "max_validation_steps": None},
+    "all pictures that are held out are looked at": {"max_validation_steps": None},
     "set by the schedule's own settings": {"lr_scheduler_timescale": None, "lr_scheduler_type": None,
-                                           "lr_scheduler_args": None, "lr_decay_steps": None},
+                                           "lr_scheduler_args": None},
     "one machine is used, and PyTorch compiles nothing": {
-        "num_machines": 1, "multi_gpu": None, "main_process_port": None, "dynamo_backend": "no",
+        "num_machines": 1, "main_process_port": None, "dynamo_backend": "no",
         "dynamo_mode": "default", "dynamo_use_fullgraph": None, "dynamo_use_dynamic": None,
         "extra_accelerate_launch_args": None, "torch_compile": None, "ddp_timeout": None, "deepspeed": None,
         "ddp_gradient_as_bucket_view": None, "ddp_static_graph": None},
@@ -103,9 +95,10 @@ _REASONS: dict[str, dict[str, Any]] = {
                                      "dataset_config": None, "train_inpainting_mask": None, "network_multiplier": 1,
                                      "custom_attributes": None, "metadata_file": None, "config_file": None,
                                      "output_config": None, "additional_parameters": None},
+    "the number of processes says so (accelerate.processes)": {"multi_gpu": None},
     "it names folders, not where they lie: choose them": {"ss_dataset_dirs": "{}", "ss_reg_dataset_dirs": "{}"},
     "these entries are not written": {
-        "metadata_usage_hint": None, "metadata_thumbnail": None, "metadata_merged_from": None,
+        "metadata_thumbnail": None, "metadata_merged_from": None,
         "metadata_is_negative_embedding": None, "metadata_preprocessor": None},
 }
 

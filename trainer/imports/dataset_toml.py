@@ -28,7 +28,8 @@ def arguments(found: dict[str, Any]) -> dict[str, Any]:
     """sd-scripts' arguments for the same: the first subset's, with a row for each folder; `... of subset 2` is where
     a later one differs. Raises ImportProblem."""
     rows, given, first = [], {}, {}
-    subsets = list(all_subsets(found))
+    everything = list(all_subsets(found))
+    subsets = [subset for subset in everything if not preserves(subset)]
     if not subsets:
         raise ImportProblem("this data set file has no [[datasets.subsets]] with pictures")
     more = further_resolutions(subsets)
@@ -41,7 +42,16 @@ def arguments(found: dict[str, Any]) -> dict[str, Any]:
     if more:
         given = {name: value for name, value in given.items() if not name.startswith(f"resolution{OF_SUBSET}")}
         given["more_resolutions"] = more
+    if kept := next(filter(preserves, everything), None):
+        words = {"trigger": subsets[0].get("class_tokens"), "class_word": kept.get("class_tokens")}
+        given["custom_attributes"] = kept["custom_attributes"] | words
     return given | {"folders": rows}
+
+
+def preserves(subset: dict[str, Any]) -> bool:
+    """Is the subset not learnt, but to be drawn as the base model draws it?"""
+    said = subset.get("custom_attributes")
+    return isinstance(said, dict) and bool(said.get("diff_output_preservation"))
 
 
 def further_resolutions(subsets: list[dict[str, Any]]) -> list[Any]:

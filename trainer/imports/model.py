@@ -154,4 +154,13 @@ def precision(t: Translation) -> None:
         t.off("save_model_as", "LoRA files always are")
 
 
-RULES: list[Callable[[Translation], Any]] = [base, family, kind, prediction, precision]
+def small(t: Translation) -> None:
+    """Weights that wait in 8 bits; theirs are another kind of number."""
+    for name, path in (("fp8_base", "memory.base_precision"), ("fp8_base_unet", "memory.base_precision"),
+                       ("fp8_vl", "memory.text_precision")):
+        if t.look(name) is True:
+            t.take(name)
+            t.put(name, path, "8bit", "8 bits of another kind")
+
+
+RULES: list[Callable[[Translation], Any]] = [base, family, kind, prediction, precision, small]

@@ -60,6 +60,32 @@ def changes(t: Translation) -> None:
         t.put("color_aug", "dataset.colour_jitter", 0.2 if colours else 0.0, note if colours else "")
 
 
+def masks(t: Translation) -> None:
+    """Switches there, where files and transparency are told apart."""
+    files, alpha = t.look("masked_loss"), t.look("alpha_mask")
+    for name in (name for name, said in (("masked_loss", files), ("alpha_mask", alpha)) if said is True):
+        t.take(name)
+        kind = "either" if files is alpha is True else "alpha" if name == "alpha_mask" else "files"
+        t.put(name, "dataset.masked_loss", kind, SAME)
+    if t.look("conditioning_data_dir") is not None:
+        t.take("conditioning_data_dir")
+        t.leave("conditioning_data_dir", "masks are found beside the pictures: move them to masks/ in their folder")
+
+
+def preservation(t: Translation) -> None:
+    """A subset whose target is what the base model says: here each caption is asked with the class word, too."""
+    said = t.look("custom_attributes")
+    if not (isinstance(said, dict) and said.get("diff_output_preservation")):
+        return
+    t.take("custom_attributes")
+    if not (said.get("trigger") and said.get("class_word")):
+        return t.leave("custom_attributes", "its folder is left out: with a class word in Preserve with no second set "
+                                            "of captions is needed")
+    for path in ("prior.trigger", "prior.class_word"):
+        t.put("custom_attributes", path, said[path.partition(".")[2]], "of the subsets' class_tokens")
+    t.put("custom_attributes", "prior.kind", "class_word", "with each caption of the other subsets")
+
+
 def caches(t: Translation) -> None:
     """Here they change no result: a latent is kept with its spread, and found by the picture's content."""
     for name in ("cache_latents", "cache_latents_to_disk", "cache_text_encoder_outputs"):
@@ -113,4 +139,6 @@ def shift(t: Translation, sampling: Any, flux: float | None, sd3: float | None) 
         t.put("training_shift", "noise.shift", sd3)
 
 
-RULES: list[Callable[[Translation], Any]] = [folders, resolution, buckets, changes, caches, offset, timesteps]
+RULES: list[Callable[[Translation], Any]] = [
+    folders, resolution, buckets, changes, masks, preservation, caches, offset, timesteps,
+]  # fmt: skip

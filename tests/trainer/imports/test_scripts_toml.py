@@ -8,8 +8,10 @@ import pytest
 from settings.errors import check
 from settings.flags import nested
 from trainer.config import TrainSettings
+from trainer.imports.absent import ABSENT
 from trainer.imports.reading import read, told
 from trainer.imports.report import ImportProblem
+from trainer.imports.translation import named
 
 FLAT = """
 pretrained_model_name_or_path = "flux1-dev.safetensors"
@@ -57,7 +59,8 @@ def test_flat_and_in_sections_are_the_same():
     assert values["save.keep_last"] == 3  # 500 steps, one every 200
     assert (values["noise.timesteps"], values["noise.shift"]) == ("logit_normal", 3.1582)
     assert values["optimizer.name"] == "adafactor" and values["dataset.resolution"] == 1024
-    assert {one.name for one in flat.of("left")} == {"ae", "fp8_base", "train_double_block_indices"}
+    assert {one.name for one in flat.of("left")} == {"ae", "train_double_block_indices"}
+    assert values["memory.base_precision"] == "8bit"
     check(TrainSettings, nested(values))
 
 
@@ -227,9 +230,10 @@ def test_a_damaged_file_is_read_or_refused_and_never_worse(seed):
         letters[draw.randrange(len(letters))] = draw.choice('"[]{}=0-e\n\x00x')
     try:
         report = told("".join(letters))
-    except ImportProblem:
+    except ImportProblem as error:
+        assert len(str(error)) < 300
         return
-    check(TrainSettings, nested(report.values))
+    assert check(TrainSettings, nested(report.values))
 
 
 @pytest.mark.parametrize("kind", ["folder", "gone", "binary", "large"])
@@ -243,3 +247,44 @@ def test_files_that_are_none(kind, tmp_path):
         path.write_bytes(b"#" * 4_000_001)
     with pytest.raises(ImportProblem):
         read(Path(path))
+
+
+@pytest.mark.parametrize("given, wanted", [
+    ({"masked_loss": True}, "files"), ({"alpha_mask": True}, "alpha"),
+    ({"masked_loss": True, "alpha_mask": True}, "either"), ({"masked_loss": False}, None),
+])  # fmt: skip
+def test_masks_are_those_of_files_or_of_transparency(given, wanted):
+    lines = "\n".join(f"{name} = {str(value).lower()}" for name, value in given.items())
+    report = told(f'pretrained_model_name_or_path = "a.safetensors"\n{lines}\nconditioning_data_dir = "/masks"\n')
+    assert report.values.get("dataset.masked_loss") == wanted
+    assert "masks/" in line(report, "conditioning_data_dir").note and not report.of("unknown")
+
+
+PRESERVING = """
+[[datasets]]
+resolution = 512
+[[datasets.subsets]]
+image_dir = "/data/a"
+CLASS_A
+[[datasets.subsets]]
+image_dir = "/data/b"
+custom_attributes.diff_output_preservation = true
+CLASS_B
+"""
+
+
+def test_a_subset_that_is_to_be_kept_as_it_is_is_no_folder_to_learn():
+    words = PRESERVING.replace("CLASS_A", 'class_tokens = "sks dog"').replace("CLASS_B", 'class_tokens = "dog"')
+    report = told(words)
+    assert [folder.path for folder in report.values["dataset.folders"]] == ["/data/a"]
+    wanted = {"prior.kind": "class_word", "prior.trigger": "sks dog", "prior.class_word": "dog"}
+    assert {path: report.values.get(path) for path in wanted} == wanted
+    report = told(PRESERVING.replace("CLASS_A", "").replace("CLASS_B", ""))
+    assert [folder.path for folder in report.values["dataset.folders"]] == ["/data/a"]
+    assert "class word" in line(report, "custom_attributes").note and "prior.kind" not in report.values
+    ordinary = told(PRESERVING.replace("= true", "= false").replace("CLASS_A", "").replace("CLASS_B", ""))
+    assert len(ordinary.values["dataset.folders"]) == 2
+
+
+def test_what_a_setting_names_is_not_said_to_be_absent():
+    assert not ABSENT.keys() & named().keys()
