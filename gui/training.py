@@ -25,7 +25,7 @@ from trainer import command, preflight
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.lora.layers import blocks
-from trainer.plan import plan, unknown_layers, without_effect, wrong_paths
+from trainer.plan import about_layers, plan, without_effect, wrong_paths
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -173,7 +173,7 @@ class Training:
         try:
             config = parse(TrainSettings, values)
             if config.model.family in families():
-                known = {"warnings": warnings(config) | without_effect(config) | unknown_layers(config)}
+                known = {"warnings": warnings(config) | without_effect(config) | about_layers(config)}
             if wrong := conflicts(config):
                 return known | {"problems": wrong_paths(config) | wrong}
             config = command.with_absolute_paths(config)

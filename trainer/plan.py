@@ -22,6 +22,7 @@ from settings.errors import SettingsError, warnings
 from settings.section import at, settings
 from trainer.base_model.models import HUB_NAME, BaseModel, ModelError, fitting, located
 from trainer.config import TrainSettings
+from trainer.config.kinds import without_ranks
 from trainer.families import families
 from trainer.families.base import Family
 from trainer.lora.layers import known
@@ -127,7 +128,7 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
     rows = bucket_rows(entries, dataset.items)
     batches = sum(math.ceil(entries_in / config.run.batch_size) for *_, entries_in in rows)
     per_epoch = math.ceil(batches / (config.accelerate.processes * config.run.gradient_accumulation))
-    remarks = without_effect(config) | unknown_layers(config) | notes(dataset) | rarely_asked(config, dataset)
+    remarks = without_effect(config) | about_layers(config) | notes(dataset) | rarely_asked(config, dataset)
     total = config.run.max_steps or config.run.epochs * per_epoch
     epochs = math.ceil(total / per_epoch)
     regularisation = [entry for entry in entries if dataset.items[entry.item].regularisation]
@@ -250,20 +251,21 @@ def without_effect(config: TrainSettings) -> dict[str, str]:
     }
 
 
-def unknown_layers(config: TrainSettings) -> dict[str, str]:
-    """Patterns that fit no layer of the family's published models: another size may have it, or it is a mistake."""
+def about_layers(config: TrainSettings) -> dict[str, str]:
+    """Patterns that fit no layer of the family's published models: another size may have it, or it is a mistake. And
+    what does nothing in the layers that learn."""
     lora, family, shapes = config.lora.denoiser, families()[config.model.family], known(config.model.family)
     if not (lora.train and shapes):
         return {}
     try:
-        sizes(lora, (family.layers | {"any": ".*"})[lora.layers], shapes, "lora.denoiser")
+        chosen = sizes(lora, (family.layers | {"any": ".*"})[lora.layers], shapes, "lora.denoiser")
     except SettingsError as error:
         found: dict[str, str] = {}
         for path, said in error.problems.items():
             path = "lora.denoiser.blocks" if ".blocks." in path else path  # beside the table
             found[path] = f"{found[path]}; {said}" if path in found else said
         return found
-    return {}
+    return without_ranks(config.lora, chosen, shapes)
 
 
 def notes(dataset: Dataset) -> dict[str, str]:

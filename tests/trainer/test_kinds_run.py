@@ -33,7 +33,9 @@ def stopping(monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_goes_on_to_the_bit_and_says_what_it_learnt(configure, stopping, kind):
-    lora = {"kind": kind, "denoiser": {"rank": 2, "layers": "all", "dropout": 0.1}}
+    lora = {"kind": kind, "denoiser": {"rank": 2, "layers": "all", "dropout": 0.1, "module_dropout": 0.05}}
+    lora["denoiser"]["rank_dropout"] = 0.3 * (kind != "oft")
+    lora["max_norm"] = 0.01 if kind in ("loha", "lokr") else None
     config = configure(lora=lora, optimizer={"ema_decay": 0.9}, run={"max_steps": 3}, save={"precision": "float32"},
                        memory={"gradient_checkpointing": True})
     straight, parted = command.create(config), command.create(config)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainer.families import families
 
 if TYPE_CHECKING:
     from trainer.config import LoraSettings, TrainSettings
+    from trainer.lora.sizes import Size
 
 PRODUCTS = ("lora", "rslora", "dora", "pissa")
 """Kinds with two matrices A and B."""
-PLAIN = ("lora", "rslora")
-"""Kinds that are nothing else."""
 AS_LORA = ("lora", "rslora", "pissa")
 """Kinds whose files are LoRAs to every reader."""
 NEED_WEIGHTS = ("dora", "pissa")
 """Kinds that look at the frozen weights, which therefore can't be in 8 or 4 bits."""
+NO_PRODUCT = {"pissa": "PiSSA's update is a difference of two products",
+              "oft": "OFT's update is a rotation of the weights"}
+"""Kinds whose update is not the product of what learns."""
 NAMES = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA", "pissa": "PiSSA", "loha": "LoHa", "lokr": "LoKr",
          "oft": "OFT"}  # fmt: skip
 
@@ -28,13 +30,12 @@ def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
     for part, own in {"denoiser": lora.denoiser, **config.text_encoders}.items():
         if own.train and own.plus_ratio and lora.kind not in PRODUCTS:
             yield f"lora.{part}.plus_ratio", f"{name} has no second matrix to learn faster: leave it empty"
-        for field in ("rank_dropout", "module_dropout"):
-            if own.train and getattr(own, field) and lora.kind not in PLAIN:
-                yield f"lora.{part}.{field}", f"works with LoRA and rsLoRA, not with {name}: set it to 0"
+        if own.train and own.rank_dropout and lora.kind == "oft":
+            yield f"lora.{part}.rank_dropout", "OFT turns whole blocks and has no ranks to leave out: set it to 0"
         if own.train and lora.kind == "oft" and own.rank < 2:
             yield f"lora.{part}.rank", "of OFT it is the size of the blocks that turn: at least 2"
-    if lora.max_norm and lora.kind not in PLAIN:
-        yield "lora.max_norm", f"works with LoRA and rsLoRA, not with {name}: leave it empty"
+    if lora.max_norm and lora.kind in NO_PRODUCT:
+        yield "lora.max_norm", f"{NO_PRODUCT[lora.kind]}, so that it can't be scaled down: leave it empty"
     if lora.denoiser.train and lora.kind in NEED_WEIGHTS and config.memory.base_precision != "16bit":
         fix = "set memory.base_precision to 16bit, or choose LoRA"
         yield "lora.kind", f"{name} needs the base model's weights as they are: {fix}"
@@ -62,16 +63,43 @@ def has_fused(family: str) -> bool:
     return any(piece and not piece.alone for piece in pieces)
 
 
+def kronecker(shape: Sequence[int], factor: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(outputs, inputs) of the small and of the larger matrix of a LoKr, for a weight of this shape."""
+    small = divided(shape[0], factor), divided(shape[1], factor)
+    return small, (shape[0] // small[0], shape[1] // small[1])
+
+
+def divided(sides: int, factor: int | None) -> int:
+    """The largest divisor that is not above `factor` nor the square root."""
+    most = min(factor or sides, math.isqrt(sides))
+    return next(number for number in range(most, 0, -1) if sides % number == 0)
+
+
+def learnt_whole(large: Sequence[int], rank: int) -> bool:
+    """Whether a product of this rank would save nothing of the larger matrix of a LoKr."""
+    return rank >= max(large) / 2
+
+
+def without_ranks(lora: LoraSettings, sizes: Mapping[str, Size], shapes: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """What rank dropout has nothing to leave out of, in layers of these ranks."""
+    own = lora.denoiser
+    whole = [path for path, size in sizes.items()
+             if lora.kind == "lokr" and learnt_whole(kronecker(shapes[path], lora.factor)[1], size.rank)]
+    if not (own.rank_dropout and whole):
+        return {}
+    return {"lora.denoiser.rank_dropout": f"has no effect on {len(whole)} of {len(sizes)} layers: at this rank LoKr "
+                                          "learns their larger matrix whole, without ranks"}
+
+
 def numbers(lora: LoraSettings, rank: int, shape: Sequence[int]) -> float:
-    """How many learn beside a layer whose weight has this shape; of LoKr nearly, as if every side could be divided as
-    it likes."""
+    """How many learn beside a layer whose weight has this shape."""
     outputs, inputs = shape[0], math.prod(shape[1:])
     product = rank * (outputs + inputs)
     if lora.kind == "lokr" and rank:
-        small = [min(lora.factor or side, math.isqrt(side)) for side in (outputs, shape[1])]
-        large = outputs / small[0], inputs / small[1]
-        whole = rank >= max(large[0], shape[1] / small[1]) / 2
-        return small[0] * small[1] + (large[0] * large[1] if whole else rank * sum(large))
+        small, large = kronecker(shape, lora.factor)
+        pixels = math.prod(shape[2:])
+        whole = learnt_whole(large, rank)
+        return math.prod(small) + (math.prod(large) * pixels if whole else rank * (large[0] + large[1] * pixels))
     return {"dora": product + shape[1] * bool(rank), "loha": 2 * product, "oft": outputs * min(rank, outputs)}.get(
         lora.kind, product)
 

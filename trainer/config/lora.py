@@ -33,7 +33,8 @@ class PartLora(Section):
     """Share of the update's inputs dropped at random while training. Slows memorising on very small sets."""
 
     rank_dropout: Annotated[Share, Ui(level="expert", when=".train", kohya="network_args rank_dropout")] = 0.0
-    """Share of the update's ranks left out at random for each picture; the others are made as much stronger."""
+    """Share of the update's ranks left out at random for each picture (of LoHa and LoKr for each batch); the others are
+    made as much stronger. OFT has none."""
 
     module_dropout: Annotated[
         Share, Ui("Layer dropout", level="expert", when=".train", kohya="network_args module_dropout")
@@ -183,7 +184,7 @@ class LoraSettings(Section):
         float | None, Field(gt=0, le=1000), Ui("Max norm", level="expert", kohya="scale_weight_norms")
     ] = None
     """After each step, an update whose Frobenius norm is above this is scaled down to it: no layer can run away. 1 is
-    usual. Empty: no limit."""
+    usual. Of DoRA it limits the LoRA in it, not the lengths; PiSSA and OFT can't be limited. Empty: no limit."""
 
     denoiser: DenoiserLora = DenoiserLora()
     text_encoder: Annotated[TextEncoderLora, Ui(needs="text_encoder")] = TextEncoderLora()

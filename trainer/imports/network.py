@@ -40,6 +40,13 @@ def kind(t: Translation) -> None:
         t.off("factor", "-1 is as square as can be, and only LoKr has one")
 
 
+def dropped_ranks(t: Translation) -> None:
+    """LyCORIS's LoHa and LoKr leave out outputs of an update under this name."""
+    if t.values.get("lora.kind") in ("loha", "lokr") and (share := number(t.take("rank_dropout"))):
+        paths = [f"lora.{part}.rank_dropout" for part in ("denoiser", *t.family.text_encoders)]
+        t.put("rank_dropout", paths, share, "there outputs are left out, here ranks")
+
+
 def size(t: Translation) -> None:
     """The rank and alpha of every part that can learn. An alpha of nothing or zero is one equal to the rank."""
     rank, alpha = t.take("network_dim"), t.take("network_alpha")
@@ -113,4 +120,4 @@ def one_rate(t: Translation, said: dict[str, float]) -> None:
               "the optimiser finds one step size for everything, and only the first rate counts")
 
 
-RULES: list[Callable[[Translation], Any]] = [arguments, size, kind, *layers.RULES, switches]
+RULES: list[Callable[[Translation], Any]] = [arguments, size, kind, dropped_ranks, *layers.RULES, switches]

@@ -1,44 +1,53 @@
-"""Ranks and whole updates left out at random while training, as LyCORIS and kohya's LoRA do it.
+"""Ranks and whole updates left out at random while training, with the words of kohya's LoRA.
 
-Both are one factor on what comes out of a layer's first matrix: nothing after it has a bias, so where that is zero the
-update is. It is drawn from torch's global generator as dropout is, so a step's seed covers it and a checkpointed layer
-that runs again in the backward pass draws the same again; `eval()` switches it off.
+What is left out is drawn from torch's global generator as dropout is, so a step's seed covers it and a checkpointed
+layer that runs again in the backward pass draws the same again; `eval()` switches it off. LyCORIS and PEFT call by
+"rank dropout" of LoHa and LoKr that outputs are left out, and make up for nothing; here ranks are ranks with each kind.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainer.lora.inject import ADAPTER, layers
 
-
-def drop(module: nn.Module, ranks: float, updates: float) -> None:
-    """From now on leave out each rank of each sample with probability `ranks`, the others being made as much stronger,
-    and each layer's whole update, for all of a batch, with probability `updates`, which nothing makes up for."""
-    for layer in layers(module).values() if ranks or updates else ():
-        layer.lora_A[ADAPTER].register_forward_hook(Dropping(ranks, updates))
-
-
+@dataclass(frozen=True)
 class Dropping:
-    """A forward hook on the first matrix of one update."""
+    """What is left out of the updates of a part."""
 
-    def __init__(self, ranks: float, updates: float):
-        self._ranks, self._updates = ranks, updates
+    ranks: float = 0.0
+    """Probability for each rank; the others are made as much stronger."""
+    updates: float = 0.0
+    """Probability for each layer's whole update, for all of a batch; nothing makes up for it."""
 
-    def __call__(self, down: nn.Module, _: Any, out: Tensor) -> Tensor:
+    def __bool__(self) -> bool:
+        return bool(self.ranks or self.updates)
+
+    def of_ranks(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """How much each rank counts."""
+        return kept(shape, self.ranks, like) / (1 - self.ranks)
+
+    def of_update(self, like: Tensor) -> Tensor:
+        """One, or zero."""
+        return kept((), self.updates, like)
+
+    def after_down(self, down: nn.Module, _: Any, out: Tensor) -> Tensor:
+        """A forward hook on the first matrix of a LoRA: nothing behind it has a bias, so where that is zero the update
+        is."""
         if not down.training:
             return out
-        if self._ranks:
+        if self.ranks:
             # [B, ..., rank] of a linear layer, [B, rank, height, width] of a convolution
             channels = 1 if isinstance(down, nn.Conv2d) else out.ndim - 1
             shape = [size if place in (0, channels) else 1 for place, size in enumerate(out.shape)]
-            out = out * (kept(shape, self._ranks, out) / (1 - self._ranks))
-        return out * kept([], self._updates, out) if self._updates else out
+            out = out * self.of_ranks(shape, out)
+        return out * self.of_update(out) if self.updates else out
 
 
-def kept(shape: list[int], share: float, like: Tensor) -> Tensor:
+def kept(shape: Sequence[int], share: float, like: Tensor) -> Tensor:
     """Ones, and zeros with probability `share`."""
-    return (torch.rand(shape, device=like.device) >= share).to(like.dtype)
+    return (torch.rand(tuple(shape), device=like.device) >= share).to(like.dtype)

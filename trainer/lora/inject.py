@@ -20,6 +20,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from trainer.inversion import new_words
+from trainer.lora.dropping import Dropping
 from trainer.lora.keys import LoraError, canonical
 from trainer.lora.kinds import LAYERS, kind_of
 from trainer.lora.kinds.base import AdapterLayer
@@ -44,6 +45,8 @@ class AdapterSpec:
     """As kinds.LAYERS has it."""
     factor: int | None = None
     """Of LoKr: the most that either side of the small matrix has; None: as square as can be."""
+    dropping: Dropping = Dropping()
+    """Ranks and whole updates that are left out, drawn in the same way."""
 
     def patterns(self, paths: Mapping[str, str]) -> dict[str, Any]:
         """The ranks and alphas as PEFT's configs take them: those of most layers, and patterns over whole names for the
@@ -72,6 +75,10 @@ def inject(module: nn.Module, spec: AdapterSpec, *, seed: int) -> list[nn.Parame
     (_inject_ours if LAYERS[spec.kind] else _inject_lora)(module, spec, paths)
     for path, layer in layers(module).items():
         _initialise(layer, f"{seed}:{spec.part}.{path}")
+        if isinstance(layer, AdapterLayer):
+            layer.dropping = spec.dropping
+        elif spec.dropping:
+            layer.lora_A[ADAPTER].register_forward_hook(spec.dropping.after_down)
     return parameters(module)
 
 

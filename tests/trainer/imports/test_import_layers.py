@@ -93,6 +93,12 @@ def test_dropouts_norm_and_ratios_are_settings_now():
     assert imported(scale_weight_norms=0).values.get("lora.max_norm") is None
 
 
+def test_rank_dropout_of_lycoris_kinds_is_said_to_be_another():
+    report = imported(network_module="lycoris.kohya", network_args=["algo=loha", "rank_dropout=0.1"])
+    assert report.values["lora.denoiser.rank_dropout"] == report.values["lora.text_encoder.rank_dropout"] == 0.1
+    assert line(report, "rank_dropout").kind == "changed" and "outputs" in line(report, "rank_dropout").note
+
+
 def test_loras_under_the_base_model():
     values = imported(base_weights=["a.safetensors", "b.safetensors"], base_weights_multiplier=[0.5]).values
     rows = check(TrainSettings, nested(values | {"model.base": "a/b"})).model.merge

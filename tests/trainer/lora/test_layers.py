@@ -13,7 +13,7 @@ from trainer.families import families
 from trainer.lora import inject, layers
 from trainer.lora.sizes import sizes
 from trainer.needs import memory
-from trainer.plan import unknown_layers
+from trainer.plan import about_layers
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +75,8 @@ def test_the_plan_counts_the_weights_of_every_layer_with_its_rank(family, said):
 
 
 def test_a_pattern_that_no_published_model_has_is_said_with_the_plan():
-    assert not unknown_layers(config(only=["attn2"]))
-    assert "attn9" in unknown_layers(config(only=["attn9"]))["lora.denoiser.only"]
+    assert not about_layers(config(only=["attn2"]))
+    assert "attn9" in about_layers(config(only=["attn9"]))["lora.denoiser.only"]
     rows = [{"block": "mid_block"}, {"block": "down_blocks.7", "rank": 2}, {"block": "middle"}]
-    told = unknown_layers(config(blocks=rows))["lora.denoiser.blocks"]
+    told = about_layers(config(blocks=rows))["lora.denoiser.blocks"]
     assert "down_blocks.7" in told and "middle" in told and "mid_block" not in told.split(";")[0]

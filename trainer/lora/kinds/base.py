@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from trainer.lora.adapter import Update
+from trainer.lora.dropping import Dropping
 from trainer.lora.keys import LoraError
 from trainer.lora.sizes import Size
 
@@ -29,6 +30,7 @@ class AdapterLayer(ABC, nn.Module):
         self.rank = size.rank
         self.alpha = size.alpha
         self.dropout = nn.Dropout(dropout)
+        self.dropping = Dropping()
         self.cast_input_dtype_enabled = True
         """Whether inputs are made float32; without need inside autocast."""
 
@@ -63,6 +65,15 @@ class AdapterLayer(ABC, nn.Module):
         """What stands still and yet belongs to the update."""
         return {}
 
+    def factors(self) -> list[nn.Parameter]:
+        """What the update is the product of, so that a number times each makes it larger; none where it is no product.
+        """
+        return []
+
+    def norm(self) -> Tensor:
+        """The Frobenius norm of the product of factors(), on the device; where there are none, nothing."""
+        return torch.zeros(())
+
     @abstractmethod
     def start(self, generator: torch.Generator) -> None:
         """The weights before the first step, with which the layer does what it did without them."""
@@ -86,6 +97,12 @@ class AdapterLayer(ABC, nn.Module):
             return functional.conv2d(x, weight, None, base.stride, base.padding, base.dilation, base.groups)
         return functional.linear(x, weight)
 
+    def with_update(self, result: Tensor, added: Tensor) -> Tensor:
+        """What the layer answers: the base's, and the update's where that is not left out of this batch."""
+        if self.training and self.dropping.updates:
+            added = added * self.dropping.of_update(added)
+        return (result + added).to(result.dtype)
+
     def cast(self, x: Tensor) -> Tensor:
         return x.float() if self.cast_input_dtype_enabled else x
 
@@ -100,12 +117,24 @@ class DenseLayer(AdapterLayer):
     the base model.
     """
 
+    RANKED: ClassVar[tuple[str, ...]]
+    """Of its matrices those with a column for each rank, one of each pair."""
+
     def forward(self, x: Tensor) -> Tensor:
         result = self.base_layer(x)
-        weights = self.learnt().values()
+        weights = [self._thinned(name, weight) for name, weight in self.learnt().items()]
         added = checkpoint(self._added, self.dropout(self.cast(x)), *weights, use_reentrant=False,
                            preserve_rng_state=False)
-        return (result + added).to(result.dtype)
+        return self.with_update(result, added)
+
+    def _thinned(self, name: str, weight: Tensor) -> Tensor:
+        """With rank dropout. The update is one for all pictures of a batch, and so are its ranks."""
+        if not (self.training and self.dropping.ranks) or name not in self.RANKED:
+            return weight
+        return weight * self.dropping.of_ranks(weight.shape[1:], weight)
+
+    def factors(self) -> list[nn.Parameter]:
+        return list(self.learnt().values())
 
     def _added(self, x: Tensor, *weights: Tensor) -> Tensor:
         return self.plain(x, self.dense(*weights).reshape(self.shape) * self.scaling)

@@ -94,10 +94,14 @@ class Dora(Product):
         return super().learnt() | {"dora_scale": self.dora_scale}
 
     def forward(self, x: Tensor) -> Tensor:
-        lengthened = self.cast(x) * self.lengthening()
+        lengths, whole = self.lengthening(), 1.0
+        if self.training and self.dropping.updates:
+            whole = self.dropping.of_update(lengths)
+            lengths = torch.where(whole > 0, lengths, 1)  # a layer that is left out is as long as it was
+        lengthened = self.cast(x) * lengths
         result = self.base_layer(lengthened.to(x.dtype))
-        added = self.product(self.dropout(lengthened), self.down, self.up) * self.scaling
-        return (result + added).to(result.dtype)
+        added = self.product(self.dropout(lengthened), self.down, self.up, self.kept_ranks(x))
+        return (result + added * (self.scaling * whole)).to(result.dtype)
 
     def lengthening(self) -> Tensor:
         """How many times each input counts. The length that a column has is taken as given in the backward pass

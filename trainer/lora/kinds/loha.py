@@ -82,6 +82,7 @@ class Hadamard(Update):
 class Loha(DenseLayer):
     kind = "loha"
     reads = "loha"
+    RANKED = ("hada_w1_a", "hada_w2_a")
 
     def __init__(self, base: nn.Module, size: Size, dropout: float):
         super().__init__(base, size, dropout)
@@ -97,6 +98,9 @@ class Loha(DenseLayer):
         drawn(self.hada_w1_b, generator)
         drawn(self.hada_w1_a, generator, 0.1)
         drawn(self.hada_w2_b, generator)
+
+    def norm(self) -> Tensor:
+        return self.dense(*self.factors()).norm() * self.scaling
 
     def dense(self, w1_a: Tensor, w1_b: Tensor, w2_a: Tensor, w2_b: Tensor) -> Tensor:
         return (w1_a @ w1_b) * (w2_a @ w2_b)

@@ -15,10 +15,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from trainer.config.kinds import kronecker, learnt_whole
 from trainer.lora.adapter import Update, refuse_other
 from trainer.lora.keys import LoraError
 from trainer.lora.kinds.base import DenseLayer
 from trainer.lora.kinds.loha import tucker
+from trainer.lora.kinds.product import norm_of
 from trainer.lora.sizes import Size
 
 
@@ -102,20 +104,20 @@ class Kronecker(Update):
 class Lokr(DenseLayer):
     kind = "lokr"
     reads = "lokr"
+    RANKED = ("lokr_w2_a",)  # what is learnt whole has no ranks
 
     def __init__(self, base: nn.Module, size: Size, dropout: float, factor: int | None = None):
         super().__init__(base, size, dropout)
-        outputs, inputs, *pixels = self.shape
-        small_out, small_in = divided(outputs, factor), divided(inputs, factor)
-        large_out, large_in = outputs // small_out, inputs // small_in
-        self.lokr_w1 = self.empty(small_out, small_in)
+        small, large = kronecker(self.shape, factor)
+        pixels = self.shape[2:]
+        self.lokr_w1 = self.empty(*small)
         self.names = ["lokr_w1", "lokr_w2"]
-        if size.rank >= max(large_out, large_in) / 2:
-            self.lokr_w2 = self.empty(large_out, large_in, *pixels)
+        if learnt_whole(large, size.rank):
+            self.lokr_w2 = self.empty(*large, *pixels)
             return
         self.names = ["lokr_w1", "lokr_w2_a", "lokr_w2_b"]
-        self.lokr_w2_a = self.empty(large_out, size.rank)
-        self.lokr_w2_b = self.empty(size.rank, large_in * math.prod(pixels))
+        self.lokr_w2_a = self.empty(large[0], size.rank)
+        self.lokr_w2_b = self.empty(size.rank, large[1] * math.prod(pixels))
 
     @property
     def scaling(self) -> float:
@@ -131,11 +133,10 @@ class Lokr(DenseLayer):
                 began = torch.empty(weight.shape)
                 weight.copy_(nn.init.kaiming_uniform_(began, a=math.sqrt(5), generator=generator))
 
+    def norm(self) -> Tensor:
+        """The norms multiply as the matrices do."""
+        w1, *w2 = self.factors()
+        return w1.norm() * (w2[0].norm() if len(w2) == 1 else norm_of(w2[1], w2[0])) * self.scaling
+
     def dense(self, w1: Tensor, *w2: Tensor) -> Tensor:
         return torch.kron(w1, w2[0].flatten(1) if len(w2) == 1 else w2[0] @ w2[1])
-
-
-def divided(sides: int, factor: int | None) -> int:
-    """The largest divisor that is not above `factor` nor the square root."""
-    most = min(factor or sides, math.isqrt(sides))
-    return next(number for number in range(most, 0, -1) if sides % number == 0)

@@ -101,7 +101,7 @@ class Oft(AdapterLayer):
             turn = turned(self.oft_blocks - self.oft_blocks.transpose(1, 2))
         blocks = outputs.unflatten(-1, self.oft_blocks.shape[:2])
         added = torch.einsum("...kn,knm->...km", blocks, turn).flatten(-2).movedim(-1, axis)
-        return (result + added).to(result.dtype)
+        return self.with_update(result, added)
 
 
 def side_of(outputs: int, most: int) -> int:

@@ -52,9 +52,14 @@ class Pissa(Product):
     def forward(self, x: Tensor) -> Tensor:
         result = self.base_layer(x)
         inputs = self.dropout(self.cast(x))
-        added = self.product(inputs, self.down, self.up - self.first_up)
-        added = added + self.product(inputs, self.down - self.first_down, self.first_up)
-        return (result + added * self.scaling).to(result.dtype)
+        ranks = self.kept_ranks(x)  # what a rank has learnt is left out, never where it started
+        added = self.product(inputs, self.down, self.up - self.first_up, ranks)
+        added = added + self.product(inputs, self.down - self.first_down, self.first_up, ranks)
+        return self.with_update(result, added * self.scaling)
+
+    def factors(self) -> list[nn.Parameter]:
+        """It is a difference of two products."""
+        return []
 
     def take(self, update: Update, where: str) -> None:
         """A file of PiSSA has half of its start in it, which has to be ours."""

@@ -27,10 +27,36 @@ class Product(AdapterLayer):
         with torch.no_grad():
             self.down.copy_(nn.init.kaiming_uniform_(began, a=math.sqrt(5), generator=generator))
 
-    def product(self, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
-        """up(down(x)), not scaled."""
-        if self.base_layer.weight.ndim == 2 or not isinstance(self.base_layer, nn.Conv2d):
-            return functional.linear(functional.linear(x, down), up)
+    def factors(self) -> list[nn.Parameter]:
+        return [self.down, self.up]
+
+    def norm(self) -> Tensor:
+        return norm_of(self.down, self.up) * self.scaling
+
+    def kept_ranks(self, x: Tensor) -> Tensor | None:
+        """How much each rank counts for each picture, [B, 1..., rank] or [B, rank, 1, 1]; None where all count 1. In
+        groups it is the same for all pictures."""
+        if not (self.training and self.dropping.ranks):
+            return None
+        if isinstance(self.base_layer, nn.Conv2d):
+            return self.dropping.of_ranks((1 if self.base_layer.groups > 1 else len(x), self.rank, 1, 1), x)
+        return self.dropping.of_ranks((len(x), *[1] * (x.ndim - 2), self.rank), x)
+
+    def product(self, x: Tensor, down: Tensor, up: Tensor, ranks: Tensor | None = None) -> Tensor:
+        """up(ranks * down(x)), not scaled."""
+        if not isinstance(self.base_layer, nn.Conv2d):
+            return functional.linear(weighed(functional.linear(x, down), ranks), up)
         if self.base_layer.groups > 1:  # groups would each need columns of their own: by the whole weight
+            down = weighed(down, None if ranks is None else ranks.transpose(0, 1))
             return self.plain(x, (up.flatten(1) @ down.flatten(1)).reshape(self.shape))
-        return functional.conv2d(self.plain(x, down), up)
+        return functional.conv2d(weighed(self.plain(x, down), ranks), up)
+
+
+def weighed(hidden: Tensor, ranks: Tensor | None) -> Tensor:
+    return hidden if ranks is None else hidden * ranks.to(hidden.dtype)
+
+
+def norm_of(down: Tensor, up: Tensor) -> Tensor:
+    """|up @ down| from rank x rank products, without making it: |UD|^2 = <U'U, DD'>."""
+    down, up = down.flatten(1), up.flatten(1)
+    return ((up.T @ up) * (down @ down.T)).sum().clamp(min=0).sqrt()
