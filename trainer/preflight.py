@@ -10,7 +10,8 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from jobs.events import read_events
 from jobs.failures import Failure, Fix, worked
 from jobs.files import home
 from jobs.folder import Job
+from jobs.lock import held, locked
 from settings import toml
 from settings.errors import check
 from trainer import command, failures
@@ -75,14 +77,15 @@ def tried(config: TrainSettings, told: Told) -> dict[str, Any]:
     root, small, began = home(), shortened(command.with_absolute_paths(config)), time.monotonic()
     swept(root)
     place = root / runner.TRIALS / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns()}"
-    trial = folder.create("train", config.name, toml.dumps(small), command.argv(small), place, command.needs(small))
-    try:
-        started(root, trial, told)
-        watched(trial, told)
-        return judged(trial) | {"took": round(time.monotonic() - began, 1)}
-    finally:
-        process.kill(trial)
-        removed(trial)
+    with owned(place):
+        trial = folder.create("train", config.name, toml.dumps(small), command.argv(small), place, command.needs(small))
+        try:
+            started(root, trial, told)
+            watched(trial, told)
+            return judged(trial) | {"took": round(time.monotonic() - began, 1)}
+        finally:
+            process.kill(trial)
+            removed(trial)
 
 
 def shortened(config: TrainSettings) -> TrainSettings:
@@ -150,10 +153,26 @@ def sentence(passed: dict[str, Any]) -> str:
 
 
 def swept(root: Path) -> None:
-    """Remove what is left of trials whose own process was killed."""
+    """Remove what is left of trials whose own process was killed; others may wait for a device."""
     for path in (root / runner.TRIALS).glob("*"):
-        if Job(path).state() != "running":
+        if path.is_dir() and not held(lock_of(path)) and Job(path).state() != "running":
             removed(Job(path))
+            lock_of(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def owned(place: Path) -> Iterator[None]:
+    """Let the others see that whoever has begun this trial lives."""
+    place.parent.mkdir(exist_ok=True)
+    try:
+        with locked(lock_of(place)):
+            yield
+    finally:
+        lock_of(place).unlink(missing_ok=True)
+
+
+def lock_of(place: Path) -> Path:
+    return place.with_name(f"{place.name}.lock")
 
 
 def removed(trial: Job) -> None:

@@ -90,6 +90,25 @@ def test_it_waits_for_a_device_and_can_be_stopped_while_it_waits(configure, monk
     assert said == ["waits for a free device (at work: other)"] and not trials()
 
 
+def test_a_check_that_waits_for_a_device_is_left_alone_by_the_next(configure, monkeypatch):
+    stand_in(monkeypatch, "finish")
+    other = folder.create("test", "other", "", ["python", "-m", "tests.jobs.worker", "{job}", "until_stop"])
+    process.start(other, [devices()[-1].id])
+    before = []
+
+    def told(name, done, total):
+        if not before:
+            before.extend(trials())
+            with pytest.raises(works.Stopped):
+                preflight.tried(configure(), told)
+            assert trials() == before
+        raise works.Stopped
+
+    with pytest.raises(works.Stopped):
+        preflight.tried(configure(), told)
+    assert before and not trials()
+
+
 def test_stopped_in_the_middle_it_ends_its_trial(configure, monkeypatch):
     stand_in(monkeypatch, "until_stop")
     begun = threading.Event()
