@@ -91,12 +91,12 @@ def ranks_of(merges: Iterable[Sequence[str]]) -> Ranks:
 
 def exact(encoder: str = "clip") -> bool:
     """Whether the count for an encoder is its own number; else it is an estimate from the lengths of the words."""
-    return t5.exact() if encoder == "t5" else bool(_ranks())
+    return {"clip": lambda: bool(_ranks()), "t5": t5.exact}.get(encoder, lambda: False)()
 
 
 def counter(encoder: str = "clip") -> Callable[[str], int]:
-    """How the tokens of a text are counted for an encoder, "clip" or "t5"."""
-    return {"clip": count, "t5": t5.count}[encoder]
+    """How the tokens of a text are counted for an encoder: "clip", "t5", or another, whose are estimated."""
+    return {"clip": count, "t5": t5.count}.get(encoder, t5.estimate)
 
 
 def _normal(text: str) -> str:

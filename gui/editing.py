@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -213,57 +213,6 @@ class Facts:
         return [group for digest, group in same.items() if digest and len(group) > 1]
 
 
-class Reader:
-    """How much of a caption a text encoder reads."""
-
-    def __init__(self, name: str, label: str, encoder: str, limit: int):
-        self.name, self.label, self.encoder, self.limit = name, label, encoder, limit
-
-    def exact(self) -> bool:
-        return tokens.exact(self.encoder)
-
-    def count(self, text: str, new: NewWords = NONE) -> int:
-        """Its tokens; new words are only CLIP's."""
-        return tokens.count(text, new) if self.encoder == "clip" else tokens.counter(self.encoder)(text)
-
-    def cut(self, text: str, new: NewWords = NONE) -> int | None:
-        """The character at which the words begin that aren't read; None: all are."""
-        if self.encoder == "clip":
-            rest = tokens.split(text, self.limit, new)[1]
-            return _place(text, len(tokens.composed(text)) - len(rest)) if rest else None
-        if self.count(text) <= self.limit:
-            return None
-        low, high = 0, len(text)  # the longest beginning that is read
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if self.count(text[:middle]) <= self.limit else (low, middle - 1)
-        return text.rfind(" ", 0, low) + 1 or low
-
-
-READERS = [
-    Reader("clip-75", "CLIP, 75 tokens", "clip", 75),
-    Reader("clip-150", "CLIP, 150 tokens", "clip", 150),
-    Reader("clip-225", "CLIP, 225 tokens", "clip", 225),
-    Reader("t5-256", "T5, 256 tokens", "t5", 256),
-    Reader("t5-512", "T5, 512 tokens", "t5", 512),
-]
-
-
-def reader(name: str) -> Reader:
-    return next((one for one in READERS if one.name == name), READERS[0])
-
-
-def _place(text: str, composed: int) -> int:
-    """A place in a text, from the place in its composed form: what is typed may have accents as signs of their own."""
-    if len(tokens.composed(text)) == len(text):
-        return composed
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if len(tokens.composed(text[:middle])) < composed else (low, middle)
-    return low
-
-
 def units(text: str, place: int) -> int:
     """A place in a text as JavaScript counts: letters beyond the first 65,536 are two."""
     return len(text[:place].encode("utf-16-le", "surrogatepass")) // 2
@@ -272,18 +221,3 @@ def units(text: str, place: int) -> int:
 def from_units(text: str, place: int) -> int:
     """The other way round."""
     return len(text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, place)].decode("utf-16-le", "ignore"))
-
-
-def first_cut(text: str, tags: Iterable[str], cut: int | None) -> int | None:
-    """The number of the first tag that isn't read whole."""
-    if cut is None:
-        return None
-    at = 0
-    for number, tag in enumerate(tags):
-        start = text.find(tag, at)
-        if start < 0:
-            return None
-        at = start + len(tag)
-        if at > cut:
-            return number
-    return None

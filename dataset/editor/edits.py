@@ -413,8 +413,8 @@ class Truncate(Edit):
     tokens: Annotated[int, Field(ge=1, le=2048), Ui("Tokens", level="quick")] = tokens.LIMIT
     """How many may stay. SD 1.x, 2.x and SDXL read 75, or 150 and 225 where the trainer is set to it; T5 256 or 512."""
 
-    encoder: Annotated[Literal["clip", "t5"], Ui("Counted by", level="quick")] = "clip"
-    """Whose tokens: CLIP's, or T5's (estimated unless its tokenizer is at hand)."""
+    encoder: Annotated[Literal["clip", "t5", "gemma", "qwen"], Ui("Counted by", level="quick")] = "clip"
+    """Whose tokens: CLIP's, T5's (estimated unless its tokenizer is at hand), or a language model's (estimated)."""
 
     def apply(self, caption: Caption) -> str:
         count = tokens.counter(self.encoder)

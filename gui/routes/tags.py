@@ -18,8 +18,9 @@ from dataset import seen
 from dataset.editor import filter, order
 from dataset.journal import JournalError
 from dataset.new_words import NONE, NewWords
-from gui import completion, tag_lists
-from gui.editing import READERS, Facts, Opened, units
+from dataset.reading import READERS, Reader
+from gui import completion, on_form, tag_lists
+from gui.editing import Facts, Opened, units
 from gui.preparation import problems
 from gui.routes.dataset import training_sizes
 from gui.runs import CaptionRun
@@ -105,7 +106,8 @@ def router(window: Window) -> APIRouter:
         opened = found(wish)
         opened.refresh()
         changed = opened.changed_since(wish.since)
-        return counts(opened) | {"changed": changed if len(changed) <= MANY else None} | steps(window, opened)
+        told = {"changed": changed if len(changed) <= MANY else None, "reads": as_in_train(on_form.reader(window))}
+        return counts(opened) | told | steps(window, opened)
 
     @routes.post("/api/tags/filter")
     def filtered(wish: Sorted) -> dict[str, Any]:
@@ -199,7 +201,8 @@ def about(window: Window, opened: Opened) -> dict[str, Any]:
         "key": opened.key,
         "name": opened.root.name or str(opened.root),
         "separator": opened.separator,
-        "limits": [{"name": one.name, "label": one.label} for one in READERS],
+        "limits": [{"name": on_form.AS_IN_TRAIN, "label": as_in_train(on_form.reader(window))},
+                   *({"name": one.name, "label": one.label} for one in READERS)],
         "problems": problems(album.problems[:PROBLEMS]),
         "more_problems": max(0, len(album.problems) - PROBLEMS),
     } | counts(opened) | steps(window, opened)
@@ -227,6 +230,10 @@ def line_of(opened: Opened, number: int, id: str) -> dict[str, Any]:
     names = ("width", "height", "text", "tags", "prose", "folder", "stars", "excluded", "note", "edited",
              "regularisation", "repeats", "revision")
     return {"number": number, "id": id, "name": entry.path.name} | {name: getattr(entry, name) for name in names}
+
+
+def as_in_train(reader: Reader) -> str:
+    return f"{reader.label}, as in Train"
 
 
 def separator(window: Window) -> str:

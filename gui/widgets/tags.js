@@ -71,6 +71,7 @@ Loratory.tags = (root) => {
     const found = await desk.ask("changes", { since: revision });
     if (desk.album?.key !== key) return;
     steps(found);
+    if (desk.album.limits[0].label !== found.reads) { desk.album.limits[0].label = found.reads; desk.emit("reads", found.reads); }  // the training form
     if (found.revision === revision) return;
     const others = found.count !== desk.album.count || found.shown !== desk.album.shown;  // pictures came or went
     Object.assign(desk.album, { revision: found.revision, count: found.count, shown: found.shown });

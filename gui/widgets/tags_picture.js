@@ -36,6 +36,7 @@ Loratory.tagPicture = (desk) => {
   const tell = (found) => {
     count.textContent = `${found.tokens}${found.exact ? "" : " or so"} of ${found.limit} tokens${found.cut === null ? "" : ": the rest is not read"}`;
     count.classList.toggle("over", found.cut !== null);
+    if (limit === "train") limits.options[0].textContent = `${found.reads}, as in Train`;
     const now = text.value;
     L.fill(behind, found.cut === null || now !== found.text ? now : [now.slice(0, found.cut), el("mark", {}, now.slice(found.cut))], "\n");
     behind.scrollTop = text.scrollTop;
@@ -64,7 +65,7 @@ Loratory.tagPicture = (desk) => {
     if (document.activeElement !== memo) memo.value = found.note;
     seen.hidden = !L.seen;
     decide.hidden = !draft?.asked;
-    if (!L.fillOnce(limits, desk.album.limits.map((one) => [one.name, one.label]))) limits.value = limit || desk.album.limits[0].name;
+    if (!L.fillOnce(limits, desk.album.limits.map((one) => [one.name, one.label]))) limits.value = desk.album.limits.some((one) => one.name === limit) ? limit : desk.album.limits[0].name;
     limit = limits.value;
     if (other) { modes.value = mode = "auto"; chips.forget(); note.textContent = ""; pastBox.open = false; past.replaceChildren(); behind.textContent = ""; }
     if (other) chips.show({ tags: draft ? [] : found.tags, prose: found.prose, cut: Infinity });
@@ -93,6 +94,7 @@ Loratory.tagPicture = (desk) => {
   desk.exclude = () => { if (desk.selection.size > 1) desk.excludeAll?.(); else if (line) mark({ excluded: !line.excluded }); };
   desk.rate = (by) => { if (line && desk.selection.size < 2) mark({ stars: Math.min(5, Math.max(0, line.stars + by)) }); };
   desk.on("active", load);
+  desk.on("reads", (label) => { if (!limits.options.length) return; limits.options[0].textContent = label; if (line && limit === "train") words(); });
   desk.on("opened", (again) => { if (!again) { line = null; load(); } });
   desk.on("order", () => { if (line) show(desk.line(line.number) || line); });
   desk.on("text", (id, value) => { if (line?.id === id) { text.value = value; words(); decide.hidden = true; } });
