@@ -38,12 +38,13 @@ def submit(job: Job) -> None:
 def resume(job: Job) -> None:
     """Put a job of which there is something left to do at the end of the queue again."""
     _ours(job)
-    if (state := job.state()) in ("queued", "running") or not something_left(job):
-        raise JobError(f"{job.id} is {state}; there is nothing to resume")
-    take(job.folder)  # a wish to stop that came too late for the last time is not meant for this time
-    _enqueue(job)
-    EventWriter(job.events_path).write("resumed")
-    set_aside(job.folder)  # last: from here on it counts as waiting
+    with order(job.folder.parent.parent):  # asked for twice, it is put there once
+        if (state := job.state()) in ("queued", "running") or not something_left(job):
+            raise JobError(f"{job.id} is {state}; there is nothing to resume")
+        take(job.folder)  # a wish to stop that came too late for the last time is not meant for this time
+        _enqueue(job)
+        EventWriter(job.events_path).write("resumed")
+        set_aside(job.folder)  # last: from here on it counts as waiting
     ensure_runner()
 
 

@@ -2,13 +2,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from jobs import queue, runner
-from jobs.events import read_events
-from jobs.files import REPOSITORY
+from jobs.events import EventWriter, read_events
+from jobs.files import REPOSITORY, home
 from jobs.folder import Job, create
 from jobs.lock import locked
 from jobs.process import JobError, kill, processes, start
@@ -153,6 +155,11 @@ def test_resume_of_an_interrupted_job(make: Make, wait: Wait) -> None:
     wait(lambda: job.state() == "running")
     ask(job.folder, "stop")
     wait(lambda: job.state() == "stopped")
+    assert begun(job) == 2
+
+
+def begun(job: Job) -> int:
+    return sum(event["kind"] == "started" for event in read_events(job.events_path)[0])
 
 
 def test_what_cannot_be_queued(make: Make, wait: Wait, tmp_path: Path) -> None:
@@ -233,3 +240,32 @@ def test_a_lock_goes_with_its_holder(tmp_path: Path, wait: Wait) -> None:
     holder.communicate()
     with locked(path) as mine:
         assert mine
+
+
+def test_asked_for_twice_at_once_a_job_goes_on_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make("finish")
+    (job.folder / "process.json").write_text("{}")
+    EventWriter(job.events_path).write("failed", cause="", fix="")
+    queue.pause(home())
+    taken, both, refused = queue.take, threading.Barrier(2), []
+
+    def slowly(folder: Path) -> set[str]:
+        """Until the other one has come as far, if it comes."""
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return taken(folder)
+
+    def press() -> None:
+        try:
+            resume(job)
+        except JobError as error:
+            refused.append(str(error))
+
+    monkeypatch.setattr(queue, "take", slowly)
+    presses = [threading.Thread(target=press) for _ in range(2)]
+    for one in presses:
+        one.start()
+    for one in presses:
+        one.join()
+    assert [event["kind"] for event in read_events(job.events_path)[0]] == ["failed", "resumed"]
+    assert refused == [f"{job.id} is queued; there is nothing to resume"]
