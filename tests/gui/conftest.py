@@ -1,7 +1,10 @@
-"""The page, drawn once for all tests that only need its forms: drawing it takes a second."""
+"""The page, drawn once for all tests that only need its forms, and our routes, registered once: each takes a second."""
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
+from gui import routes
 from gui.app import draw
 from gui.window import Window
 from jobs import folder, queue
@@ -23,3 +26,26 @@ def fresh_window(drawn_page, workspace, monkeypatch):
     fresh.tabs, fresh.forms, fresh.parts = drawn_page.tabs, drawn_page.forms, drawn_page.parts
     monkeypatch.setattr(queue, "ensure_runner", lambda: None)
     return fresh
+
+
+@pytest.fixture(scope="package")
+def routed(tmp_path_factory):
+    """A window that every test has anew, and the routes to it."""
+    window = Window(tmp_path_factory.mktemp("home"))
+    app = FastAPI()
+    app.include_router(routes.router(window))
+    return window, app
+
+
+@pytest.fixture
+def window(routed, workspace):
+    """A window that knows of nothing but this test's workspace."""
+    window, _ = routed
+    window.__init__(folder.home())
+    return window
+
+
+@pytest.fixture
+def page(window, routed) -> TestClient:
+    """What asks it."""
+    return TestClient(routed[1])

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from PIL import Image
 
 from captioners import command, wd_tagger
@@ -11,10 +9,9 @@ from captioners.config import CaptionConfig
 from captioners.run import run as work
 from captioners.tags import labels, pixels
 from captioners.tags.probabilities import ProbabilityCache, identity, scores
-from gui import routes, thresholds
 from gui import runs as module
+from gui import thresholds
 from gui.captioning import FORM
-from gui.window import Window
 from jobs import folder, queue
 from jobs.events import EventWriter
 from settings import toml
@@ -24,17 +21,10 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def window(workspace, monkeypatch):
+def window(window, monkeypatch):
     monkeypatch.setattr(module, "FRESH", -1)  # read at every question
     monkeypatch.setattr(queue, "ensure_runner", lambda: None)
-    return Window(folder.home())
-
-
-@pytest.fixture
-def page(window):
-    app = FastAPI()
-    app.include_router(routes.router(window))
-    return TestClient(app)
+    return window
 
 
 @pytest.fixture

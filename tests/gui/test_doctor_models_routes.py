@@ -1,33 +1,21 @@
 """Comparing pictures with captions from the doctor's page: choices, consent, and the work that is begun."""
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from PIL import Image
 
 from captioners.clip import compare
-from gui import routes
-from gui.window import Window
-from jobs import folder, process
+from jobs import process
 
 
 @pytest.fixture
-def window(workspace, tmp_path):
+def window(window, tmp_path):
     made = tmp_path / "pictures"
     made.mkdir()
     Image.new("RGB", (64, 64)).save(made / "a.png")
     (made / "a.cap").write_text("a caption")
-    window = Window(folder.home())
     window.drafts.save("dataset", {"path": str(made)})
     window.drafts.save("train", {"dataset": {"caption_extension": ".cap"}})
     return window
-
-
-@pytest.fixture
-def page(window):
-    app = FastAPI()
-    app.include_router(routes.router(window))
-    return TestClient(app)
 
 
 @pytest.fixture

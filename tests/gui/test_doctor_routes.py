@@ -4,16 +4,10 @@ import json
 import shutil
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from PIL import Image
 
 from dataset import work
 from dataset.bin import Bin
-from gui.routes import dataset, doctor
-from gui.routes import work as works
-from gui.window import Window
-from jobs import folder as jobs_folder
 from jobs import process
 from tests.dataset.doctor.test_hashes import drawn
 from tests.dataset.test_deeds import contents
@@ -22,18 +16,10 @@ HERE = "/api/examine"
 
 
 @pytest.fixture
-def window(workspace):
-    return Window(jobs_folder.home())
-
-
-@pytest.fixture
-def page(window, monkeypatch):
+def page(page, monkeypatch):
     """Work is done at once, in this process."""
     monkeypatch.setattr(process, "start", lambda job: work.main([str(job.folder)]))
-    app = FastAPI()
-    for one in (doctor, dataset, works):
-        app.include_router(one.router(window))
-    return TestClient(app)
+    return page
 
 
 @pytest.fixture

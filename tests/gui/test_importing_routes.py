@@ -4,14 +4,10 @@ import json
 import types
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
-from gui import basemodel, routes
+from gui import basemodel
 from gui.importing import Importing
 from gui.training import Training
-from gui.window import Window
-from jobs import folder
 from tests.models import tiny_sd15
 from trainer.imports.report import ImportProblem
 
@@ -98,13 +94,6 @@ def test_a_preset_leaves_a_base_model_of_its_family_alone(tiny):
     named = {"model": {"base": "someone/fine-tune", "family": "sdxl"}}
     assert basemodel.kept(named, {"model.family": "sdxl", "model.base": "a/b"})["model.base"] == "someone/fine-tune"
     assert not basemodel.kept(named, {"model.family": "sd15"})
-
-
-@pytest.fixture
-def page(workspace):
-    app = FastAPI()
-    app.include_router(routes.router(Window(folder.home())))
-    return TestClient(app)
 
 
 def test_the_routes(page, tmp_path):

@@ -2,20 +2,7 @@
 
 import json
 
-import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
-
-from gui import routes
-from gui.window import Window
 from jobs import folder
-
-
-@pytest.fixture
-def page(workspace) -> TestClient:
-    app = FastAPI()
-    app.include_router(routes.router(Window(folder.home())))
-    return TestClient(app)
 
 
 def test_a_file_is_looked_into_and_written_anew(page, tmp_path):

@@ -1,25 +1,18 @@
 """The queue as a page sees and changes it."""
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
-from gui import routes, runs
-from gui.window import Window
+from gui import runs
 from jobs import folder, queue
 from jobs.events import EventWriter
 
 
 @pytest.fixture
-def page(workspace, monkeypatch):
+def page(page, monkeypatch):
     monkeypatch.setattr(runs, "FRESH", -1)
     monkeypatch.setattr(queue, "ensure_runner", lambda: started.append(True))
-    started = []
-    app = FastAPI()
-    app.include_router(routes.router(Window(folder.home())))
-    client = TestClient(app)
-    client.started = started
-    return client
+    page.started = started = []
+    return page
 
 
 @pytest.fixture

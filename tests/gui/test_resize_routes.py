@@ -5,32 +5,15 @@ import io
 import json
 import subprocess
 
-import httpx
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from PIL import Image
 
 from dataset import masks, work
 from dataset.resize.job import TABLE
 from dataset.resize.recipes import Recipes
 from dataset.resize.settings import Settings
-from gui import resizing, routes
-from gui.window import Window
-from jobs import folder
+from gui import resizing
 from settings.errors import check
-
-
-@pytest.fixture
-def window(workspace):
-    return Window(folder.home())
-
-
-@pytest.fixture
-def page(window) -> httpx.Client:
-    app = FastAPI()
-    app.include_router(routes.router(window))
-    return TestClient(app)
 
 
 @pytest.fixture

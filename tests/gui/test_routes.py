@@ -1,37 +1,22 @@
 """Our routes: what a page may ask for, and that nothing else can be had."""
 
+import asyncio
 import io
 import json
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from PIL import Image
 
-from gui import routes, runs
+from gui import runs
 from gui.figures import figures
-from gui.window import Window
 from jobs import folder, queue
 from jobs.events import EventWriter
 from settings import presets, toml
 from trainer import command
 from trainer.config import TrainSettings
-
-
-@pytest.fixture
-def window(workspace):
-    return Window(folder.home())
-
-
-@pytest.fixture
-def page(window) -> httpx.Client:
-    app = FastAPI()
-    app.include_router(routes.router(window))
-    return TestClient(app)
 
 
 @pytest.fixture
@@ -276,4 +261,24 @@ def test_the_script_is_whole_and_ours(page):
 def test_no_answer_has_a_number_that_json_lacks(page, run):
     EventWriter(run.events_path).write("step", step=1, loss=float("nan"), lr=float("inf"))
     for address in ("", "/curves"):
-        json.loads(page.get(f"/api/runs/{run.id}{address}").text, parse_constant=pytest.fail)
+        assert json.loads(page.get(f"/api/runs/{run.id}{address}").text, parse_constant=pytest.fail)
+
+
+def test_a_log_that_grows_while_it_is_sent_is_as_long_as_was_announced(routed, page, run):
+    run.log_path.write_bytes(b"x" * 1_000_000)
+    announced, came = [], []
+
+    async def send(message: dict) -> None:
+        announced.extend(int(value) for name, value in message.get("headers", ()) if name == b"content-length")
+        came.append(len(message.get("body", b"")))
+        with run.log_path.open("ab") as log:
+            log.write(b"y" * 100)
+
+    async def receive() -> dict:
+        await asyncio.sleep(60)  # nobody goes away
+        return {}
+
+    scope = {"type": "http", "method": "GET", "path": f"/api/runs/{run.id}/files/log.txt", "headers": [],
+             "query_string": b"", "asgi": {"spec_version": "2.4"}}
+    asyncio.run(routed[1](scope, receive, send))
+    assert announced == [1_000_000] == [sum(came)]

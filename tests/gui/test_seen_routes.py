@@ -4,36 +4,23 @@ import io
 
 import numpy as np
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from PIL import Image
 
 from dataset import looks, seen
 from dataset.buckets import fit, pixels
 from dataset.settings import DatasetSettings
-from gui import routes
-from gui.window import Window
-from jobs import folder
 
 
 @pytest.fixture
-def window(workspace, tmp_path):
+def window(window, tmp_path):
     made = tmp_path / "pictures"
     made.mkdir()
     ramp = np.mgrid[0:200, 0:300].astype(np.uint8)
     Image.fromarray(np.dstack([ramp[0], ramp[1], ramp[0]])).save(made / "a <b>.png")
     (made / "a <b>.txt").write_text("sks, <script>alert(1)</script>, b, c", encoding="utf-8")
-    window = Window(folder.home())
     window.drafts.save("dataset", {"path": str(made)})
     window.picture = made / "a <b>.png"
     return window
-
-
-@pytest.fixture
-def page(window):
-    app = FastAPI()
-    app.include_router(routes.router(window))
-    return TestClient(app)
 
 
 def test_without_a_data_set_on_the_form_it_is_the_open_folders_run(window, page):

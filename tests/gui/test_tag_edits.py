@@ -1,23 +1,14 @@
 """A sweep: one tag given and taken, as one change that can be undone, past others' changes and strangers' ids."""
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from PIL import Image
-
-from gui import routes
-from gui.window import Window
-from jobs import folder
 
 CAPTIONS = ["cat, Red_Hat", "dog", "A cat sits on the mat of the house.", "", "red hat"]
 
 
 class Editor:
-    def __init__(self, root):
-        window = Window(folder.home())
-        app = FastAPI()
-        app.include_router(routes.router(window))
-        self.root, self.client = root, TestClient(app)
+    def __init__(self, root, client):
+        self.root, self.client = root, client
         self.key = self.post("open", path=str(root))["key"]
         self.ids = [line["id"] for line in self.post("lines", numbers=[0, 1, 2, 3, 4])["lines"]]
 
@@ -32,14 +23,14 @@ class Editor:
 
 
 @pytest.fixture
-def editor(workspace, tmp_path):
+def editor(page, tmp_path):
     made = tmp_path / "set"
     made.mkdir()
     for number, text in enumerate(CAPTIONS):
         Image.new("RGB", (64, 64), (40 * number, 90, 160)).save(made / f"{number}.png")
         if text:
             (made / f"{number}.txt").write_text(text, encoding="utf-8")
-    return Editor(made)
+    return Editor(made, page)
 
 
 def test_who_has_the_tag_is_told_with_its_spelling(editor):
