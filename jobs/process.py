@@ -43,7 +43,7 @@ def start(job: Job, devices: Sequence[str] = ()) -> int:
     neither. `devices`: what it is to compute on, as jobs.devices names them. Returns the pid.
 
     Raises JobError where the job is being worked on already, OSError where its program cannot be started."""
-    if is_running(job.folder, thorough=False):
+    if is_running(job.folder):  # else we would wait for its supervisor to come to its end
         raise JobError(f"{job.id} is running already")
     supervisor = _supervisor(job.folder, "start", *devices)
     with supervisor.stdout as answers:

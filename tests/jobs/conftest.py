@@ -68,7 +68,7 @@ def make() -> Make:
 
 @pytest.fixture
 def wait() -> Wait:
-    def wait(condition: Callable[[], object], seconds: float = 30) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it did not come true"

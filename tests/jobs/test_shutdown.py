@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 
 from jobs import folder, queue, shutdown
 from jobs.process import is_running
@@ -19,17 +18,15 @@ with (job / "events.jsonl").open("a") as events:
 """
 
 
-def test_what_runs_is_saved_and_what_waits_goes_on_waiting(workspace):
+def test_what_runs_is_saved_and_what_waits_goes_on_waiting(workspace, wait):
     first, second = (folder.create("test", name, "", [sys.executable, "-c", SAVES, "{job}"]) for name in "ab")
     queue.submit(first)
     queue.submit(second)
-    deadline = time.monotonic() + 60
-    while not is_running(first.folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait(lambda: is_running(first.folder))
     ended = []
     thread = threading.Thread(target=lambda: ended.append(shutdown.end_all(folder.home())))
     thread.start()
-    thread.join(60)
+    thread.join(300)
     assert ended == [1] and (first.folder / "saved").exists() and first.state() == "stopped"
     assert second.state() == "queued" and not (second.folder / "process.json").exists()
     supervisor_ends(first)

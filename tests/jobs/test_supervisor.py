@@ -114,3 +114,4 @@ def test_a_run_that_is_thrown_away_meanwhile_ends_its_supervisor(make: Make, wai
     job.folder.rename(tmp_path / "elsewhere")
     os.kill(pid, signal.SIGKILL)
     wait(lambda: not running(["-m", "jobs.supervisor", str(job.folder)]))
+    assert not job.folder.exists(), "and does not make it anew"

@@ -172,6 +172,7 @@ def test_without_a_runner_the_next_one_is_started_by_whoever_watched_the_last(ma
         one.wait()
     ask(first.folder, "stop")
     wait(lambda: second.state() == "finished")
+    assert first.state() == "stopped"
 
 
 @pytest.mark.parametrize("before", ["stopped", "failed", "interrupted"])

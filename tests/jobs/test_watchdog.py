@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs import watchdog
@@ -89,6 +90,8 @@ def test_work_of_children_counts(make: Make, wait, tmp_path: Path) -> None:
     from jobs.process import kill, start
 
     job = make("launch")
-    start(job)
-    wait(lambda: watchdog.computed(job) > 0.05)
+    launcher = psutil.Process(start(job))
+    wait(lambda: any(sum(child.cpu_times()[:2]) > 0.05 for child in launcher.children()))
+    assert watchdog.computed(job) > sum(launcher.cpu_times()[:2]) + 0.04
     kill(job)
+    assert watchdog.computed(job) == 0

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from urllib.parse import quote
@@ -107,9 +106,9 @@ def test_first_start_installs_and_the_second_does_not(copy):
         "folder": str(copy.root.parent),
     }
     assert "Making .venv" in first.stderr and "Installing 1 packages of requirements.lock" in first.stderr
-    began = time.perf_counter()
+    began = os.times()
     second = copy.start("studio")
-    assert time.perf_counter() - began < 5  # about 0.1 s when the machine is idle
+    assert os.times().children_user - began.children_user < 5  # about 0.1 s; an installation takes longer
     assert told(second)["tinypin"] == "1.0" and second.stderr == ""
 
 

@@ -130,4 +130,5 @@ def test_a_broken_file(data, tmp_path):
                                          ("ss_optimizer", "("), ("ss_resolution", "wide"), ("ss_num_epochs", "nan"),
                                          ("ss_network_dim", "9" * 400), ("ss_base_model_version", "sd99")])
 def test_strange_entries(name, value, tmp_path):
-    check(TrainSettings, nested(read(lora(tmp_path / "a.safetensors", KOHYA | {name: value})).values))
+    report = read(lora(tmp_path / "a.safetensors", KOHYA | {name: value}))
+    assert check(TrainSettings, nested(report.values)).run.batch_size == 2, "the others count all the same"

@@ -257,6 +257,7 @@ def test_any_name_that_the_disk_takes_can_be_written(tmp_path):
     parts = trained(rank=1)
     for name in ("ё" * 121 + ".safetensors", "a [b] 'c' \"d\".safetensors"):
         verify(save(tmp_path / name, parts), parts)
+        assert (tmp_path / name).is_file()
 
 
 def test_verify_sees_every_difference(tmp_path):
