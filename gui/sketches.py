@@ -3,14 +3,16 @@ share of noise is trained. Both come from the trainer's own formulas, and of no 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from statistics import NormalDist
+from dataclasses import dataclass
+from statistics import NormalDist, fmean
 from typing import Any
 
 from settings.errors import SettingsError, parse
 from trainer.base_model.models import BaseModel, ModelError, find
-from trainer.config import TrainSettings
+from trainer.config import NoiseSettings, TrainSettings
 from trainer.config.lora import DenoiserLora, PartLora
 from trainer.families import families
 from trainer.families.base import Family
@@ -20,6 +22,7 @@ from trainer.schedule import schedule
 POINTS = 240  # of a curve
 BINS = 100  # of the timesteps
 DRAWS = 1000  # evenly spread ones, for the density of what would be drawn by chance
+HUBER = ("huber", "smooth_l1")
 MOSTLY = 0.7  # of what is learnt
 WITHOUT = "Its own shift to the noisy end comes with the model's files, which are not here: drawn without it."
 
@@ -90,7 +93,7 @@ def places(config: TrainSettings, total: int) -> Iterator[int]:
 
 def noise(values: dict[str, Any]) -> Sketch | None:
     """How often each timestep is trained, 1 being evenly; and the same times what its errors count."""
-    config = some(values, "model", "dataset", "noise")
+    config = some(values, "model", "dataset", "noise", "prior")
     family = families().get(config.model.family) if config else None
     if config is None or family is None:
         return None
@@ -99,20 +102,66 @@ def noise(values: dict[str, Any]) -> Sketch | None:
     except (ModelError, OSError, ValueError):
         model = BaseModel(config.model.base, "hub")
     try:
-        often, counted, noisy, said = (flow if "flow" in family.traits else ddpm)(config, family, model)
+        seen, said = (flow if "flow" in family.traits else ddpm)(config, family, model)
     except (ValueError, KeyError, TypeError):  # a sampler's config that is none: the plan says so
         return None
+    found = [(what, one.name, curve) for one in seen for what, curve in one.curves(config.noise)]
     at = [1000 * (n + 0.5) / BINS for n in range(BINS)]
-    weighs = any(abs(one - other) > 1e-9 for one, other in zip(often, counted))
-    curves = [{"name": "how often" if weighs else "", "steps": at, "mean": often}]
-    curves += [{"name": "times what it counts", "steps": at, "mean": counted}] * weighs
-    return {"curves": curves, "end": 1000, "unit": "timestep", "said": f"{in_words(noisy)} {said}".strip()}
+    curves = [{"name": ", ".join(filter(None, (what, name))) if len(found) > 1 else "", "steps": at, "mean": curve}
+              for what, name, curve in found]
+    words = [in_words(fmean(one.noisy(config.noise) for one in seen)), said, *besides(config)]
+    return {"curves": curves, "end": 1000, "unit": "timestep", "said": " ".join(filter(None, words))}
 
 
-Emphasis = tuple[list[float], list[float], float, str]  # how often, counted, share that is mostly noise, a word on it
+@dataclass(frozen=True)
+class Emphasis:
+    """By bin of the timesteps: how often, the same times what its errors count, and noise over signal. `name`: of what,
+    where there are several."""
+
+    often: list[float]
+    counted: list[float]
+    ratio: list[float]
+    name: str = ""
+
+    def curves(self, noise: NoiseSettings) -> Iterator[tuple[str, list[float]]]:
+        small = self.small(noise)
+        yield "how often", self.often
+        if any(abs(one - other) > 1e-9 for one, other in zip(self.often, small)):
+            yield "times what it counts", small
+        if noise.loss in HUBER:
+            pulls = (width / math.hypot(1, width) for width in self.widths(noise))
+            yield "times what an outlier counts", [weight * pull for weight, pull in zip(small, pulls)]
+
+    def small(self, noise: NoiseSettings) -> list[float]:
+        """What errors count that are small beside Huber's width; smooth L1 divides all by it."""
+        if noise.loss != "smooth_l1":
+            return self.counted
+        found = [weight / width for weight, width in zip(self.counted, self.widths(noise))]
+        return [weight * BINS / (sum(found) or 1) for weight in found]
+
+    def widths(self, noise: NoiseSettings) -> list[float]:
+        return [shares.huber_width(noise, (n + 0.5) / BINS, ratio) for n, ratio in enumerate(self.ratio)]
+
+    def noisy(self, noise: NoiseSettings) -> float:
+        """The share of what is learnt where there is more noise than picture."""
+        small = self.small(noise)
+        return sum(weight for weight, ratio in zip(small, self.ratio) if ratio > 1) / (sum(small) or 1)
 
 
-def ddpm(config: TrainSettings, family: type[Family], model: BaseModel) -> Emphasis:
+def besides(config: TrainSettings) -> Iterator[str]:
+    """What else decides how much something counts, and at every timestep alike."""
+    data, prior = config.dataset, config.prior
+    if config.noise.loss in HUBER:
+        yield "An outlier is an error as large as the noise itself."
+    elif config.noise.loss == "l1":
+        yield "Errors pull alike, however large they are (L1)."
+    if data.masked_loss != "off":
+        yield f"What masks hide counts {data.unmasked_weight:.0%} of what they show."
+    if prior.kind != "off" and prior.weight != 1:
+        yield f"What is preserved counts {prior.weight:g} times as much as your pictures."
+
+
+def ddpm(config: TrainSettings, family: type[Family], model: BaseModel) -> tuple[list[Emphasis], str]:
     said = model.configs.get("scheduler") or family.configs["scheduler"]  # type: ignore[attr-defined]
     said = {**said, "rescale_betas_zero_snr": config.noise.zero_terminal_snr or said.get("rescale_betas_zero_snr")}
     alphas = shares.alphas_cumprod(said)
@@ -121,36 +170,46 @@ def ddpm(config: TrainSettings, family: type[Family], model: BaseModel) -> Empha
     first, end = config.noise.timesteps_of(len(alphas))
     weights = [shares.weight(alpha, kind, config.noise) for alpha in alphas[first:end]]
     mean = sum(weights) / len(weights) or 1.0
-    often, counted, noisy = [0.0] * BINS, [0.0] * BINS, 0.0
+    often, counted = [0.0] * BINS, [0.0] * BINS
     for timestep, weight in enumerate(weights, first):
         place, one = timestep * BINS // len(alphas), BINS / len(weights)
         often[place] += one
         counted[place] += one * weight / mean
-        noisy += weight / mean / len(weights) * (alphas[timestep] < 0.5)
-    return often, counted, noisy, ""
+    middles = [alphas[int((n + 0.5) / BINS * len(alphas))] for n in range(BINS)]
+    ratio = [math.sqrt((1 - alpha) / alpha) if alpha else math.inf for alpha in middles]
+    return [Emphasis(often, counted, ratio)], ""
 
 
-def flow(config: TrainSettings, family: type[Family], model: BaseModel) -> Emphasis:
-    shift, said = shift_of(config, family, model)
+def flow(config: TrainSettings, family: type[Family], model: BaseModel) -> tuple[list[Emphasis], str]:
+    """One for each resolution, where the model's own shift grows with it."""
     drawn = [(n + 0.5) / DRAWS for n in range(DRAWS)]
     if config.noise.timesteps == "logit_normal":
         drawn = [NormalDist().inv_cdf(even) for even in drawn]
-    found = [shares.shifted(shares.share_of_noise(one, config.noise), shift, config.noise) for one in drawn]
+    if config.noise.shift is not None:
+        return [shifted(drawn, config.noise.shift, config.noise)], ""
+    if not (shifts := shifts_of(config, family, model)):
+        return [shifted(drawn, 1.0, config.noise)], WITHOUT
+    each = ", ".join(f"{shift:.3g} times at {side} px" for side, shift in shifts.items())
+    said = f"Shifted to the noisy end as the model's sampler is: {each}."
+    alike: dict[float, list[str]] = {}
+    for side, shift in shifts.items():
+        alike.setdefault(shift, []).append(str(side))
+    return [shifted(drawn, shift, config.noise, f"{' and '.join(sides)} px" if len(alike) > 1 else "")
+            for shift, sides in alike.items()], said
+
+
+def shifts_of(config: TrainSettings, family: type[Family], model: BaseModel) -> dict[int, float]:
+    """{resolution: the model's own shift at it}; {} where its files are not here."""
+    own: Mapping[str, Any] = model.configs.get("scheduler", {})
+    return {side: family.shift_of(own, (side / family.side_step(model)) ** 2)  # type: ignore[attr-defined]
+            for side in config.dataset.sides} if own else {}
+
+
+def shifted(drawn: list[float], shift: float, noise: NoiseSettings, name: str = "") -> Emphasis:
+    found = [shares.shifted(shares.share_of_noise(one, noise), shift, noise) for one in drawn]
     below = [share_below(found, n / BINS) for n in range(BINS + 1)]
     often = [BINS * (after - before) for before, after in zip(below, below[1:])]
-    return often, often, 1 - share_below(found, 0.5), said
-
-
-def shift_of(config: TrainSettings, family: type[Family], model: BaseModel) -> tuple[float, str]:
-    """The shift that is trained with at this resolution, and what to say of it."""
-    if config.noise.shift is not None:
-        return config.noise.shift, ""
-    said: Mapping[str, Any] = model.configs.get("scheduler", {})
-    if not said:
-        return 1.0, WITHOUT
-    side = config.dataset.resolution
-    shift = family.shift_of(said, (side / family.side_step(model)) ** 2)  # type: ignore[attr-defined]
-    return shift, f"Shifted {shift:.3g} times to the noisy end, as the model's sampler is at {side} px."
+    return Emphasis(often, often, [(n + 0.5) / (BINS - n - 0.5) for n in range(BINS)], name)
 
 
 def share_below(found: list[float], place: float) -> float:

@@ -130,7 +130,59 @@ def test_the_shift_is_that_of_the_loaded_model_at_this_resolution(tmp_path, kind
     pixels = torch.zeros(1, 3, 64, 64)
     channels, height, width = loaded.encode_pictures(pixels)[0].shape[1:]
     shape = (channels, height * resolution // 64, width * resolution // 64)
-    assert sketches.shift_of(config, family, model)[0] == pytest.approx(loaded.process().shift(shape))
+    assert sketches.shifts_of(config, family, model)[resolution] == pytest.approx(loaded.process().shift(shape))
+
+
+def test_each_resolution_has_a_density_where_the_shift_grows_with_it(tmp_path):
+    folder = models.tiny_flux(tmp_path / "flux")
+    chosen = {"model": {"family": "flux", "base": str(folder)}, "dataset": {"resolution": 1024,
+                                                                            "more_resolutions": [512]}}
+    drawn = sketches.noise(values(**chosen))
+    assert [curve["name"] for curve in drawn["curves"]] == ["how often, 1024 px", "how often, 512 px"]
+    shifts = sketches.shifts_of(check(TrainSettings, chosen), families()["flux"], find(str(folder)))
+    assert shifts[1024] > shifts[512] and "at 1024 px" in drawn["said"] and "at 512 px" in drawn["said"]
+    for curve, shift in zip(drawn["curves"], shifts.values()):
+        assert tenths(curve) == pytest.approx(histogram(Flow(lambda _, own=shift: own), NoiseSettings()), abs=0.025)
+    one = sketches.noise(values(**chosen, noise={"shift": 2.0}))
+    assert [curve["name"] for curve in one["curves"]] == [""], "a shift that is said is the same at every size"
+
+
+@pytest.mark.parametrize("loss", ["huber", "smooth_l1"])
+@pytest.mark.parametrize("schedule", ["snr", "exponential", "constant"])
+@pytest.mark.parametrize("family", ["sd15", "flux"])
+def test_what_small_and_large_errors_count_is_the_slope_of_the_trainers_loss(family, loss, schedule):
+    options = {"loss": loss, "huber_schedule": schedule, "huber_c": 0.2}
+    settings = NoiseSettings(**options)
+    drawn = {curve["name"]: curve["mean"] for curve in
+             sketches.noise(values(model={"family": family}, noise=options))["curves"]}
+    small, large = drawn.get("times what it counts", drawn["how often"]), drawn["times what an outlier counts"]
+    if family == "flux":
+        asked, timesteps = objective(Flow(lambda _: 1.0), settings), torch.linspace(0.205, 0.805, 4)
+    else:
+        said = families()["sd15"].configs["scheduler"]
+        process = Diffusion(torch.tensor(alphas_cumprod(said), dtype=torch.float64), "epsilon")
+        asked, timesteps = objective(process, settings), torch.tensor([205, 405, 605, 805])
+    pull = {}
+    for size in (1e-3, 1.0):
+        errors = torch.full((4, 1), size, requires_grad=True)
+        asked.errors(errors, torch.zeros(4, 1), timesteps).sum().backward()
+        pull[size] = (errors.grad[:, 0] / size).tolist()
+    bins = [20, 40, 60, 80]
+    often = [drawn["how often"][n] for n in bins]
+    wanted = [(each * weak, each * strong) for each, weak, strong in zip(often, pull[1e-3], pull[1.0])]
+    scale = small[bins[0]] / wanted[0][0]
+    assert [small[n] for n in bins] == pytest.approx([scale * weak for weak, _ in wanted], rel=0.02)
+    assert [large[n] for n in bins] == pytest.approx([scale * strong for _, strong in wanted], rel=0.02)
+
+
+def test_masks_preservation_and_l1_are_told_beside_the_curves():
+    def said(**sections):
+        return sketches.noise(values(**sections))["said"]
+
+    assert "masks hide counts 10% of" in said(dataset={"masked_loss": "files", "unmasked_weight": 0.1})
+    prior = {"kind": "model", "class_prompt": "a dog", "weight": 0.5}
+    assert "preserved counts 0.5 times" in said(prior=prior) and "preserved" not in said()
+    assert "however large" in said(noise={"loss": "l1"}) and "outlier" in said(noise={"loss": "huber"})
 
 
 def test_words_follow_the_balance():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -35,13 +34,3 @@ def means(errors: Tensor, mask: Tensor | None = None) -> Tensor:
         return errors.flatten(1).mean(1)
     several = mask.view(mask.shape[0], *[1] * (errors.ndim - 3), *mask.shape[-2:]).expand_as(errors)
     return (several * errors).flatten(1).sum(1) / several.flatten(1).sum(1).clamp(min=1e-6)
-
-
-def width(schedule: str, smallest: float, share: Tensor, ratio: Tensor) -> Tensor:
-    """c for Huber's loss at each timestep: the same always, or larger (more like a square) where there is less noise;
-    `share` is how far to noise the timestep is, `ratio` noise over signal."""
-    if schedule == "constant":
-        return torch.full_like(share.float(), smallest)
-    if schedule == "exponential":
-        return smallest ** share.float()
-    return ((1 - smallest) / (1 + ratio).square() + smallest).float()

@@ -89,7 +89,7 @@ class Objective(ABC):
             return errors.squared(prediction, target)
         if loss.loss == "l1":
             return errors.absolute(prediction, target)
-        width = errors.width(loss.huber_schedule, loss.huber_c, self.share(timesteps), self.ratio(timesteps))
+        width = shares.huber_width(loss, self.share(timesteps), self.ratio(timesteps))
         return errors.huber(prediction, target, width, smooth_l1=loss.loss == "smooth_l1")
 
     @abstractmethod

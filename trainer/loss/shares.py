@@ -7,10 +7,14 @@ import math
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from operator import mul
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from trainer.config import NoiseSettings
+
+Number = TypeVar("Number", "float", "Tensor")
 
 ENDS = 1e-4  # how near to no noise, or to nothing else, an even draw may come
 HARDLY_ANY = 1e-4  # signal: where a weight would be infinite
@@ -60,6 +64,17 @@ def _by_snr(alpha: float, epsilon: bool, settings: NoiseSettings) -> float:
         return soft if epsilon else alpha * soft
     # Min-SNR (Hang et al., arXiv 2303.09556): min(SNR, gamma) / SNR for epsilon, / (SNR + 1) for v.
     return min(1.0, gamma * rest / max(alpha, 1e-20)) if epsilon else min(alpha, gamma * rest)
+
+
+def huber_width(settings: NoiseSettings, share: Number, ratio: Number) -> Number:
+    """c for Huber's loss at a timestep: the same always, or larger (more like a square) where there is less noise.
+    `share` is how far to noise the timestep is, `ratio` noise over signal; numbers, or tensors of them."""
+    smallest = settings.huber_c
+    if settings.huber_schedule == "constant":
+        return smallest + 0 * share
+    if settings.huber_schedule == "exponential":
+        return smallest**share
+    return (1 - smallest) / (1 + ratio) ** 2 + smallest
 
 
 def alphas_cumprod(said: Mapping[str, Any]) -> list[float]:

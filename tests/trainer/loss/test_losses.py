@@ -40,9 +40,12 @@ def test_huber_is_the_square_near_and_the_distance_far():
 
 def test_widths_of_huber():
     share, ratio = torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.0, 1.0, 1e9])
-    assert errors.width("constant", 0.1, share, ratio).tolist() == pytest.approx([0.1] * 3)
-    assert errors.width("exponential", 0.1, share, ratio).tolist() == pytest.approx([1.0, 0.1**0.5, 0.1])
-    assert errors.width("snr", 0.1, share, ratio).tolist() == pytest.approx([1.0, 0.9 / 4 + 0.1, 0.1])
+    wanted = {"constant": [0.1] * 3, "exponential": [1.0, 0.1**0.5, 0.1], "snr": [1.0, 0.9 / 4 + 0.1, 0.1]}
+    for kind, widths in wanted.items():
+        settings = NoiseSettings(huber_schedule=kind, huber_c=0.1)
+        assert shares.huber_width(settings, share, ratio).tolist() == pytest.approx(widths)
+        alone = [shares.huber_width(settings, *pair) for pair in zip(share.tolist(), ratio.tolist())]
+        assert alone == pytest.approx(widths), "the window's numbers are the trainer's"
 
 
 def weigh(prediction: str, alphas=None, **options) -> torch.Tensor:
