@@ -62,9 +62,10 @@ def split(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def pytest(arguments: list[str]) -> list[str]:
-    """pytest's arguments: everything, in as many processes as there are cores; what the person adds wins."""
+    """pytest's arguments: everything, in as many processes as there are cores; what the person adds wins. The files
+    come in the order of tests/conftest.py, where xdist would put those with few tests last, however long they take."""
     os.chdir(ROOT)
-    return ["-n", str(os.cpu_count() or 1), "--dist", "loadfile", *arguments]
+    return ["-n", str(os.cpu_count() or 1), "--dist", "loadfile", "--no-loadscope-reorder", *arguments]
 
 
 def overview() -> str:

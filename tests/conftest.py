@@ -1,4 +1,5 @@
-"""What holds for every test: no network, a workspace of its own, one computing thread, GPU tests only with a GPU.
+"""What holds for every test: no network, a workspace of its own, one computing thread, GPU tests only with a GPU,
+long files first.
 
 The variables are set before anything is imported, because torch and huggingface_hub read them at import.
 """
@@ -26,7 +27,8 @@ def workspace(tmp_path, monkeypatch):
 
 
 def pytest_collection_modifyitems(items):
-    """Skips tests marked `gpu` without a CUDA device; torch is imported only when there are such tests."""
+    """Long files first. Skips tests marked `gpu` without a CUDA device; torch is imported only when there are some."""
+    items.sort(key=lambda item: not item.get_closest_marker("long"))
     gpu_tests = [item for item in items if item.get_closest_marker("gpu")]
     if not gpu_tests:
         return

@@ -63,9 +63,16 @@ def argv(config: TrainSettings) -> list[str]:
     words += ["--multi_gpu"] if run.processes > 1 else []
     words += [f"--gpu_ids={run.gpu_ids or 'all'}"] if not run.cpu else []
     words += ["--cpu"] if run.cpu and run.processes == 1 else []
-    threads = run.cpu_threads or max(1, cores() // run.processes)
+    threads = run.cpu_threads or wanted_threads() or max(1, cores() // run.processes)
     words += [f"--num_cpu_threads_per_process={threads}"]
     return [*words, "--module", "trainer", "train", "{job}"]
+
+
+def wanted_threads() -> int:
+    """What OMP_NUM_THREADS says; 0 where it says nothing. `accelerate launch` would overwrite it, and on cores that
+    others use too, threads that wait for each other cost far more than they bring."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() else 0
 
 
 def cores() -> int:

@@ -17,7 +17,10 @@ from tests.browser.conftest import ROOT, Server, Visit
 TAKES_PICTURES = os.environ.get("LORATORY_PICTURES") == "1"
 LONG = 600_000  # ms; a run on two busy cores
 
-pytestmark = pytest.mark.skipif(not (ROOT / "toy" / "models" / "sd").is_dir(), reason="the toy model is not there")
+pytestmark = [
+    pytest.mark.skipif(not (ROOT / "toy" / "models" / "sd").is_dir(), reason="the toy model is not there"),
+    pytest.mark.long,
+]
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from toy import demo
+
+pytestmark = pytest.mark.long
 
 
 def test_the_demo_improves_its_score(tmp_path, capsys):

@@ -31,7 +31,7 @@ class AccelerateSettings(Section):
         Field(ge=1, le=1024),
         Ui("CPU threads per process", level="expert", kohya="num_cpu_threads_per_process"),
     ] = None
-    """Empty: as many as the machine has cores."""
+    """Empty: as many as OMP_NUM_THREADS says, else as the machine has cores."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         if self.gpu_ids and not re.fullmatch(r"\d+(,\d+)*", self.gpu_ids):

@@ -33,3 +33,12 @@ def test_a_run_waits_for_the_gpus_that_it_names_and_for_none_on_the_cpu():
     both = ({"gpu_ids": "1"}, {"cpu": True})
     named, on_cpu = (command.needs(check(TrainSettings, {"accelerate": said})) for said in both)
     assert named != on_cpu and on_cpu == command.NONE
+
+
+@pytest.mark.parametrize("said, threads", [("3", 3), ("", 4), ("4,2", 4)])
+def test_threads_are_those_of_the_environment_else_the_cores(monkeypatch, said, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setattr(command, "cores", lambda: 8)
+    assert f"--num_cpu_threads_per_process={threads}" in command.argv(
+        check(TrainSettings, {"accelerate": {"processes": 2}})
+    )
