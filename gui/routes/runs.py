@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, HTTPException
+from fastapi import APIRouter, Body, HTTPException, Response
 from fastapi.responses import FileResponse
 
 from dataset.pictures import PictureError
@@ -17,6 +17,7 @@ from gui import learnt
 from gui.figures import EMBEDDINGS, embeddings
 from gui.routes.run_folders import folders
 from gui.runs import PICTURES, CaptionRun, Run, word
+from gui.snapshots import snapshot
 from jobs import process, queue, requests
 from jobs.events import tail_log
 from jobs.process import JobError
@@ -108,10 +109,12 @@ def router(window: Window) -> APIRouter:
         return {}
 
     @routes.get("/api/runs/{run}/files/{name:path}")
-    def file(run: str, name: str) -> FileResponse:
+    def file(run: str, name: str) -> Response:
         path = files(found(run)).get(name)
         if path is None:
             raise HTTPException(404, "this run has no such file")
+        if path.suffix != ".safetensors":
+            return snapshot(path)
         return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
     @routes.get("/api/runs/{run}/samples/{step}/{index}")
