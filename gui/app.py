@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
 import fastapi
 import gradio as gr
@@ -26,9 +26,8 @@ from jobs.queue import ensure_runner
 
 def build(password: str = "", hosts: Iterable[str] = (), front: Front = BARE) -> Gate:
     """The whole window as one ASGI app. `password` empty: no login, for loopback only."""
-    # Gradio copies what passes through its components; that goes to a folder of ours which nobody else may read.
-    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="loratory-")
     window = Window(home())
+    os.environ["GRADIO_TEMP_DIR"] = str(private(window.home / "cache" / "gradio"))
     if password:
         window.login = Login(password, Sessions(window.home / "sessions.txt", password), front.root)
     page = draw(window)
@@ -56,6 +55,13 @@ def build(password: str = "", hosts: Iterable[str] = (), front: Front = BARE) ->
     )
     ensure_runner()  # runs may wait that were queued before the machine was restarted
     return Gate(app, hosts, window.login, front)
+
+
+def private(place: Path) -> Path:
+    """A folder that nobody else may read: Gradio copies what passes through its components."""
+    place.mkdir(parents=True, exist_ok=True)
+    place.chmod(0o700)
+    return place
 
 
 def version(page: gr.Blocks) -> str:

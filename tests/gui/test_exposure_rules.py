@@ -184,7 +184,9 @@ def test_rule_12_gradio_opens_no_folder_and_its_own_is_private(gate):
     (mounted,) = [route.app for route in gate._app.routes if hasattr(getattr(route, "app", None), "get_blocks")]
     blocks = mounted.get_blocks()
     assert blocks.allowed_paths == [] and blocks.proxy_urls == set()
-    assert stat.S_IMODE(os.stat(os.environ["GRADIO_TEMP_DIR"]).st_mode) == 0o700
+    own = Path(os.environ["GRADIO_TEMP_DIR"])
+    assert stat.S_IMODE(own.stat().st_mode) == 0o700
+    assert own.parts[-2:] == ("cache", "gradio"), "the same at each start: nothing piles up elsewhere"
 
 
 def test_rule_13_a_data_sets_files_never_become_pages(person, tmp_path):
