@@ -124,6 +124,7 @@ class Doctoring:
         told, dismissed = found.parted()
         facts = {name: found.told[name] for name in
                  ("folder", "trigger", "resolution", "buckets", "mean_crop_loss", "tokens_exact")}
+        facts["reads"] = found.told.get("reads", "")  # older ones don't say
         return facts | {
             "id": found.job.id,
             "time": found.job.created,

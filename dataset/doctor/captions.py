@@ -6,12 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from dataset import tokens
 from dataset.doctor.check import Case, Finding, Subject, check, finding, told
+from dataset.reading import LENGTHS, Reader
 
 COMMON = 0.8  # share of the captions that a common tag is in more than
 ENOUGH = 5  # captions of which a share says something
-LONGER = (2 * tokens.LIMIT, 3 * tokens.LIMIT)  # what captions.length can be set to instead
+ESTIMATED = ("the encoder's own list of words isn't read here",
+             "open_clip, which has CLIP's list of words, isn't installed")
 SHOWN = 60  # characters of a caption in a detail
 
 
@@ -67,20 +68,23 @@ def trigger(subject: Subject) -> Iterator[Finding]:
 
 @check
 def long(subject: Subject) -> Iterator[Finding]:
-    counts = {item.path: tokens.count(item.caption) for item in subject.training}
-    over = [item for item in subject.training if counts[item.path] > tokens.LIMIT]
+    reader = subject.aim.reader
+    counts = {item.path: reader.count(item.caption) for item in subject.training}
+    over = [item for item in subject.training if counts[item.path] > reader.limit]
     over.sort(key=lambda item: (-counts[item.path], str(item.path)))
-    more = [f"{number:,} {'is' if number == 1 else 'are'} over {limit}" for limit in LONGER
-            if (number := sum(counts[item.path] > limit for item in over))]
-    about = "" if tokens.exact() else " (estimated: open_clip, which has CLIP's list of words, isn't installed)"
+    longer = [length for length in LENGTHS if reader.encoder == "clip" and length > reader.limit]
+    more = [f"{number:,} {'is' if number == 1 else 'are'} over {length}" for length in longer
+            if (number := sum(counts[item.path] > length for item in over))]
+    about = "" if reader.exact() else f" (estimated: {ESTIMATED[reader.encoder == 'clip']})"
     yield from finding(
         "captions.long", "warning",
-        (Case((item.path,), f'{counts[item.path]} tokens; not seen: "{_short(tokens.split(item.caption)[1])}"')
+        (Case((item.path,), f'{counts[item.path]} tokens; not seen: "{_unseen(item.caption, reader)}"')
          for item in over),
-        f"{{caption}} of more than {tokens.LIMIT} tokens{about}",
+        f"{{caption}} of more than {reader.limit} tokens{about}",
         "The text encoder doesn't see what comes after, so those words are never learnt"
         f"{'; ' + ' and '.join(more) if more else ''}.",
-        "Shorten them, put what matters first, or train SD and SDXL with captions.length at 150 or 225.")
+        "Shorten them, or put what matters first." if not longer else
+        f"Shorten them, put what matters first, or train with captions.length at {' or '.join(map(str, longer))}.")
 
 
 @check
@@ -104,6 +108,10 @@ def common(subject: Subject) -> Iterator[Finding]:
 def has_trigger(caption: str, trigger: str) -> bool:
     """Whether the word stands in a caption as it is, or in another case."""
     return re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", caption, re.IGNORECASE) is not None
+
+
+def _unseen(caption: str, reader: Reader) -> str:
+    return _short(caption[reader.cut(caption) :])
 
 
 def _short(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import Literal
 
 from dataset.doctor.look import Look
 from dataset.problem import Problem, counted
+from dataset.reading import Reader
 from dataset.scan import Item
 from dataset.settings import DatasetSettings
 
@@ -67,6 +68,16 @@ def finding(name: str, severity: Severity, cases: Iterable[Case], what: str, eff
 
 
 @dataclass(frozen=True)
+class Aim:
+    """What the set is to teach, and how its captions are read."""
+
+    trigger: str = ""  # the word that every caption should have; "" for none
+    reader: Reader = Reader()
+
+
+NOTHING = Aim()  # said of it
+
+@dataclass(frozen=True)
 class Subject:
     """The data set as the checks see it. `items` are the pictures that could be decoded, with their looks."""
 
@@ -75,7 +86,11 @@ class Subject:
     items: list[Item]
     problems: list[Problem]
     looks: dict[Path, Look] = field(default_factory=dict)
-    trigger: str = ""
+    aim: Aim = NOTHING
+
+    @property
+    def trigger(self) -> str:
+        return self.aim.trigger.strip()
 
     @property
     def training(self) -> list[Item]:

@@ -14,10 +14,11 @@ from dataset.doctor import report
 from dataset.doctor.check import Case, Finding
 from dataset.doctor.examine import Examination, examine
 from dataset.doctor.fixes import fix_of, fixes
-from dataset.doctor.job import FAMILIES, Settings, looks, planned
+from dataset.doctor.job import Settings, looks, planned
 from dataset.doctor.known import Known
 from dataset.doctor.steps import Step, apply
 from dataset.problem import Problem, counted, printable
+from dataset.reading import FAMILIES
 from settings.errors import SettingsError, check
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
             return code
         with Known(looks()) as known:
             progress = _progress if sys.stderr.isatty() else None
-            found = examine(root, sizes, settings.trigger, bool(options.report), progress, known)
+            found = examine(root, sizes, settings.aim, bool(options.report), progress, known)
         if options.fix:
             return _fix(settings, found, options)
     except SettingsError as error:
@@ -70,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--trigger", default="", metavar="WORD", help="the word that every caption should have")
     made.add_argument("--family", default="sd15", choices=FAMILIES, help="what will be trained (default: sd15)")
     made.add_argument("--resolution", type=int, metavar="PIXELS", help="instead of the family's own")
+    made.add_argument("--tokens", type=int, metavar="N",
+                      help="how much of a caption is read, instead of the family's own")
     made.add_argument("--caption-extension", default=".txt", metavar=".EXT", help="default: .txt")
     made.add_argument("--json", action="store_true", help="everything as JSON, with hashes of every picture")
     made.add_argument("--report", metavar="FILE.html", help="also write a page with thumbnails, in one file")
@@ -97,7 +100,7 @@ def _compare(root: Path, options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
-    names = ("folder", "family", "resolution", "trigger", "caption_extension")
+    names = ("folder", "family", "resolution", "tokens", "trigger", "caption_extension")
     return {name: getattr(options, name) for name in names} | {
         "fix": {"finding": options.fix, "how": options.how, "options": options.option}}
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataset import tokens
 from dataset.doctor import captions, duplicates, files, fine, lettering, meaning, quality, sizes
-from dataset.doctor.check import CHECKS, Case, Finding, Subject
+from dataset.doctor.check import CHECKS, NOTHING, Aim, Case, Finding, Subject
 from dataset.doctor.look import Memory, looks
 from dataset.pictures import PictureError
 from dataset.problem import Problem
@@ -44,7 +43,8 @@ class Examination:
             "trigger": self.subject.trigger,
             "resolution": self.subject.settings.resolution,
             "serious": self.serious,
-            "tokens_exact": tokens.exact(),
+            "reads": self.subject.aim.reader.label,
+            "tokens_exact": self.subject.aim.reader.exact(),
             "findings": [self._finding(finding) for finding in self.findings],
             "fine": [self._finding(finding) for finding in self.fine],
             "buckets": sizes.rows(self.subject, found.buckets),
@@ -74,14 +74,15 @@ class Examination:
         return {
             "path": self.name(item.path), "sha256": look.sha256, "content": look.content, "bytes": look.bytes,
             "width": item.width, "height": item.height, "format": look.format, "caption": item.caption,
-            "tokens": tokens.count(item.caption), "repeats": item.repeats, "regularisation": item.regularisation,
+            "tokens": self.subject.aim.reader.count(item.caption),
+            "repeats": item.repeats, "regularisation": item.regularisation,
             "phash": f"{look.print.phash:016x}", "dhash": f"{look.print.dhash:016x}",
             "sharpness": round(look.quality.sharpness, 2), "darkness": round(look.quality.darkness, 4),
             "brightness": round(look.quality.brightness, 4), "entropy": round(look.quality.entropy, 3),
         }
 
 
-def examine(folder: Path | str, settings: DatasetSettings, trigger: str = "", thumbnails: bool = False,
+def examine(folder: Path | str, settings: DatasetSettings, aim: Aim = NOTHING, thumbnails: bool = False,
             progress: Callable[[int, int], object] | None = None, known: Memory | None = None) -> Examination:
     """Every finding about a folder of pictures, as training with these settings would see it. With an `img` and a `reg`
     folder as `prepare` makes them, both are examined; `settings.folders` has no say. `progress(done, of)` is called
@@ -98,7 +99,7 @@ def examine(folder: Path | str, settings: DatasetSettings, trigger: str = "", th
             items.append(item)
         if progress:
             progress(len(seen) + len(problems) - len(found.problems), len(found.items))
-    subject = Subject(root, settings, items, problems, seen, trigger.strip())
+    subject = Subject(root, settings, items, problems, seen, aim)
     findings = [finding for check in CHECKS for finding in check(subject)]
     findings.sort(key=lambda finding: ORDER.index(finding.severity))
     return Examination(subject, *fine.parted(root, findings, fine.read(root)))

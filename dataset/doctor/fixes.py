@@ -17,7 +17,7 @@ from dataset.bin import Companions
 from dataset.caption_tables import TABLES_BY_NAME
 from dataset.captions import MAX_TABLE_BYTES, CaptionFinder
 from dataset.doctor.captions import has_trigger
-from dataset.doctor.check import Case
+from dataset.doctor.check import NOTHING, Aim, Case
 from dataset.doctor.drafts import Drafts, clean
 from dataset.doctor.files import EXTENSIONS
 from dataset.doctor.steps import Exclude, Flatten, Plan, Rename, Step, ToBin, Write
@@ -28,6 +28,7 @@ from dataset.problem import Problem, counted
 from settings.errors import SettingsError
 
 Made = Iterator[Step | Problem]
+READ = "as many as are read"  # for a choice of how many tokens stay
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Ground:
 
     root: Path
     caption_extension: str = ".txt"
-    trigger: str = ""
+    aim: Aim = NOTHING
     keep: frozenset[Path] = frozenset()  # of duplicates: what a person wants to keep, rather than what is suggested
     options: Mapping[str, str] = field(default_factory=dict)
     companions: Companions = field(default_factory=Companions)
@@ -83,7 +84,7 @@ class Fix:
                 raise SettingsError({"options": f"no choice of this fix: {name}={value}; known are {known or 'none'}"})
             chosen[name] = value
         cases = list(cases)
-        ground = Ground(ground.root, ground.caption_extension, ground.trigger, ground.keep, chosen)
+        ground = Ground(ground.root, ground.caption_extension, ground.aim, ground.keep, chosen)
         return Plan.of(f"{self.done}: {counted(len(cases), 'case')}", self.steps(ground, cases))
 
 
@@ -144,17 +145,19 @@ def without_empty(ground: Ground, cases: list[Case]) -> Made:
 
 @fix("trigger", "Add the trigger word", "Trigger word added", "captions.trigger")
 def with_trigger(ground: Ground, cases: list[Case]) -> Made:
-    if not ground.trigger.strip():
+    if not ground.aim.trigger.strip():
         raise SettingsError({"trigger": "say which word"})
-    front = edits.Prefix(text=ground.trigger)
+    front = edits.Prefix(text=ground.aim.trigger)
     yield from _edited(ground, cases, lambda caption: (
-        caption.text if has_trigger(caption.text, ground.trigger) else front.apply(caption)))
+        caption.text if has_trigger(caption.text, ground.aim.trigger) else front.apply(caption)))
 
 
 @fix("truncate", "Cut them off", "Captions cut off", "captions.long",
-     options=(Option("tokens", "Tokens that stay", ("75", "150", "225")),))
+     options=(Option("tokens", "Tokens that stay", (READ, "75", "150", "225")),))
 def truncated(ground: Ground, cases: list[Case]) -> Made:
-    yield from _edited(ground, cases, edits.Truncate(tokens=int(ground.options["tokens"])).apply)
+    reader, wanted = ground.aim.reader, ground.options["tokens"]
+    most = reader.limit if wanted == READ else int(wanted)
+    yield from _edited(ground, cases, edits.Truncate(tokens=most, encoder=reader.encoder).apply)
 
 
 @fix("remove", "Take these tags out", "Common tags taken out", "captions.common", all=False)

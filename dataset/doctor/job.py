@@ -16,11 +16,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from dataset.doctor import report
-from dataset.doctor.check import Case, Finding
+from dataset.doctor.check import Aim, Case, Finding
 from dataset.doctor.examine import Examination, examine, restored
 from dataset.doctor.fixes import Ground, fix_of
 from dataset.doctor.known import Known
 from dataset.doctor.steps import Plan, apply
+from dataset.reading import FAMILIES, Reader
 from dataset.settings import DatasetSettings
 from jobs.files import read_json
 from jobs.folder import Job, home
@@ -28,7 +29,6 @@ from settings import toml
 from settings.errors import SettingsError, check
 from settings.section import Section, Ui
 
-FAMILIES = {"sd15": (512, 64), "sd2": (768, 64), "sdxl": (1024, 64)}  # what each is trained at: resolution, bucket step
 RESULT, REPORT, SUMS = "examination.json", "report.html", "SHA256SUMS"
 
 
@@ -63,11 +63,15 @@ class Settings(Section):
     folder: Annotated[str, Ui("Pictures", level="quick", kind="folder")] = ""
     """The pictures, or a folder that was prepared for training."""
 
-    family: Annotated[Literal["sd15", "sd2", "sdxl"], Ui("For", level="quick")] = "sd15"
+    family: Annotated[Literal[tuple(FAMILIES)], Ui("For", level="quick")] = "sd15"
     """What will be trained, which decides the sizes and how much of a caption is read."""
 
     resolution: Annotated[int | None, Field(ge=64, le=8192), Ui(level="quick", step=64)] = None
     """In pixels. Empty: the family's own, 512, 768 or 1024."""
+
+    tokens: Annotated[int | None, Field(ge=1, le=2048), Ui("Tokens read", level="quick")] = None
+    """How much of a caption is read. Empty: the family's own; 75 for SD 1.x, 2.x and SDXL, which can be set to 150 or
+    225."""
 
     trigger: Annotated[str, Ui("Trigger word", level="quick")] = ""
     """The word that every caption should have."""
@@ -90,10 +94,16 @@ class Settings(Section):
         """SettingsError for what can be known to be wrong before beginning."""
         _ = self.root, self.sizes()
 
+    @property
+    def aim(self) -> Aim:
+        usual = FAMILIES[self.family]
+        return Aim(self.trigger.strip(), Reader(usual.encoder, self.tokens or usual.tokens))
+
     def sizes(self) -> DatasetSettings:
         """As training would be set. SettingsError for a resolution that the family can't have."""
-        resolution, step = FAMILIES[self.family]
-        return check(DatasetSettings, {"resolution": self.resolution or resolution, "bucket_step": step,
+        usual = FAMILIES[self.family]
+        return check(DatasetSettings, {"resolution": self.resolution or usual.resolution,
+                                       "bucket_step": usual.bucket_step,
                                        "caption_extension": self.caption_extension})
 
 
@@ -109,7 +119,7 @@ def work(settings: Settings, teller: Any) -> dict[str, Any]:
             teller.problem(problem)
         told = {"fixed": outcome.changed, "kept": len(outcome.kept), "deed": outcome.id, "label": plan.label}
     with Known(looks()) as known:
-        found = examine(root, sizes, settings.trigger, True,
+        found = examine(root, sizes, settings.aim, True,
                         lambda done, total: teller.progress("Examining", done, total), known)
     keep(found, teller.folder)
     return told | {"pictures": len(found.subject.items), "findings": len(found.findings),
@@ -129,7 +139,7 @@ def planned(settings: Settings, findings: Iterable[Finding]) -> Plan:
         raise SettingsError({"fix": f"nothing of this name was found: {wish.finding}"})
     options = dict(part.split("=", 1) if "=" in part else (part, "") for part in wish.options)
     keep = frozenset(root / name for name in wish.keep)
-    ground = Ground(root, settings.caption_extension, settings.trigger.strip(), keep, options)
+    ground = Ground(root, settings.caption_extension, settings.aim, keep, options)
     return fix_of(wish.finding, wish.how).plan(ground, chosen(root, finding.cases, wish.cases))
 
 

@@ -78,7 +78,8 @@ def page(found: Examination) -> str:
 def _head(found: Examination) -> list[str]:
     serious = sum(finding.severity == "serious" for finding in found.findings)
     facts = [counted(len(found.subject.items), "picture"), counted(len(found.findings), "finding"),
-             f"{serious} serious", f"for {found.subject.settings.resolution} px"]
+             f"{serious} serious", f"for {found.subject.settings.resolution} px",
+             f"captions read by {found.subject.aim.reader.label}"]
     if found.subject.trigger:
         facts.append(f"trigger word {_safe(found.subject.trigger)}")
     when = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %z}"

@@ -2,25 +2,44 @@
 "use strict";
 Loratory.doctor = (root) => {
   const L = Loratory, { el } = L;
-  const FAMILIES = { sd15: "Stable Diffusion 1.x", sd2: "Stable Diffusion 2.x", sdxl: "SDXL" };
-  let shown = null, families = {};
+  let shown = null, families = {}, train = null;
   const newest = L.latest();
   const where = el("p", { class: "lor-note lor-path" });
-  const family = el("select", { class: "lor-input", id: "doctor-family", onchange: () => hint() });
-  const resolution = el("input", { class: "lor-input short", id: "doctor-resolution", type: "number", min: 64, max: 8192, step: 64 });
-  const trigger = el("input", { class: "lor-input", id: "doctor-trigger", type: "text", spellcheck: "false", placeholder: "none" });
+  const family = el("select", { class: "lor-input", id: "doctor-family", onchange: () => hint(null) });
+  const resolution = el("input", { class: "lor-input short", id: "doctor-resolution", type: "number", min: 64, max: 8192, step: 64, oninput: () => compare() });
+  const tokens = el("select", { class: "lor-input short", id: "doctor-tokens", onchange: () => compare() });
+  const trigger = el("input", { class: "lor-input", id: "doctor-trigger", type: "text", spellcheck: "false", placeholder: "none", oninput: () => compare() });
+  const following = el("p", { class: "lor-note", id: "doctor-train", role: "status" });
   const begin = L.button("Examine", () => examine(), "primary", { id: "doctor-examine" });
   const problem = el("p", { class: "lor-problem", role: "alert", hidden: true });
   const form = el("div", { class: "lor-doctor-form", hidden: true },
     el("label", {}, el("span", { class: "lor-label" }, "To train"), family), el("label", {}, el("span", { class: "lor-label" }, "Resolution"), resolution),
+    el("label", {}, el("span", { class: "lor-label" }, "Tokens read"), tokens),
     el("label", {}, el("span", { class: "lor-label" }, "Trigger word"), trigger), begin);
   const none = el("p", { hidden: true }, "No folder is open yet. ", el("button", { type: "button", class: "lor-link", onclick: () => L.openPage("pictures") }, "Open one under Pictures"), ".");
   const going = el("div", {}), done = el("div", { role: "status" }), summary = el("div", {}), list = el("div", { class: "lor-findings" });
   const models = L.doctorModels(() => (shown ? again() : examine()));
   const card = el("div", { class: "lor-card" }, el("h2", {}, "Data set doctor"),
     el("p", { class: "lor-help" }, "Looks for what is wrong with the pictures and captions, and says what it does to training. Looking changes nothing; whatever you have mended can be taken back."),
-    where, none, form, problem, going, models);
-  const hint = () => { resolution.placeholder = String(families[family.value] || ""); };
+    where, none, form, following, problem, going, models);
+  // What is usual for the family stands in the fields; null stands for it.
+  const hint = (read) => {
+    const usual = families[family.value];
+    resolution.placeholder = String(usual?.resolution || "");
+    L.fill(tokens, usual?.lengths.map((length) => el("option", { value: length === usual.tokens ? "" : length }, `${length} (${usual.encoder})`)));
+    tokens.value = usual?.lengths.includes(read) && read !== usual.tokens ? read : "";
+    compare();
+  };
+  const values = () => ({ family: family.value, resolution: resolution.value ? Number(resolution.value) : null, tokens: tokens.value ? Number(tokens.value) : null, trigger: trigger.value });
+  const put = (form) => { family.value = form.family; resolution.value = form.resolution ?? ""; trigger.value = form.trigger; hint(form.tokens); };
+  // The training form is what it begins with; what is chosen here instead is said, with a way back.
+  const same = () => Object.entries(values()).every(([name, value]) => value === train[name]);
+  const compare = () => {
+    if (!train) return;
+    const usual = families[train.family];
+    L.fill(following, same() ? "As in Train." : [`Train says ${usual.label}, ${train.resolution ?? usual.resolution} px, ${train.tokens ?? usual.tokens} tokens, ${train.trigger ? `trigger word ${train.trigger}` : "no trigger word"}. `,
+      el("button", { type: "button", class: "lor-link", onclick: () => put(train) }, "Use that")]);
+  };
 
   const work = L.work(going, {
     words: (report) => (report.end.findings === undefined ? "" : `${L.counted(report.end.pictures, "picture")}, ${report.end.findings ? L.counted(report.end.findings, "finding") : "nothing wrong was found"}.`),
@@ -44,7 +63,7 @@ Loratory.doctor = (root) => {
   };
   const examine = () => attempt(async () => {
     L.fill(done);
-    follow((await L.post("/api/examine", { family: family.value, resolution: resolution.value ? Number(resolution.value) : null, trigger: trigger.value })).id);
+    follow((await L.post("/api/examine", values())).id);
   });
   const again = () => (shown ? attempt(async () => follow((await L.post(`/api/examine/${shown.id}/again`)).id)) : after.refresh());
   const mended = (end) => L.fill(done, el("div", { class: "lor-card lor-report done lor-row" },
@@ -61,7 +80,7 @@ Loratory.doctor = (root) => {
     L.fill(summary, el("div", { class: "lor-card" }, el("div", { class: "lor-facts-row" },
       fact(found.pictures === 1 ? "picture" : "pictures", found.pictures), fact(found.findings.length === 1 ? "finding" : "findings", found.findings.length), fact("serious", serious),
       fact("cut off on average", `${(100 * found.mean_crop_loss).toFixed(1)} %`)),
-    el("p", { class: "lor-note" }, `Examined ${L.when(found.time)} for ${found.resolution} px${found.trigger ? `, trigger word ${found.trigger}` : ""}.`),
+    el("p", { class: "lor-note" }, `Examined ${L.when(found.time)} for ${found.resolution} px${found.reads && `, captions read by ${found.reads}`}${found.trigger ? `, trigger word ${found.trigger}` : ""}.`),
     el("div", { class: "lor-row" }, save("Report to keep", "report"), save("Sums of all files", "sums"))),
     found.buckets.length > 0 && el("details", { class: "lor-details" }, el("summary", {}, `${L.counted(found.buckets.length, "bucket")} at ${found.resolution} px`), L.bucketTable(found.buckets)));
     L.fill(list, !found.findings.length && el("div", { class: "lor-card lor-nothing" }, el("h3", {}, "Nothing wrong was found."), el("p", {}, found.fine.length ? "Some things you have found to be fine; they are listed below." : "The folder can be trained on as it is.")),
@@ -72,19 +91,20 @@ Loratory.doctor = (root) => {
   const fact = (name, value) => el("div", { class: "lor-fact" }, el("b", {}, typeof value === "number" ? value.toLocaleString("en") : value), el("span", {}, name));
   const save = (label, what) => el("a", { class: "lor-button", href: `/api/examine/${shown.id}/${what}`, download: true }, label);
 
+  // What is typed stays; what follows the training form follows it on.
+  const begun = (state) => {
+    const first = !family.options.length, followed = !first && train && same();
+    if (first) L.fill(family, Object.entries(families).map(([name, one]) => el("option", { value: name }, one.label)));
+    train = state.train;
+    if (first || followed) put(followed ? train : state.form); else compare();
+  };
   const load = async () => {
     const state = await newest(L.get("/api/examine"));
     families = state.families;
     where.textContent = state.folder;
     none.hidden = Boolean(state.folder);
-    form.hidden = models.hidden = !state.folder;
-    if (!family.options.length) {  // the first time only: later, what is typed stays
-      L.fill(family, Object.keys(families).map((name) => el("option", { value: name }, FAMILIES[name] || name)));
-      family.value = state.form.family;
-      resolution.value = state.form.resolution ?? "";
-      trigger.value = state.form.trigger;
-      hint();
-    }
+    form.hidden = following.hidden = models.hidden = !state.folder;
+    begun(state);
     problem.hidden = true;
     if (shown && shown.id !== state.examined) { shown = null; L.fill(summary); L.fill(list); L.fill(done); work.clear(); }
     if (state.examined) await look(state.examined); else after.refresh();
@@ -92,6 +112,7 @@ Loratory.doctor = (root) => {
   };
   L.put(root, card, done, summary, list, after.node);
   L.attempt(load);
+  new IntersectionObserver(([page]) => { if (page.isIntersecting && train) L.get("/api/examine").then(begun, () => {}); }).observe(card);  // Train may have been changed meanwhile
   document.addEventListener("lor-opened", () => { work.clear(); L.fill(done); L.attempt(load); });  // another folder's work goes on unwatched
 };
 

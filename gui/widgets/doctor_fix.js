@@ -58,18 +58,18 @@
     const kept = (problems) => problems.length > 0 && L.dialog("Some files were left as they are", (close) => [L.problemList(problems.map((one) => ({ ...one, used: true }))),
       el("div", { class: "lor-row end" }, L.button("Close", () => close(), "", { autofocus: true }))]);
     const told = (reply, words) => { L.toast(`${L.counted(reply.changed, "file")} ${words}.`); kept(reply.kept); changed(); };
-    const step = (id, what) => L.attempt(async () => told(await L.post("/api/examine/past", { id, what }), what === "undo" ? "as before" : "done again"));
-    const back = (keys) => L.attempt(async () => told(await L.post("/api/examine/bin/back", { keys }), "put back"));
+    const step = (id, what) => L.attempt(async () => told(await L.post("/api/doctor/past", { id, what }), what === "undo" ? "as before" : "done again"));
+    const back = (keys) => L.attempt(async () => told(await L.post("/api/doctor/bin/back", { keys }), "put back"));
     const empty = async (things) => {
       if (!await L.confirm("Empty the bin?", `${L.counted(things.length, "thing")} in it, ${L.bytes(things.reduce((sum, one) => sum + one.bytes, 0))}, will be deleted for good. This can't be taken back.`, "Delete for good")) return;
-      await L.attempt(async () => { const { deleted } = await L.post("/api/examine/bin/empty"); L.toast(`${L.counted(deleted, "file")} deleted.`); refresh(); });
+      await L.attempt(async () => { const { deleted } = await L.post("/api/doctor/bin/empty"); L.toast(`${L.counted(deleted, "file")} deleted.`); refresh(); });
     };
     const entry = (one) => el("li", { class: "lor-file" }, el("span", { class: "lor-path" }, one.label), el("span", { class: "lor-note" }, [L.when(one.time), L.counted(one.files, "file"), STATES[one.state]].filter(Boolean).join(" · ")),
       one.state !== "running" && (one.state === "undone" ? L.button("Redo", () => step(one.id, "redo")) : L.button("Undo", () => step(one.id, "undo"))));
     const thing = (one) => el("figure", { role: "listitem" }, one.id ? L.thumb(one, () => L.enlarged({ ...one, text: one.path })) : el("div", { class: "lor-thumb lor-blind" }, "no picture to show"),
       el("figcaption", {}, el("span", { class: "lor-path" }, one.path), one.others.length > 0 && el("span", { class: "lor-note lor-path" }, `with ${one.others.join(", ")}`), L.button("Put back", () => back([one.key]))));
     const refresh = () => L.attempt(async () => {
-      const [history, things] = await Promise.all([L.get("/api/examine/past"), L.get("/api/examine/bin")]);
+      const [history, things] = await Promise.all([L.get("/api/doctor/past"), L.get("/api/doctor/bin")]);
       L.fill(past, history.length > 0 && el("details", { class: "lor-details", open: true }, el("summary", {}, "What was done"),
         el("p", { class: "lor-help" }, "Kept beside the pictures, also when the window is closed. What you have changed since is left as it is."), el("ul", { class: "lor-files" }, history.map(entry))));
       const open = bin.querySelector("details")?.open;

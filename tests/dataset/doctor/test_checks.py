@@ -7,7 +7,9 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from dataset import tokens
+from dataset.doctor.check import Aim
 from dataset.doctor.examine import examine
+from dataset.reading import Reader
 from dataset.settings import DatasetSettings
 from tests.dataset.doctor.test_hashes import drawn, recompressed
 
@@ -33,7 +35,7 @@ def add(folder, name, image, caption=None, **how):
 
 def found(folder, trigger="sks dog", settings=SETTINGS):
     """{finding's name: finding}, and that all of it can be told."""
-    examination = examine(folder, settings, trigger)
+    examination = examine(folder, settings, Aim(trigger))
     json.dumps(examination.as_dict())
     for finding in examination.findings:
         assert finding.title and finding.effect.endswith(".") and finding.fix.endswith(".")
@@ -145,6 +147,19 @@ def test_long_captions_say_where_they_end(good):
     assert names(finding) == [("1.png",), ("0.png",)]  # the longest first
     assert finding.cases[1].detail.startswith(f"{tokens.count('sks dog ' + 'one two three ' * 30)} tokens; not seen: ")
     assert "1 is over 150" in finding.effect
+
+
+@pytest.mark.parametrize(("reader", "long", "advice"), [
+    (Reader("clip", 150), ["1.png"], "at 225"), (Reader("clip", 225), [], ""),
+    (Reader("t5", 100), ["1.png"], "Shorten them, or"), (Reader("t5", 512), [], ""),
+])  # fmt: skip
+def test_long_is_what_the_run_does_not_read(good, reader, long, advice):
+    (good / "0.txt").write_text("sks dog " + "one two three " * 30)
+    (good / "1.txt").write_text("sks dog " + "one two three " * 60)
+    told = {finding.name: finding for finding in examine(good, SETTINGS, Aim(reader=reader)).findings}
+    finding = told.get("captions.long")
+    assert ([name for (name,) in names(finding)] if finding else []) == long
+    assert not long or (advice in finding.fix and f"more than {reader.limit}" in finding.title)
 
 
 def test_common_tags(good):

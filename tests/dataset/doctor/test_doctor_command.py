@@ -9,9 +9,7 @@ import pytest
 from PIL import Image
 
 from dataset import command
-from dataset.doctor.command import FAMILIES
 from tests.dataset.doctor.test_hashes import drawn
-from trainer.families import families
 
 
 @pytest.fixture
@@ -70,11 +68,13 @@ def test_names_and_captions_do_not_steer_the_terminal(folder, capsys):
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_families_are_those_of_the_trainer():
-    for name, family in families().items():
-        if name in FAMILIES:
-            assert FAMILIES[name] == (family.resolution, family.bucket_step)
-    assert "sd15" in families()
+def test_captions_are_read_as_the_family_reads_or_as_is_said(folder, capsys):
+    (folder / "0.txt").write_text("sks " + "one two three " * 30)
+    for options, limit in ("", 75), ("--tokens 90", 90), ("--tokens 150", None), ("--family flux", None):
+        command.main(["check", str(folder), *options.split()])
+        out = capsys.readouterr().out
+        assert (f"of more than {limit} tokens" in out) if limit else ("tokens" not in out.split("open_clip")[0])
+    assert command.main(["check", str(folder), "--tokens", "0"]) == 2
 
 
 class Tags(HTMLParser):

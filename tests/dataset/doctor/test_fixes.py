@@ -10,11 +10,12 @@ from PIL import Image, ImageOps
 from dataset import tokens
 from dataset.deeds import Deeds
 from dataset.doctor import fixes
-from dataset.doctor.check import Case
+from dataset.doctor.check import Aim, Case
 from dataset.doctor.examine import examine, restored
 from dataset.doctor.fixes import Ground, fix_of
 from dataset.doctor.steps import ToBin, apply
 from dataset.editor import marks
+from dataset.reading import Reader
 from dataset.settings import DatasetSettings
 from settings.errors import SettingsError
 from tests.dataset.doctor.test_hashes import drawn
@@ -69,7 +70,7 @@ def root(drawn_set, tmp_path):
 @pytest.fixture(scope="module")
 def found(drawn_set):
     """{name: finding} of that folder, as JSON, so that it can be told of a copy of it."""
-    return json.dumps(examine(drawn_set, SETTINGS, "sks dog").as_dict())
+    return json.dumps(examine(drawn_set, SETTINGS, Aim("sks dog")).as_dict())
 
 
 def cases_of(found, root, name):
@@ -78,7 +79,7 @@ def cases_of(found, root, name):
 
 
 def planned(root, cases, name, how="", **more):
-    return fix_of(name, how).plan(Ground(root, trigger="sks dog", **more), cases)
+    return fix_of(name, how).plan(Ground(root, aim=Aim("sks dog"), **more), cases)
 
 
 EVERY = [
@@ -117,7 +118,7 @@ def test_done_twice_is_done_once_and_undone_is_as_before(root, found, name, how)
 @pytest.mark.parametrize("name, how", EVERY)
 def test_what_was_found_is_gone_after_the_fix(root, found, name, how):
     apply(root, planned(root, cases_of(found, root, name), name, how))
-    left = {finding.name for finding in examine(root, SETTINGS, "sks dog").findings}
+    left = {finding.name for finding in examine(root, SETTINGS, Aim("sks dog")).findings}
     assert name not in left, left
 
 
@@ -152,6 +153,15 @@ def test_captions_become_clean_lines(root, found):
     assert not (root / "4.txt").exists()
     cut = (root / "long.txt").read_text()
     assert tokens.count(cut) <= tokens.LIMIT and cut.startswith("sks dog, red hair, thing 0, ") and cut[-2] != ","
+
+
+def test_captions_are_cut_at_what_is_read_or_where_a_person_says(root, found):
+    cases, sizes = cases_of(found, root, "captions.long"), {}
+    for reader, options in ((Reader("clip", 150), {}), (Reader("t5", 40), {}), (Reader(), {"tokens": "150"})):
+        plan = fix_of("captions.long").plan(Ground(root, aim=Aim(reader=reader), options=options), cases)
+        texts = [step.after.decode().strip() for step in plan.steps] or [(root / "long.txt").read_text().strip()]
+        sizes[reader.name] = [reader.count(text) for text in texts]
+    assert 75 < sizes["clip-75"][0] <= 150 and 75 < sizes["clip-150"][0] <= 150 and 30 < sizes["t5-40"][0] <= 40
 
 
 def test_choices_of_a_fix(root, found):
@@ -227,8 +237,8 @@ def test_tables_of_captions_are_mended_and_follow_their_pictures(tmp_path):
     before = contents(root)
     ids = []
     for name in ("captions.lines", "captions.trigger", "files.misnamed"):
-        cases = next(one.cases for one in examine(root, SETTINGS, "sks").findings if one.name == name)
-        ids.append(apply(root, fix_of(name).plan(Ground(root, trigger="sks"), cases)).id)
+        cases = next(one.cases for one in examine(root, SETTINGS, Aim("sks")).findings if one.name == name)
+        ids.append(apply(root, fix_of(name).plan(Ground(root, aim=Aim("sks")), cases)).id)
     told = [json.loads(line) for line in (root / "metadata.jsonl").read_text().splitlines()]
     assert told == [{"file_name": "a.jpg", "text": "sks, a dog, in a park", "more": 1},
                     {"file_name": "b.png", "text": "sks, a cat"}]
@@ -275,10 +285,10 @@ def test_hostile_names(tmp_path, name):
         pytest.skip("this disk doesn't allow such a name")
     (root / name).with_suffix(".txt").write_text("a\nb")
     before = contents(root)
-    findings = examine(root, SETTINGS, "sks").findings
+    findings = examine(root, SETTINGS, Aim("sks")).findings
     for one in findings:
         for fix in fixes.fixes(one.name):
-            outcome = apply(root, fix.plan(Ground(root, trigger="sks"), one.cases))
+            outcome = apply(root, fix.plan(Ground(root, aim=Aim("sks")), one.cases))
             assert outcome.kept == [] or one.name == "sizes.lonely"
             assert Deeds(root).undo(outcome.id).kept == [] if outcome.id else True
             assert contents(root) == before
