@@ -12,7 +12,7 @@ from jobs import process
 from tests.dataset.doctor.test_hashes import drawn
 from tests.dataset.test_deeds import contents
 
-HERE = "/api/examine"
+HERE, AFTER = "/api/examine", "/api/doctor"
 
 
 @pytest.fixture
@@ -56,14 +56,31 @@ def mended(page, told, **wish):
 
 def test_without_a_folder_nothing_is_examined(page, tmp_path):
     state = page.get(HERE).json()
-    assert state["folder"] == "" and state["examined"] is None and state["families"]["sdxl"] == 1024
-    assert page.get(f"{HERE}/past").json() == page.get(f"{HERE}/bin").json() == []
+    assert state["folder"] == "" and state["examined"] is None and state["families"]["sdxl"]["resolution"] == 1024
+    assert page.get(f"{AFTER}/past").json() == page.get(f"{AFTER}/bin").json() == []
     answer = page.post(HERE, json={})
     assert answer.status_code == 422 and "choose the folder" in answer.json()["problems"]["folder"]
     page.post("/api/dataset", json={"path": str(tmp_path / "gone")})
     assert page.post(HERE, json={}).status_code == 422
-    assert page.get(f"{HERE}/past").json() == page.get(f"{HERE}/bin").json() == []
-    assert page.post(f"{HERE}/past", json={"id": "x", "what": "undo"}).status_code == 409
+    assert page.get(f"{AFTER}/past").json() == page.get(f"{AFTER}/bin").json() == []
+    assert page.post(f"{AFTER}/past", json={"id": "x", "what": "undo"}).status_code == 409
+
+
+def test_the_form_follows_train_but_for_what_was_chosen_here(page, root, window):
+    page.post("/api/dataset", json={"path": str(root)})
+    window.drafts.save("train", {"model": {"family": "sdxl"}, "dataset": {"resolution": 768},
+                                 "captions": {"length": 150}, "metadata": {"trigger": "sks"}})  # fmt: skip
+    train = {"family": "sdxl", "resolution": 768, "tokens": 150, "trigger": "sks"}
+    state = page.get(HERE).json()
+    assert state["form"] == state["train"] == train
+    id = page.post(HERE, json=train | {"tokens": 225}).json()["id"]
+    assert page.get(f"{HERE}/{id}").json()["reads"] == "CLIP, 225 tokens"
+    window.drafts.save("train", {"model": {"family": "flux"}, "dataset": {"resolution": 1024}})
+    state = page.get(HERE).json()
+    assert state["train"] == {"family": "flux", "resolution": None, "tokens": None, "trigger": ""}
+    assert state["form"] == state["train"] | {"tokens": 225}
+    page.post(HERE, json=state["train"])
+    assert page.get(HERE).json()["form"] == state["train"]
 
 
 def test_findings_with_their_pictures(page, examined):
@@ -85,7 +102,7 @@ def test_findings_with_their_pictures(page, examined):
 def test_a_page_that_is_opened_again_finds_the_examination_and_its_form(page, examined, tmp_path):
     state = page.get(HERE).json()
     assert state["examined"] == examined["id"] and state["running"] is None
-    assert state["form"] == {"family": "sd15", "resolution": 128, "trigger": "sks"}
+    assert state["form"] == {"family": "sd15", "resolution": 128, "tokens": None, "trigger": "sks"}
     page.post("/api/dataset", json={"path": str(tmp_path)})
     assert page.get(HERE).json()["examined"] is None
 
@@ -97,13 +114,13 @@ def test_a_fix_is_shown_then_done_then_undone(page, root, examined):
     (step,) = plan["steps"]
     assert (step["what"], step["file"], step["after"]) == ("write", "1.txt", "sks, one, two")
     assert finding(after, "captions.lines") is None and (root / "1.txt").read_text() == "sks, one, two\n"
-    (deed,) = page.get(f"{HERE}/past").json()
+    (deed,) = page.get(f"{AFTER}/past").json()
     assert deed["state"] == "done" and deed["files"] == 1
-    assert page.post(f"{HERE}/past", json={"id": deed["id"], "what": "undo"}).json() == {"changed": 1, "kept": []}
+    assert page.post(f"{AFTER}/past", json={"id": deed["id"], "what": "undo"}).json() == {"changed": 1, "kept": []}
     assert contents(root) == before
     again = page.post(f"{HERE}/{after['id']}/again").json()["id"]
     assert finding(page.get(f"{HERE}/{again}").json(), "captions.lines")
-    page.post(f"{HERE}/past", json={"id": deed["id"], "what": "redo"})
+    page.post(f"{AFTER}/past", json={"id": deed["id"], "what": "redo"})
     assert (root / "1.txt").read_text() == "sks, one, two\n"
 
 
@@ -111,17 +128,17 @@ def test_another_one_is_kept_and_the_other_goes_to_the_bin_and_comes_back(page, 
     before = contents(root)
     _, after = mended(page, examined, finding="duplicates.exact", how="bin", keep=["copy.png"])
     assert finding(after, "duplicates.exact") is None
-    (thing,) = page.get(f"{HERE}/bin").json()
+    (thing,) = page.get(f"{AFTER}/bin").json()
     assert (thing["path"], thing["others"], thing["label"]) == ("0.png", ["0.txt"], "Others to the bin: 1 case")
     assert page.get(f"/api/pictures/{thing['id']}?side=64").status_code == 200
-    assert page.post(f"{HERE}/bin/back", json={"keys": [thing["key"], "../x"]}).json()["changed"] == 2
-    assert contents(root) == before and page.get(f"{HERE}/bin").json() == []
+    assert page.post(f"{AFTER}/bin/back", json={"keys": [thing["key"], "../x"]}).json()["changed"] == 2
+    assert contents(root) == before and page.get(f"{AFTER}/bin").json() == []
 
 
 def test_the_bin_is_emptied(page, root, examined):
     mended(page, examined, finding="files.left_out", how="bin")
     assert not (root / "broken.png").exists()
-    assert page.post(f"{HERE}/bin/empty").json() == {"deleted": 1}
+    assert page.post(f"{AFTER}/bin/empty").json() == {"deleted": 1}
     assert Bin(root).things() == []
 
 
@@ -197,5 +214,5 @@ def test_wrong_wishes_are_refused(page, root, examined):
     assert page.post(HERE, json={"resolution": 7}).status_code == 422
     outside = {"finding": "duplicates.exact", "how": "bin", "keep": ["../../etc/passwd", "/etc/passwd"]}
     assert page.post(f"{url}/preview", json=outside).json()["steps"][0]["name"] == "copy.png"
-    assert page.post(f"{HERE}/past", json={"id": "../x", "what": "undo"}).status_code == 409
+    assert page.post(f"{AFTER}/past", json={"id": "../x", "what": "undo"}).status_code == 409
     assert contents(root) == before

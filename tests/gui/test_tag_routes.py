@@ -8,8 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from dataset.reading import reader
 from gui import completion
-from gui.editing import KEPT, Editing, from_units, reader, units
+from gui.editing import KEPT, Editing, from_units, units
 from jobs import process
 
 HOSTILE = "<img src=x onerror=alert(1)>"
