@@ -6,6 +6,8 @@ picture that are drawn once, so that each can be encoded beforehand. Trainer, ca
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import random
 from dataclasses import dataclass, replace
@@ -16,11 +18,13 @@ import numpy as np
 from dataset import buckets, colour
 from dataset.buckets import Crop
 from dataset.colour import Colour
-from dataset.pictures import read
+from dataset.pictures import PictureError, read
 from dataset.resize import faces
 from dataset.resize.focus import Focus
 from dataset.settings import DatasetSettings
 from dataset.turns import seed_of
+from jobs import files
+from jobs.files import home
 from settings.errors import SettingsError
 
 
@@ -88,12 +92,15 @@ class Looks:
 
 
 class Focused:
-    """Windows around what matters in a picture: its largest face, else the part with most to see."""
+    """Windows around what matters in a picture: its largest face, else the part with most to see. Found once, and kept
+    on disk under a hash of the picture, the cut and the face model; the files may be deleted at any time."""
 
     def __init__(self) -> None:
         model = faces.model_file("")
         self.by = f"{model.name} {model.stat().st_size}" if model else ""
         self._detector = _detector(model) if model else None
+        self._seen_by = _digest(model) if model else ""
+        self._folder = home() / "cache" / "focus"
         self._found: dict[tuple[Path, Crop], Crop] = {}
 
     def placed(self, path: Path, crop: Crop) -> Crop:
@@ -101,10 +108,30 @@ class Focused:
         if crop.over == (0, 0):
             return crop
         if (path, crop) not in self._found:
-            place = Focus(read(path), self._detector)(crop.resized, (0.0, 0.0, *map(float, crop.resized)), crop.bucket)
-            left, top = (min(max(0, math.floor(at + 0.5)), most) for at, most in zip(place, crop.over))
-            self._found[path, crop] = replace(crop, left=left, top=top)
+            key = hashlib.blake2b(f"1 {_digest(path)} {self._seen_by} {crop}".encode(), digest_size=20).hexdigest()
+            kept = self._folder / key[:2] / f"{key}.json"
+            place = files.read_json(kept)
+            if place is None:
+                place = self._look(path, crop)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                files.replace(kept, json.dumps(place))
+            self._found[path, crop] = replace(crop, **place)
         return self._found[path, crop]
+
+    def _look(self, path: Path, crop: Crop) -> dict[str, int]:
+        place = Focus(read(path), self._detector)(crop.resized, (0.0, 0.0, *map(float, crop.resized)), crop.bucket)
+        left, top = (min(max(0, math.floor(at + 0.5)), most) for at, most in zip(place, crop.over))
+        return {"left": left, "top": top}
+
+
+def _digest(path: Path) -> str:
+    """Of a file's bytes. Raises PictureError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:
+        reason = f"it can't be read ({error.strerror or error})"
+        raise PictureError(reason, "check the file and its permissions") from error
 
 
 def _detector(model: Path) -> faces.Detector:

@@ -198,7 +198,7 @@ class CaptionSettings(Section):
     stays behind, and only what is between them is shuffled or dropped. The mark itself is not trained."""
 
     group_separator: Annotated[str, Ui(level="expert", kohya="secondary_separator")] = ""
-    """A mark such as ;;; between tags that are shuffled or dropped together; it becomes a separator afterwards."""
+    """A mark such as ;;; between tags that are shuffled or dropped together; what is trained has a separator there."""
 
     tag_dropout: Annotated[
         float, Field(ge=0, le=1), Ui("Tag dropout", step=0.05, level="expert", kohya="caption_tag_dropout_rate")
@@ -246,8 +246,6 @@ class CaptionSettings(Section):
         moves = self.shuffle or self.tag_dropout > 0
         if self.keep_tokens and not moves:
             yield "keep_tokens", "has no effect while the tags are not shuffled"
-        if self.group_separator and not moves:
-            yield "group_separator", "has no effect while the tags are neither shuffled nor dropped"
         if self.weighted and moves and not self.keep_separator:
             yield "weighted", "a weight of several tags, (a, b:1.2), is torn apart when they are shuffled or dropped"
         if self.variants and not (moves or self.wildcards):

@@ -21,6 +21,7 @@ from dataset.variation import training_caption, varies, words
 
 PLAIN = {
     "prefix": "", "suffix": "", "shuffle": False, "wildcards": False, "tag_dropout": 0.0, "keep_separator": "",
+    "group_separator": "",
 }  # fmt: skip
 
 

@@ -23,19 +23,18 @@ def training_caption(text: str, settings: CaptionSettings, rng: random.Random) -
 def words(text: str, settings: CaptionSettings, rng: random.Random) -> str:
     """The caption with prefix and suffix and, where that is on, one of each {choice|of|words}, and its tags in a new
     order or some of them left out, but for those that are kept in front or between separators. Tags are joined by ", "
-    then; untouched where nothing is on."""
+    then. A mark between tags that stay together becomes a separator in any case."""
     text = " ".join(part for part in (settings.prefix, text, settings.suffix) if part)
     if settings.wildcards:
         text = _chosen(text, rng)
-    if not (settings.shuffle or settings.tag_dropout or settings.keep_separator):
-        return text
-    first, moving, last = _parts(text, settings)
-    if settings.shuffle:
-        rng.shuffle(moving)
-    if settings.tag_dropout:
-        moving = [tag for tag in moving if rng.random() >= settings.tag_dropout]
-    found = ", ".join(first + moving + last)
-    return found.replace(settings.group_separator, settings.separator) if settings.group_separator else found
+    if settings.shuffle or settings.tag_dropout or settings.keep_separator:
+        first, moving, last = _parts(text, settings)
+        if settings.shuffle:
+            rng.shuffle(moving)
+        if settings.tag_dropout:
+            moving = [tag for tag in moving if rng.random() >= settings.tag_dropout]
+        text = ", ".join(first + moving + last)
+    return text.replace(settings.group_separator, settings.separator) if settings.group_separator else text
 
 
 def varies(settings: CaptionSettings) -> bool:

@@ -155,10 +155,10 @@ class Run:
 
     def update(self, loss: torch.Tensor) -> tuple[float, float]:
         """Add up over processes, clip, and move the weights, unless loss or gradient is no number: then they stay."""
-        self.scaler.unscale_(self.optimizer)
         if self.place.num_processes > 1:
             # The last block of some models still works on the words, and nothing reads them any more.
             add_up([weight.grad for weight in self.parameters if weight.grad is not None] + [loss])
+        self.scaler.unscale_(self.optimizer)  # of the sum, so that all processes find the same scale
         limit = self.config.optimizer.max_grad_norm or float("inf")
         loss, norm = loss.item(), nn.utils.clip_grad_norm_(self.parameters, limit).item()
         if is_number(loss) and is_number(norm):

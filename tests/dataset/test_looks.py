@@ -10,6 +10,7 @@ from PIL import Image
 from dataset import buckets, looks, turns
 from dataset.buckets import Crop, fit, fits
 from dataset.looks import Look, Looks
+from dataset.pictures import PictureError
 from dataset.scan import Item
 from dataset.settings import DatasetSettings
 from settings.errors import SettingsError, check, warnings
@@ -93,7 +94,7 @@ def test_pixels_are_cut_then_mirrored_then_coloured(tmp_path):
     assert not np.array_equal(looks.pixels(path, look), plain[:, ::-1])
 
 
-def test_focus_goes_where_there_is_most_to_see_and_reads_each_picture_once(tmp_path, monkeypatch):
+def test_focus_goes_where_there_is_most_to_see_and_reads_each_picture_once(tmp_path, monkeypatch, workspace):
     picture = np.full((64, 200, 3), 200, np.uint8)
     picture[20:44, 150:180] = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
     path = tmp_path / "a.png"
@@ -106,6 +107,17 @@ def test_focus_goes_where_there_is_most_to_see_and_reads_each_picture_once(tmp_p
     assert replace(look.crop, left=crop.left) == crop
     assert {how.drawn(path, crop, False, (step, 0)) for step in range(5)} == {look} and read == [path]
     assert how.still(path, fit(64, 64, settings())).crop == fit(64, 64, settings()) and read == [path]
+    again = Looks(2, settings(crop="focus", buckets=False))
+    assert again.still(path, crop) == look and read == [path], "another run finds it on the disk"
+    Image.fromarray(picture[:, ::-1]).save(path)
+    changed = Looks(1, settings(crop="focus", buckets=False)).still(path, crop)
+    assert changed.crop.left <= 20 and read == [path, path], "a changed picture is looked at anew"
+    for kept in (workspace / "cache" / "focus").rglob("*.json"):
+        kept.write_text("{")
+    assert Looks(1, settings(crop="focus", buckets=False)).still(path, crop) == changed and len(read) == 3
+    path.unlink()
+    with pytest.raises(PictureError):
+        Looks(1, settings(crop="focus", buckets=False)).still(path, crop)
 
 
 def test_focus_puts_the_window_around_the_largest_face(tmp_path, monkeypatch):
@@ -124,7 +136,12 @@ def test_focus_puts_the_window_around_the_largest_face(tmp_path, monkeypatch):
     monkeypatch.setattr(looks.faces, "model_file", lambda chosen: model)
     monkeypatch.setattr(looks.faces, "Detector", Detector)
     how = Looks(1, settings(crop="focus", buckets=False))
-    assert how.still(tmp_path / "a.png", fit(200, 64, settings(buckets=False))).crop.left <= 10
+    crop = fit(200, 64, settings(buckets=False))
+    assert Looks(1, settings(crop="focus", buckets=False)).still(tmp_path / "a.png", crop).crop.left <= 10
+    monkeypatch.setattr(looks.faces, "model_file", lambda chosen: None)
+    without = Looks(1, settings(crop="focus", buckets=False)).still(tmp_path / "a.png", crop).crop.left
+    monkeypatch.setattr(looks.faces, "model_file", lambda chosen: model)
+    assert how.still(tmp_path / "a.png", crop).crop.left <= 10 != without, "each face model has windows of its own"
     assert how.by == "face.onnx 3" and Looks(1, settings()).by == ""
 
 

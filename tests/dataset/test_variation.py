@@ -92,6 +92,7 @@ def test_groups_move_and_go_together():
     assert all("red,blue" in one and len(one.split(", ")) == 3 for one in seen) and len(seen) == 6
     dropped = {vary("red;;;blue", seed, tag_dropout=0.5, group_separator=";;;") for seed in range(40)}
     assert dropped == {"red,blue", ""}
+    assert vary("a, red;;;blue", group_separator=";;;") == "a, red,blue", "also where nothing moves, as in sd-scripts"
 
 
 @pytest.mark.proves("captions.prefix", "captions.suffix")
@@ -124,5 +125,5 @@ def test_a_caption_that_does_not_vary_has_one_wording(options):
 
 
 def test_more_settings_without_effect_are_told():
-    assert set(warnings(CaptionSettings(group_separator=";;;", variants=3))) == {"group_separator", "variants"}
+    assert set(warnings(CaptionSettings(group_separator=";;;", variants=3))) == {"variants"}
     assert not warnings(CaptionSettings(group_separator=";;;", variants=3, shuffle=True))

@@ -193,17 +193,20 @@ def test_hostile_names_and_captions(configure, tmp_path):
 def test_launched_with_two_processes_it_is_the_same_run(configure, capsys):
     """Through `accelerate launch` and a process of its own, as the window starts it; twice the batches a step, and the
     class images shared out."""
-    prior = {"kind": "images", "class_prompt": "a dog", "images": 3, "steps": 1}
+    same = {"prior": {"kind": "images", "class_prompt": "a dog", "images": 3, "steps": 1},
+            "words": {"new": [{"word": "sks", "vectors": 2}]}}
     both = command.create(
-        configure(accelerate={"cpu": True, "mixed_precision": "no", "processes": 2, "cpu_threads": 1}, prior=prior)
+        configure(accelerate={"cpu": True, "mixed_precision": "no", "processes": 2, "cpu_threads": 1}, **same)
     )
     assert command.follow(both) == 0, both.log_path.read_text()
-    alone = run(configure(run={"gradient_accumulation": 2}, prior=prior))
+    alone = run(configure(run={"gradient_accumulation": 2}, **same))
     assert not [event for event in events(alone, "phase") if event["name"] == "draw class images" and not event["done"]]
     assert losses(both) == pytest.approx(losses(alone), rel=1e-4)
     assert "finished after" in capsys.readouterr().out
     one, other = load_file(alone.folder / "tiny.safetensors"), load_file(both.folder / "tiny.safetensors")
     assert one.keys() == other.keys() and all(torch.allclose(one[name], other[name], atol=1e-3) for name in one)
+    word, same_word = (load_file(job.folder / "embeddings" / "tiny-sks.safetensors") for job in (alone, both))
+    assert torch.allclose(word["emb_params"], same_word["emb_params"], atol=3e-4)
     assert command.follow(both) == 0 and "finished already" in capsys.readouterr().out
 
 
