@@ -1,4 +1,5 @@
-"""Watermarks, signatures and text in pictures, by what a tagger saw in them and by what their captions say.
+"""Watermarks, signatures and text in pictures, by what a tagger saw in them, what an OCR program read in them, and what
+their captions say.
 
 The tags are Danbooru's, which the WD taggers know; captions in sentences are searched for a few turns of phrase.
 """
@@ -6,13 +7,18 @@ The tags are Danbooru's, which the WD taggers know; captions in sentences are se
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
+from dataset.doctor import ocr
 from dataset.doctor.check import Case, Finding, Subject, check, finding
 from dataset.doctor.tagged import Tagged, tagged
 from dataset.scan import Item
 
 LIKELY = 0.5  # probability
+SHOWN = 60  # characters of a text in a picture
 OWNERS = (
     "watermark", "sample watermark", "third-party watermark", "weibo watermark", "lofter watermark", "signature",
     "artist name", "artist logo", "username", "twitter username", "instagram username", "weibo username",
@@ -30,12 +36,16 @@ OF_OWNERS = re.compile(r"\b(watermark(s|ed)?|(artist'?s?'?|painter'?s?'?) signat
                        r"web ?site address|copyright notice)\b")
 OF_WRITING = re.compile(r"\b(text (that )?(reads?|says|saying|reading|overlay)|speech bubbles?|caption (that )?reads?|"
                         r"the words?|subtitles?|lettering)\b")
+OWNED = re.compile(r"[©®™]|\(c\)|www\.|https?:|\.(com|net|org|jp|io)\b|@\w{3}|\b(copyright|all rights reserved|stock|"
+                   r"watermark|sample|preview|shutterstock|getty|alamy|dreamstime|patreon|deviantart|pixiv|twitter|"
+                   r"instagram)\b")
+OFTEN, LETTERS = 3, 5  # pictures that have the same line of so many letters: no writing of theirs, but somebody's mark
 DENIED = re.compile(r"\b(no|without|free of|lacks?|not?)\s+(any\s+|visible\s+|or\s+|a\s+)*$")
 
 
 @check
 def owners(subject: Subject) -> Iterator[Finding]:
-    cases = list(_cases(subject, OWNERS, OF_OWNERS))
+    cases = list(_cases(subject, OWNERS, OF_OWNERS, _written(subject)[0]))
     yield from finding(
         "lettering.watermark", "warning", cases, "{picture} with a watermark, signature or logo",
         "They are in the same place again and again, so they are among the first things learnt, and drawn everywhere "
@@ -47,13 +57,48 @@ def owners(subject: Subject) -> Iterator[Finding]:
 @check
 def writing(subject: Subject) -> Iterator[Finding]:
     yield from finding(
-        "lettering.text", "note", _cases(subject, WRITING, OF_WRITING), "{picture} with text in them",
+        "lettering.text", "note", _cases(subject, WRITING, OF_WRITING, _written(subject)[1]),
+        "{picture} with text in them",
         "Models of this size learn the look of letters, not the letters: they draw more and more scribbles.",
         "Leave them out, crop the text off, or name it in the captions (text, speech bubble).")
 
 
-def _cases(subject: Subject, tags: tuple[str, ...], phrases: re.Pattern[str]) -> Iterator[Case]:
-    """Each picture with one of the tags, what is surest first; and whether its caption names it."""
+@check
+def unread(subject: Subject) -> Iterator[Finding]:
+    cases = []
+    for item in subject.training:
+        for path in ocr.files(item.path):
+            try:
+                ocr.read(path)
+            except (ocr.OcrError, OSError) as error:
+                cases.append(Case((path,), str(error)))
+    yield from finding(
+        "lettering.unread", "note", cases, "{file} of an OCR program that can't be read",
+        "Nothing: they are not trained on. What they say of text in pictures isn't told here.",
+        "Write them anew, or take them away.")
+
+
+Written = dict[Path, list[ocr.Line]]
+
+
+def _written(subject: Subject) -> tuple[Written, Written]:
+    """What OCR programs have read in each picture: marks of an owner, and other text."""
+    found = {item.path: list(_lines(item.path)) for item in subject.training}
+    counts = Counter(text for lines in found.values() for text in {line.text.casefold() for line in lines})
+    marks = {text for text, number in counts.items()
+             if OWNED.search(text) or (number >= OFTEN and len(text) >= LETTERS)}
+    return tuple({path: [line for line in lines if (line.text.casefold() in marks) == owned]
+                  for path, lines in found.items()} for owned in (True, False))
+
+
+def _lines(picture: Path) -> Iterator[ocr.Line]:
+    for path in ocr.files(picture):
+        with suppress(ocr.OcrError, OSError):  # told by `unread`
+            yield from ocr.read(path)
+
+
+def _cases(subject: Subject, tags: tuple[str, ...], phrases: re.Pattern[str], written: Written) -> Iterator[Case]:
+    """Each picture with one of the tags, or some text in it, what is surest first; and whether its caption names it."""
     digests = {item.path: bytes.fromhex(subject.looks[item.path].sha256) for item in subject.training}
     known = tagged(digests.values(), tags)
     found = []
@@ -61,21 +106,34 @@ def _cases(subject: Subject, tags: tuple[str, ...], phrases: re.Pattern[str]) ->
         scores = known.seen.get(digests[item.path], {}) if known else {}
         likely = {tag: value for tag, value in scores.items() if value >= LIKELY}
         said = sorted(set(_said(item.caption, tags, phrases))) if item.caption_from is not None else []
-        if likely or said:
-            found.append((-max(likely.values(), default=0.0), str(item.path), item, likely, said))
-    for *_, item, likely, said in sorted(found, key=lambda one: one[:2]):
-        yield _case(item, likely, said, known)
+        lines = written[item.path]
+        if likely or said or lines:
+            sure = max([*likely.values(), *(line.sure for line in lines)], default=0.0)
+            found.append((-sure, str(item.path), _case(item, [*_tags(likely, known), *_texts(item, lines)], said)))
+    yield from (case for *_, case in sorted(found, key=lambda one: one[:2]))
 
 
-def _case(item: Item, likely: dict[str, float], said: list[str], known: Tagged | None) -> Case:
-    parts = []
-    if likely and known:
-        sure = sorted(likely.items(), key=lambda pair: (-pair[1], pair[0]))[:4]
-        parts.append(", ".join(f"{tag} {value:.0%}" for tag, value in sure) + f" (by {known.name})")
-        parts += [] if said else ["the caption doesn't name it"]
+def _case(item: Item, seen: list[str], said: list[str]) -> Case:
+    parts = [*seen, *["the caption doesn't name it"] * bool(seen and not said)]
     if said:
         parts.append("its caption says " + ", ".join(f'"{one}"' for one in said[:4]))
     return Case((item.path,), "; ".join(parts))
+
+
+def _tags(likely: dict[str, float], known: Tagged | None) -> Iterator[str]:
+    if likely and known:
+        sure = sorted(likely.items(), key=lambda pair: (-pair[1], pair[0]))[:4]
+        yield ", ".join(f"{tag} {value:.0%}" for tag, value in sure) + f" (by {known.name})"
+
+
+def _texts(item: Item, lines: list[ocr.Line]) -> Iterator[str]:
+    """What is written, and where, the surest first."""
+    for line in sorted(lines, key=lambda line: -line.sure)[:3]:
+        text = line.text if len(line.text) <= SHOWN else line.text[: SHOWN - 1].rstrip() + "…"
+        where = ocr.place(line.box, item.width, item.height)
+        yield f'"{text}" {line.sure:.0%}{where and f", {where}"} (by OCR)'
+    if len(lines) > 3:
+        yield f"and {len(lines) - 3} more lines"
 
 
 def _said(caption: str, tags: Iterable[str], phrases: re.Pattern[str]) -> Iterator[str]:

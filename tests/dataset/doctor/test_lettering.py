@@ -1,6 +1,7 @@
 """Watermarks and text, by what a tagger kept and by what captions say."""
 
 import hashlib
+import json
 import sqlite3
 from contextlib import closing
 
@@ -99,3 +100,51 @@ def test_a_cache_from_before_names_were_kept_gets_them(folder):
     assert found(folder) == {}
     keep(folder, {"a": {"watermark": 0.9}})
     assert [name for name, _ in found(folder)["lettering.watermark"]] == ["a"]
+
+
+HEAD = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n"
+TESSERACT = HEAD + """1\t1\t0\t0\t0\t0\t0\t0\t64\t64\t-1\t
+5\t1\t1\t1\t1\t1\t2\t50\t10\t8\t96.1\tOpen
+5\t1\t1\t1\t1\t2\t14\t50\t8\t8\t91\t"daily
+5\t1\t1\t1\t2\t1\t2\t58\t8\t5\t31\tnoise
+5\t1\t2\t1\t1\t1\t2\t2\t8\t5\t95\t|~
+"""
+
+
+def test_what_tesseract_has_read_line_by_line_and_where(folder):
+    (folder / "a.tsv").write_text(TESSERACT)
+    assert found(folder) == {"lettering.text": [("a", '"Open "daily" 91%, bottom left (by OCR); the caption doesn\'t '
+                                                      "name it")]}  # fmt: skip
+
+
+def test_what_other_programs_have_read(folder):
+    corners = [[50, 1], [63, 1], [63, 9], [50, 9]]
+    lines = [{"text": "©  STOCK photos", "confidence": 0.9, "box": corners}, {"text": "hello"},
+             {"text": "unsure", "confidence": 0.59}]  # fmt: skip
+    (folder / "a.ocr.json").write_text(json.dumps(lines), encoding="utf-8")
+    told = found(folder)
+    assert told["lettering.watermark"][0][1].startswith('"© STOCK photos" 90%, top right (by OCR)')
+    assert told["lettering.text"][0][1].startswith('"hello" 100% (by OCR)')
+
+
+def test_a_line_that_many_pictures_share_is_a_mark(folder):
+    for name in "abc":
+        (folder / f"{name}.ocr.json").write_text('[{"text": "Jane Doe"}, {"text": "sale"}]')
+    told = found(folder)
+    assert [name for name, _ in told["lettering.watermark"]] == ["a", "b", "c"]
+    assert all('"sale"' in detail and "Jane" not in detail for _, detail in told["lettering.text"])
+
+
+@pytest.mark.parametrize(("name", "data", "said"), [
+    ("a.tsv", b"\xff\xfe\x00", "UTF-8"), ("a.tsv", b"name\tprice\nx\t3", "tesseract"),
+    ("a.tsv", HEAD.encode() + b"5\t1\t1", "numbers"),
+    ("a.tsv", HEAD.encode() + b"5\t1\t1\t1\t1\t1\tx\t1\t1\t1\t99\ty", "numbers"),
+    ("a.ocr.json", b"{", "JSON"), ("a.ocr.json", b'{"text": "x"}', "no list"), ("a.ocr.json", b"[3]", "no text"),
+    ("a.ocr.json", b"[" * 100_000, "JSON"), ("a.ocr.json", b'[{"text": "x", "box": [1, 2]}]', "numbers"),
+    ("a.ocr.json", b'[{"text": "x", "confidence": 1e999, "box": [1' + b"0" * 400 + b', 2, 3, 4]}]', "numbers"),
+    ("a.ocr.json", b" " * 4_000_001, "too large"),
+])  # fmt: skip
+def test_files_of_these_names_that_hold_something_else(folder, name, data, said):
+    (folder / name).write_bytes(data)
+    ((file, detail),) = found(folder)["lettering.unread"]
+    assert file == name.rpartition(".")[0] and said in detail
