@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainer.families import families
+from trainer.lora.layers import known
 
 if TYPE_CHECKING:
     from trainer.config import LoraSettings, TrainSettings
@@ -21,6 +23,9 @@ NEED_WEIGHTS = ("dora", "pissa")
 NO_PRODUCT = {"pissa": "PiSSA's update is a difference of two products",
               "oft": "OFT's update is a rotation of the weights"}
 """Kinds whose update is not the product of what learns."""
+NOT_IN_PEFT = {"dora": "PEFT's DoRA has a length for each row of a weight, this one for each column",
+               "oft": "PEFT's OFT turns the inputs of a layer, this one its outputs"}
+"""Kinds that PEFT reckons otherwise."""
 NAMES = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA", "pissa": "PiSSA", "loha": "LoHa", "lokr": "LoKr",
          "oft": "OFT"}  # fmt: skip
 
@@ -45,15 +50,34 @@ def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
 def unreadable(config: TrainSettings) -> Iterator[tuple[str, str]]:
     """Other forms of the file that this kind has none for."""
     lora, save, name = config.lora, config.save, NAMES[config.lora.kind]
+    if save.peft and lora.kind in NOT_IN_PEFT:
+        yield "save.peft", f"{NOT_IN_PEFT[lora.kind]}: leave it out, or choose another kind"
+    if save.peft and lora.kind == "lokr" and (wrong := divided_otherwise(lora, config.model.family)):
+        fix = f"set lora.factor to {math.isqrt(min(wrong))} or less, or leave it out"
+        yield "save.peft", f"PEFT divides layers with {wrong[0]} inputs or outputs otherwise: {fix}"
     if lora.kind in AS_LORA:
         return
-    for field, label in {"peft": "PEFT", "diffusers": "diffusers"}.items():
-        if getattr(save, field):
-            fix = "leave it out, or choose LoRA, rsLoRA or PiSSA"
-            yield f"save.{field}", f"{label} does not take {name} as it is learnt here: {fix}"
+    if save.diffusers:
+        yield "save.diffusers", f"diffusers reads no {name}: leave it out, or choose LoRA, rsLoRA or PiSSA"
     family = families().get(config.model.family)
     if save.blocks and family and "original_blocks" in family.traits and has_fused(config.model.family):
         yield "save.blocks", f"the original has several layers in one, and {name} can't be joined: leave it out"
+
+
+def divided_otherwise(lora: LoraSettings, family: str) -> list[int]:
+    """Sides of the layers that learn, in the family's published models, of which PEFT makes other factors."""
+    layers = families()[family].layers | {"any": ".*"} if family in families() else {}
+    shapes = [shape for path, shape in known(family).items()
+              if layers and re.fullmatch(layers[lora.denoiser.layers], path)]
+    sides = {side for shape in shapes for side in shape[:2]}
+    return sorted(side for side in sides
+                  if lora.factor and peft_divides(side, lora.factor) != divided(side, lora.factor))
+
+
+def peft_divides(side: int, factor: int) -> int:
+    """What PEFT's `decompose_factor` makes of a side: itself where it divides it, however large; else, or with -1, as
+    divided()."""
+    return factor if factor > 0 and side % factor == 0 else divided(side, max(factor, 0) or None)
 
 
 def has_fused(family: str) -> bool:

@@ -134,10 +134,10 @@ def refuse_spoilt(tensors: tuple[Tensor, ...], where: str) -> None:
 
 
 def refuse_other(made_for: tuple[int, ...], weight: torch.Size, where: str) -> None:
-    """LoraError where an update for (outputs, inputs) or (outputs, inputs, height, width) is not for this weight; of a
-    convolution its pixels count as inputs where there are two sides only."""
-    ours = (weight[0], weight[1:].numel()) if len(made_for) == 2 else (*weight, 1, 1)[:4]
-    if made_for != ours:
+    """LoraError where an update for so many (outputs,), (outputs, inputs) or (outputs, inputs, height, width) is not
+    for this weight; of a convolution its pixels count as inputs where there are two sides only."""
+    ours = {1: weight[:1], 2: (weight[0], weight[1:].numel())}.get(len(made_for), (*weight, 1, 1)[:4])
+    if made_for != tuple(ours):
         raise LoraError(f"{where} was made for a layer of shape {made_for}; this model's is {tuple(weight)}: the LoRA "
                         "belongs to another model")
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.lora.adapter import Adapter
 from trainer.lora.keys import LoraError, split
+from trainer.lora.kinds import FIRST
 
 HEADER = "lora_adapter_metadata"
 
@@ -35,16 +34,31 @@ def from_config(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
     `lora_alpha` holds for all but the layers that `alpha_pattern` names, by a regular expression over the end of a path
     or, with ^, over all of it. `prefix` is what stands before the paths.
     """
-    ranks = {split(key)[0]: shape[0] for key, shape in shapes.items() if split(key)[1] == "down"}
-    patterns = config.get("alpha_pattern") or {}
     found = {}
-    for stem, rank in ranks.items():
-        named = [value for pattern, value in patterns.items() if _ends_with(stem.removeprefix(prefix), pattern)]
-        alpha = named[0] if named else config.get("lora_alpha")
-        if not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
-            raise LoraError(f"the adapter's config gives no usable lora_alpha for {stem}; got {alpha!r}")
-        found[stem] = float(alpha) * (math.sqrt(rank) if config.get("use_rslora") else 1.0)
+    for stem, shape in _layers(shapes).items():
+        alpha = _patterned(config, "alpha", stem.removeprefix(prefix))
+        found[stem] = alpha * (math.sqrt(shape[0]) if config.get("use_rslora") else 1.0)
     return found
+
+
+def ranks_from_config(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], prefix: str) -> dict[str, int]:
+    """{stem: rank} in the same way, where the weights do not tell it."""
+    return {stem: int(_patterned(config, "rank", stem.removeprefix(prefix))) for stem in _layers(shapes)}
+
+
+def _layers(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """{stem: shape of the first tensor} of the updates."""
+    return {stem: shape for key, shape in shapes.items() for stem, role in [split(key)] if role in FIRST}
+
+
+def _patterned(config: Mapping[str, Any], what: str, path: str) -> float:
+    patterns = config.get(f"{what}_pattern") or {}
+    named = [value for pattern, value in patterns.items() if _ends_with(path, pattern)]
+    usual = config.get("r") if what == "rank" else config.get("lora_alpha", config.get("alpha"))
+    value = named[0] if named else usual
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or (what == "rank" and value < 1):
+        raise LoraError(f"the adapter's config gives no usable {what} for {path}; got {value!r}")
+    return float(value)
 
 
 def from_header(metadata: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, float]:
@@ -61,27 +75,6 @@ def from_header(metadata: Mapping[str, str], shapes: Mapping[str, tuple[int, ...
             own = {key: shape for key, shape in shapes.items() if key.startswith(f"{part}.")}
             found |= from_config(config, own, f"{part}.")
     return found
-
-
-def config_of(adapters: Mapping[str, Adapter], exact: bool) -> dict[str, Any]:
-    """PEFT's config for adapters by path, the other way round. `exact`: the paths are whole; else something may stand
-    before them, as transformers has it in one version and not in another."""
-    ranks = Counter(adapter.rank for adapter in adapters.values())
-    alphas = Counter(adapter.alpha for adapter in adapters.values())
-    rank, alpha, mark = ranks.most_common(1)[0][0], alphas.most_common(1)[0][0], "^" if exact else ""
-    return {
-        "peft_type": "LORA",
-        "r": rank,
-        "lora_alpha": alpha,
-        "target_modules": list(adapters),
-        "rank_pattern": {mark + path: one.rank for path, one in adapters.items() if one.rank != rank},
-        "alpha_pattern": {mark + path: one.alpha for path, one in adapters.items() if one.alpha != alpha},
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "use_rslora": False,
-        "use_dora": False,
-        "inference_mode": True,
-    }
 
 
 def _ends_with(path: str, pattern: str) -> bool:

@@ -7,23 +7,24 @@ that the original implementation has in one are put together.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from trainer.lora import declared, reading, writing
+from trainer.lora import declared, peft_folders, reading, writing
 from trainer.lora.adapter import Adapter, Update
 from trainer.lora.keys import DIALECTS, FOLDERS, LoraError, Naming
 
 Adapters = Mapping[str, Update]
-LORA_ONLY = ("diffusers", "diffusers-old", "peft")
+LORA_ONLY = ("diffusers", "diffusers-old")
 """What can only hold LoRA: their programs read no other kind in this form, or compute it otherwise."""
+
 
 def beside(source: Path, dialect: str) -> Path:
     """NAME-DIALECT.safetensors, or the folder NAME-DIALECT, in the folder of `source`."""
@@ -54,10 +55,10 @@ def write(to: Path, adapters: Adapters, naming: Naming, dialect: str, metadata: 
 def _files(adapters: Adapters, naming: Naming, dialect: str, metadata: Mapping[str, str]) -> dict[str, bytes]:
     """{path inside the folder: content}; "" for the file itself."""
     if dialect == "peft":
-        return _peft(adapters, naming, metadata)
+        return peft_folders.files(_by_part(adapters), naming, metadata)
     if dialect in ("diffusers", "diffusers-old"):
         configs = {f"{naming.part(part).diffusers}.{key}": value for part, own in _by_part(adapters).items()
-                   for key, value in declared.config_of(own, exact=part == "denoiser").items()}
+                   for key, value in peft_folders.config_of(own, exact=part == "denoiser").items()}
         metadata = {**metadata, declared.HEADER: json.dumps(configs)}
         spell = _diffusers if dialect == "diffusers" else _diffusers_old
         return {reading.DIFFUSERS_WEIGHTS: writing.content(spell(adapters, naming), metadata)}
@@ -143,27 +144,9 @@ def _fused(pieces: Mapping[int, Update], shares: Sequence[int]) -> Update:
     return Adapter(torch.cat([one.down for one in ordered]), up, strength * rank)
 
 
-def _peft(adapters: Adapters, naming: Naming, metadata: Mapping[str, str]) -> dict[str, bytes]:
-    files = {}
-    for name, own in _by_part(adapters).items():
-        part, tensors = naming.part(name), {}
-        for path, adapter in own.items():
-            # PEFT takes the names of the layers as they are, and CLIPTextModel lost its `text_model.` with transformers
-            # 5.6: with both, every version finds one and passes over the other.
-            for full in dict.fromkeys((path, part.inner + path)):
-                stem = f"base_model.model.{full}"
-                tensors |= {f"{stem}.lora_A.weight": adapter.down, f"{stem}.lora_B.weight": adapter.up.clone()}
-        config = declared.config_of(own, exact=not part.inner)
-        folder = part.diffusers
-        files[f"{folder}/{reading.PEFT_CONFIG}"] = json.dumps(config, indent=2).encode()
-        copies = {key: tensor.clone() for key, tensor in tensors.items()}
-        files[f"{folder}/{reading.PEFT_WEIGHTS}"] = safetensors.torch.save(copies, dict(metadata))
-    return files
-
-
-def _by_part(adapters: Adapters) -> dict[str, dict[str, Adapter]]:
+def _by_part(adapters: Adapters) -> dict[str, dict[str, Update]]:
     """{part: {path: update}}."""
-    found: dict[str, dict[str, Adapter]] = {}
+    found: dict[str, dict[str, Update]] = {}
     for name, adapter in adapters.items():
         part, path = name.split(".", 1)
         found.setdefault(part, {})[path] = adapter
@@ -200,7 +183,8 @@ def same(one: Update, other: Update) -> bool:
     parts in a million."""
     if not (isinstance(one, Adapter) and isinstance(other, Adapter)):
         ours, theirs = one.weights, other.weights
-        alike = ours.keys() == theirs.keys() and abs(one.alpha - other.alpha) <= 1e-6 * abs(other.alpha)
+        strengths = [getattr(update, "scaling", update.alpha) for update in (one, other)]
+        alike = ours.keys() == theirs.keys() and math.isclose(*strengths, rel_tol=1e-6)
         return alike and all(torch.equal(ours[name], theirs[name]) for name in ours)
     ratio = one.alpha / one.rank / (other.alpha / other.rank)
     if abs(ratio - 1) < 1e-6 and one.down.shape == other.down.shape:

@@ -10,19 +10,19 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from trainer.lora import declared
+from trainer.lora import declared, peft_folders
 from trainer.lora.adapter import Adapter, Update
 from trainer.lora.keys import LoraError, Naming, dialect, group, split
 from trainer.lora.kinds import assembled
 
-PEFT_WEIGHTS, PEFT_CONFIG, DIFFUSERS_WEIGHTS = (
-    "adapter_model.safetensors", "adapter_config.json", "pytorch_lora_weights.safetensors")
+DIFFUSERS_WEIGHTS = "pytorch_lora_weights.safetensors"
 _LONGEST_HEADER = 100_000_000  # bytes; the safetensors library's own limit
 
 
@@ -128,26 +128,36 @@ def _header(path: Path) -> tuple[list[str], dict[str, str]]:
 def _load_folder(folder: Path) -> LoraFile:
     if (folder / DIFFUSERS_WEIGHTS).is_file():
         return load(folder / DIFFUSERS_WEIGHTS)
-    found = [folder] if (folder / PEFT_WEIGHTS).is_file() else sorted(
-        child for child in folder.iterdir() if (child / PEFT_WEIGHTS).is_file())
+    found = [folder] if (folder / peft_folders.WEIGHTS).is_file() else sorted(
+        child for child in folder.iterdir() if (child / peft_folders.WEIGHTS).is_file())
     if not found:
-        raise LoraError(f"{folder} holds no {PEFT_WEIGHTS} and no {DIFFUSERS_WEIGHTS}, in itself or one level down")
+        raise LoraError(f"{folder} holds no {peft_folders.WEIGHTS} and no {DIFFUSERS_WEIGHTS}, in itself or one level "
+                        "down")
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     for child in found:
-        own, said = _read(child / PEFT_WEIGHTS)
+        own, said = _read(child / peft_folders.WEIGHTS)
         metadata |= said
+        said = child / peft_folders.CONFIG
         try:
-            text = (child / PEFT_CONFIG).read_text(encoding="utf-8")
+            config = declared.parse(said.read_text(encoding="utf-8"), str(said))
         except (OSError, UnicodeDecodeError) as error:
-            raise LoraError(f"{child / PEFT_CONFIG} can't be read, so the LoRA's strength is not known") from error
-        config = declared.parse(text, str(child / PEFT_CONFIG))
-        if (said := config.get("peft_type", "LORA")) != "LORA":  # its other kinds it scales in ways of its own
-            raise LoraError(f"{child} is PEFT's {said}: of PEFT's folders only LoRA and DoRA are read")
-        _add_alphas(own, declared.from_config(config, _shapes(own), "base_model.model."))
+            raise LoraError(f"{said} can't be read, so the LoRA's strength is not known") from error
+        if (said := config.get("peft_type", "LORA")) not in peft_folders.TYPES.values():
+            raise LoraError(f"{child} is PEFT's {said}: of PEFT's folders only LoRA, DoRA, LoHa and LoKr are read")
+        _add_declared(own, config)
         prefix = "" if child == folder else f"{child.name}."
         tensors |= {prefix + key: tensor for key, tensor in own.items()}
     return LoraFile(folder, tensors, metadata, "peft")
+
+
+def _add_declared(tensors: dict[str, Tensor], config: Mapping[str, Any]) -> None:
+    """What PEFT's config says beside the tensors of a folder."""
+    shapes, prefix = _shapes(tensors), "base_model.model."
+    alphas = declared.from_config(config, shapes, prefix)
+    if config.get("peft_type") == "LOKR":
+        peft_folders.fold_scales(tensors, declared.ranks_from_config(config, shapes, prefix), alphas)
+    _add_alphas(tensors, alphas)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

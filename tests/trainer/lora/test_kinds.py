@@ -391,12 +391,19 @@ def test_other_sizes_and_states_of_other_kinds_are_refused(tmp_path):
                    STABLE_DIFFUSION)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_another_model_is_refused_in_the_same_words(tmp_path, kind):
+    path = save(tmp_path / "a.safetensors", moved(attached(kind, LINEAR, rank=2)))
+    other = nn.ModuleDict({"attn": nn.ModuleDict({"to_q": nn.Linear(12, 9)})})
+    with pytest.raises(LoraError, match=r"was made for a layer of shape .*; this model's is \(9, 12\): the LoRA belongs"):
+        file.match(file.load(path), {"denoiser": other}, STABLE_DIFFUSION)
+
+
 def test_folders_of_pefts_other_kinds_are_refused(tmp_path):
-    """A LoHa there would be read without its alpha, and LoKr is scaled where no other program does."""
-    safetensors.torch.save_file({"base_model.model.a.hada_w1_a": torch.ones(2, 2)},
+    safetensors.torch.save_file({"base_model.model.a.oft_blocks": torch.ones(2, 2, 2)},
                                 tmp_path / "adapter_model.safetensors")
-    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LOHA", "r": 2, "alpha": 8}', encoding="utf-8")
-    with pytest.raises(LoraError, match="PEFT's LOHA"):
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "OFT", "r": 2}', encoding="utf-8")
+    with pytest.raises(LoraError, match="PEFT's OFT"):
         file.load(tmp_path)
 
 
@@ -437,8 +444,8 @@ def test_other_dialects_hold_what_they_can(tmp_path):
         found = {f"denoiser.{full}": updates(whole)[f"denoiser.{short}"] for full, short in names.items()}
         for dialect in ("comfyui", "kohya", "blocks"):
             dialects.write(tmp_path / update.kind / f"{dialect}.safetensors", found, SDXL, dialect, {})
-        with pytest.raises(LoraError, match=f"{update.kind} can't be written for peft"):
-            dialects.write(tmp_path / update.kind / "peft", found, SDXL, "peft", {})
+        with pytest.raises(LoraError, match=f"{update.kind} can't be written for diffusers"):
+            dialects.write(tmp_path / update.kind / "diffusers", found, SDXL, "diffusers", {})
         fused = {"denoiser.transformer_blocks.0.attn.to_q": found[f"denoiser.{next(iter(names))}"]}
         with pytest.raises(LoraError, match="can't be joined"):
             dialects.write(tmp_path / update.kind / "fused.safetensors", fused, FLUX, "blocks", {})
@@ -462,7 +469,9 @@ def test_the_plan_counts_what_learns(kind, path, rank):
     ("oft", {"lora": {"denoiser": {"rank": 1}}}, "lora.denoiser.rank"),
     ("dora", {"memory": {"base_precision": "4bit"}}, "lora.kind"),
     ("pissa", {"memory": {"base_precision": "8bit"}}, "lora.kind"),
-    ("loha", {"save": {"peft": True}}, "save.peft"),
+    ("oft", {"save": {"peft": True}}, "save.peft"),
+    ("dora", {"save": {"peft": True}}, "save.peft"),
+    ("loha", {"save": {"diffusers": True}}, "save.diffusers"),
     ("dora", {"save": {"diffusers": True}}, "save.diffusers"),
     ("lokr", {"model": {"family": "flux"}, "save": {"blocks": True}}, "save.blocks"),
 ])

@@ -9,7 +9,7 @@ from tests.models import full_size
 from trainer.beginning import attach
 from trainer.config import DenoiserLora, TextEncoderLora, TrainSettings
 from trainer.families import families
-from trainer.lora import declared, file, inject, keys, reading, targets
+from trainer.lora import file, inject, keys, peft_folders, reading, targets
 from trainer.lora.adapter import Adapter
 from trainer.lora.coverage import coverage
 from trainer.lora.sizes import Size, sizes
@@ -191,7 +191,7 @@ def test_pefts_config_gives_the_same_ranks_and_alphas_to_peft(attached):
     adapters = {name.removeprefix("denoiser."): Adapter(
         state[f"{name}.lora_A.weight"], state[f"{name}.lora_B.weight"], alpha)
         for name, alpha in alphas.items() if name.startswith("denoiser.")}
-    config = {key: value for key, value in declared.config_of(adapters, exact=True).items() if key != "peft_type"}
+    config = {key: value for key, value in peft_folders.config_of(adapters, exact=True).items() if key != "peft_type"}
     other = tiny_parts()["denoiser"]
     inject_adapter_in_model(LoraConfig(**config), other, "default")
     ours = inject.alphas({"denoiser": other})

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainer.lora.adapter import Update
+from trainer.lora.adapter import Update, refuse_other
 from trainer.lora.keys import LoraError
 from trainer.lora.kinds.base import AdapterLayer
 from trainer.lora.sizes import Size
@@ -66,10 +66,7 @@ class Rotation(Update):
         return 0.0 if tensor is None else float(tensor)
 
     def fitted(self, weight: torch.Size, where: str) -> Rotation:
-        outputs = self.blocks.shape[0] * self.blocks.shape[1]
-        if outputs != weight[0]:
-            raise LoraError(f"{where} was made for a layer of {outputs} outputs; this model's has {weight[0]}: the "
-                            "LoRA belongs to another model")
+        refuse_other((self.blocks.shape[0] * self.blocks.shape[1],), weight, where)
         return self
 
 
