@@ -28,7 +28,7 @@ FILTERS = [
     "tag:long_hair", "tag:*hair*", "tag:/hair \\d+$/i", "cat", "hair*night", "?at", "/blue.*(cat|dog)/i",
     "/(cat|dog) 1/", "/\\bsky\\b/i", "caption:tree", "untagged", "uncaptioned", "edited", "excluded", "tokens>75",
     "tags<3", "chars>200", "w<512", "ar>1.5", "mp>1", "path:/0001", "name:*1.png", "folder:sks", "stars>=3",
-    "note:blurry", "missing:trigger", 'missing:"blue eyes"', "score(smile)<.5", "dup:",
+    "note:blurry", "missing:trigger", 'missing:"blue eyes"', "score(smile)<.5", "dup:", "dup:near",
     "-(tag:*hair* XOR smile) OR (w<512 -h>1000)",
 ]  # fmt: skip
 VALUES = {
@@ -71,7 +71,7 @@ class Facts:
     def scores(self, tag: str) -> dict[int, float]:
         return self.scored
 
-    def duplicates(self) -> list[tuple[int, int]]:
+    def duplicates(self, kind: str) -> list[tuple[int, int]]:
         return [(n, n + 1) for n in range(0, len(self.entries) - 1, 10)]
 
 

@@ -19,7 +19,7 @@ CHOICES = {
     "-mp": "Largest first",
     "-ar": "Widest first",
     "ar": "Tallest first",
-    "dup": "Copies side by side, then the others",
+    "dup": "Copies side by side",
 }
 """{what `arranged` takes: what it is called on the page}; - is from the largest down."""
 
