@@ -1,7 +1,7 @@
 """Measures what one training step of the published models needs, with nothing computed and no memory taken, and holds
 the plan's estimate against it.
 
-    .venv/bin/python -m benchmarks.memory [sd15 sd2 sdxl sd3 flux]
+    .venv/bin/python -m benchmarks.memory [sd15 sdxl sd3.5-large flux z-image ...]
 
 A step runs through the family's own `predict` on fake tensors, which have shapes and no contents; every storage that
 comes into being or goes is counted. Norms run in float32, as under CUDA's autocast, and attention is of the kind that
@@ -15,9 +15,10 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -32,6 +33,7 @@ from torch.utils._pytree import tree_leaves  # noqa: E402
 from trainer.base_model.models import BaseModel  # noqa: E402
 from trainer.config import PartLora  # noqa: E402
 from trainer.families import configs, families  # noqa: E402
+from trainer.families.base import Family  # noqa: E402
 from trainer.lora import inject  # noqa: E402
 from trainer.lora.sizes import sizes  # noqa: E402
 
@@ -54,13 +56,20 @@ def sd3(**sizes) -> Callable[[], nn.Module]:
     return lambda: SD3Transformer2DModel(**usual | {"pooled_projection_dim": 2048, "pos_embed_max_size": 384} | sizes)
 
 
-def flux() -> Callable[[], nn.Module]:
-    from diffusers import FluxTransformer2DModel
+def transformer(kind: str, **sizes) -> Callable[[], nn.Module]:
+    """One whose published sizes are the defaults of its class, but for these."""
+    import diffusers
 
-    return lambda: FluxTransformer2DModel(guidance_embeds=True)
+    return lambda: getattr(diffusers, kind)(**sizes)
 
 
-# label: (family, denoiser, channels of the latents, what it reads of a caption)
+def klein(double: int, single: int, heads: int, words: int) -> Callable[[], nn.Module]:
+    return transformer("Flux2Transformer2DModel", num_layers=double, num_single_layers=single,
+                       num_attention_heads=heads, joint_attention_dim=words, guidance_embeds=False)
+
+
+# label: (family, denoiser, channels of the latents, what it reads of a caption). Captions are as long as can be, though
+# most families leave out what fills a short one up: Sana's are 300 tokens, Lumina's 256, the others' 512.
 PUBLISHED = {
     "sd15": ("sd15", unet(configs.UNET_SD1), 4, {"words": (77, 768)}),
     "sd2": ("sd2", unet(configs.UNET_SD2), 4, {"words": (77, 1024)}),
@@ -76,8 +85,23 @@ PUBLISHED = {
         "sd3", sd3(num_layers=38, qk_norm="rms_norm", pos_embed_max_size=192), 16,
         {"words": (333, 4096), "pooled": (2048,)},
     ),
-    "flux": ("flux", flux(), 16, {"words": (512, 4096), "pooled": (768,)}),
+    "flux": (
+        "flux", transformer("FluxTransformer2DModel", guidance_embeds=True), 16,
+        {"words": (512, 4096), "pooled": (768,)},
+    ),
+    "chroma": ("chroma", transformer("ChromaTransformer2DModel"), 16, {"words": (512, 4096), "mask": (512,)}),
+    "z-image": ("z_image", transformer("ZImageTransformer2DModel"), 16, {"words": (512, 2560), "mask": (512,)}),
+    "qwen-image": (
+        "qwen_image", transformer("QwenImageTransformer2DModel"), 16, {"words": (512, 3584), "mask": (512,)}),
+    "klein-4b": ("flux2_klein", klein(5, 20, 24, 7680), 128, {"words": (512, 7680)}),
+    "klein-9b": ("flux2_klein", klein(8, 24, 32, 12288), 128, {"words": (512, 12288)}),
+    "lumina2": (
+        "lumina2", transformer("Lumina2Transformer2DModel", cap_feat_dim=2304), 16,
+        {"words": (256, 2304), "mask": (256,)},
+    ),
+    "sana": ("sana", transformer("SanaTransformer2DModel"), 32, {"words": (300, 2304), "mask": (300,)}),
 }
+SHRINKS = {"flux2_klein": 16, "sana": 32}  # pixels a side of what the denoiser is given; 8 where nothing is said
 
 
 class Live(TorchDispatchMode):
@@ -155,6 +179,29 @@ def imagined(model: nn.Module) -> None:
         for name, buffer in list(module._buffers.items()):
             if buffer is not None:
                 module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
+        for name, kept in list(vars(module).items()):  # places in turns, which some keep as no buffers
+            several = isinstance(kept, list) and kept and all(isinstance(part, Tensor) for part in kept)
+            if isinstance(kept, Tensor) or several:
+                fakes = [torch.empty(part.shape, dtype=part.dtype) for part in (kept if several else [kept])]
+                vars(module)[name] = fakes if several else fakes[0]
+
+
+def every_word(length: int) -> Tensor:
+    """A mask that leaves out nothing. Of a tensor without contents nobody can ask how much, so this one knows it."""
+    mask = torch.ones(1, length, dtype=torch.bool)
+    mask.all = lambda: True
+    mask.sum = lambda *_, **__: SimpleNamespace(tolist=lambda: [length], max=lambda: length)
+    return mask
+
+
+@contextmanager
+def every_word_counts(kind: type[Family]) -> Iterator[None]:
+    """The family takes captions as they are: to leave out what fills them up it would have to look into them."""
+    module = sys.modules[kind.__module__]
+    whole = {"trimmed": lambda words, mask: (words, mask)} if hasattr(module, "trimmed") else {}
+    with patch.multiple(module, **whole) if whole else nullcontext():
+        with patch.object(kind, "_each", lambda _, text: list(text["words"]), create=True):
+            yield
 
 
 def step(label: str, checkpointed: bool) -> float:
@@ -165,11 +212,12 @@ def step(label: str, checkpointed: bool) -> float:
     family = kind.__new__(kind)
     family._pipe = SimpleNamespace(unet=model, transformer=model)
     if checkpointed:
-        model.enable_gradient_checkpointing()
-    side = kind.resolution // 8
-    with FakeTensorMode(), norms_in_float32(), torch.autocast("cpu", torch.bfloat16):
+        family.checkpoint_gradients()
+    side = kind.resolution // SHRINKS.get(name, 8)
+    with FakeTensorMode(), norms_in_float32(), every_word_counts(kind), torch.autocast("cpu", torch.bfloat16):
         imagined(model)
-        text = {key: torch.zeros(1, *shape, dtype=torch.bfloat16) for key, shape in reads.items()}
+        text = {key: every_word(*shape) if key == "mask" else torch.zeros(1, *shape, dtype=torch.bfloat16)
+                for key, shape in reads.items()}
         noisy = torch.zeros(1, channels, side, side, dtype=torch.bfloat16)
         timesteps = torch.zeros(1) if "flow" in kind.traits else torch.zeros(1, dtype=torch.int64)
         with Live(model) as live:
