@@ -3,10 +3,11 @@
 (() => {
   const L = Loratory, { el } = L;
   const visible = (id) => { const node = document.getElementById(id); return node && node.getClientRects().length > 0 ? node : null; };
+  const whenVisible = (id, task, tries = 200) => { const node = visible(id); if (node) task(node); else if (tries) setTimeout(() => whenVisible(id, task, tries - 1), 50); };
   const KEYS = [
     ["?", "This list", () => L.showShortcuts()],
     ["1 … 9", "The rooms, from left to right", null],
-    ["/", "Find a setting", () => { const here = ["train", "captions"].find((form) => visible(`${form}-search`)); if (here) L.forms?.[here]?.search.focus(); else { L.openTab("train"); setTimeout(() => L.forms?.train?.search.focus(), 100); } }],
+    ["/", "Find a setting", () => { const here = ["train", "captions"].find((form) => visible(`${form}-search`)); if (here) L.forms?.[here]?.search.focus(); else { L.openTab("train"); whenVisible("train-search", (search) => search.focus()); } }],
     ["Ctrl + Enter", "Start captioning or training (in Captions, in LoRA training)", null],
     ["Arrow keys", "Step through the pictures of a data set, and through samples", null],
     ["Esc", "Leave a dialog", null],
@@ -23,7 +24,9 @@
       if (start) { event.preventDefault(); document.activeElement?.blur(); setTimeout(() => start.click(), 50); }
       return;
     }
-    const typing = event.target.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, dialog, [contenteditable]");
+    // A dialog that was just closed still has the focus until the page is drawn anew: who presses a key then is not in it.
+    const inside = event.target.closest?.("dialog:not([open])") ? document.body : event.target;
+    const typing = inside.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, dialog, [contenteditable]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (/^[1-9]$/.test(event.key)) {
       document.querySelectorAll("#tabs [role=tab][id^=tab-]")[Number(event.key) - 1]?.click();

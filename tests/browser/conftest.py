@@ -6,16 +6,18 @@ Whatever the page prints as an error, throws, or asks of another host fails the 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
-import httpx
+import psutil
 import pytest
 from PIL import Image, ImageDraw
 
@@ -24,7 +26,15 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 ).split()
-PATIENCE = 30_000  # ms; machines that run tests are often busy
+PATIENCE = 90_000  # ms; machines that run tests are often busy
+LISTEN = """window.toldForAMoment = [];
+new MutationObserver((all) => all.forEach((one) => one.addedNodes.forEach((node) => {
+  if (node.classList?.contains("lor-toast")) window.toldForAMoment.push(node.textContent);
+}))).observe(document, { childList: true, subtree: true });"""
+TOLD = """(text) => {
+  const at = window.toldForAMoment.findIndex((one) => one.includes(text));
+  return at >= 0 && window.toldForAMoment.splice(at, 1).length > 0;
+}"""
 HOSTILE = "<img src=x onerror=alert(1)> & \"quotes\" 'и' 猫"
 
 
@@ -32,6 +42,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+class Warm:
+    """Begins programs in a process of their own, from one that has imported what windows import (`warm.py`)."""
+
+    def __init__(self) -> None:
+        self._python: subprocess.Popen | None = None
+
+    def begin(self, python: list[str], environment: dict[str, str], log: Path) -> psutil.Process:
+        if sys.platform != "linux":  # elsewhere a process that is forked may not use all that its parent has loaded
+            with log.open("ab") as output:
+                plain = subprocess.Popen([sys.executable, *python], cwd=ROOT, env=environment, stdout=output,
+                                         stderr=output, stdin=subprocess.DEVNULL, start_new_session=True)
+            return psutil.Process(plain.pid)
+        if self._python is None:
+            warm = [sys.executable, "-m", "tests.browser.warm"]
+            self._python = subprocess.Popen(warm, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        asked = {"python": python, "environment": environment, "log": str(log)}
+        print(json.dumps(asked), file=self._python.stdin, flush=True)
+        return psutil.Process(int(self._python.stdout.readline()))
+
+    def end(self) -> None:
+        if self._python is not None:
+            self._python.communicate()
+            self._python = None
+
+
+WARM = Warm()
+
+
+def pytest_sessionfinish() -> None:
+    WARM.end()
 
 
 class Server:
@@ -45,30 +87,22 @@ class Server:
             "GRADIO_ALLOWED_PATHS": "/",
             **environment,
         }
-        self._process: subprocess.Popen | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self._process: psutil.Process | None = None
+        self._kept = socket.socket()  # bound and never listening, so that nobody else is given the port meanwhile
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._kept.bind(("127.0.0.1", 0))
+        self.port = self._kept.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Server:
         self.home.mkdir(parents=True, exist_ok=True)
         log = self.home / "window.log"
-        command = [sys.executable, *self._python, "--port", str(self.port), "--no-browser"]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=os.environ | self._environment,
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        command = [*self._python, "--port", str(self.port), "--no-browser"]
+        self._process = WARM.begin(command, os.environ | self._environment, log)
         deadline = time.monotonic() + 300
-        while self._process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200:
+        while self._process.is_running() and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if urlopen(f"{self.url}/healthz", timeout=5).status == 200:
                     return self
             time.sleep(0.05)
         self.kill()
@@ -77,12 +111,14 @@ class Server:
     def kill(self) -> None:
         """As the worst of ends: no word, no clean-up."""
         assert self._process
-        self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._process.kill()
+            self._process.wait()
 
     def stop(self) -> None:
         """End the window and all that it has started."""
         self.kill()
+        self._kept.close()
         for wait in (False, True):
             for job in self.jobs():
                 (job / "requests").mkdir(exist_ok=True)
@@ -91,8 +127,30 @@ class Server:
                 while wait and (job / "process.json").exists() and alive(job) and time.monotonic() < deadline:
                     time.sleep(0.05)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """The stand-in's runs wait shortly before their middle, so that nobody has to hurry who watches one."""
+        (self.home / "hold").touch()
+        try:
+            yield
+        finally:
+            (self.home / "hold").unlink(missing_ok=True)
+
+    def learns(self, form: str, name: str, value: object) -> None:
+        """Wait until the window knows what was typed."""
+        draft = self.home / "drafts" / f"{form}.json"
+        comes_true(lambda: draft.exists() and json.loads(draft.read_text(encoding="utf-8")).get(name) == value)
+
     def jobs(self) -> list[Path]:
         return sorted(path for path in (self.home / "jobs").glob("*") if (path / "job.json").is_file())
+
+
+def comes_true(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait for it, `patience` ms at most."""
+    deadline = time.monotonic() + patience / 1000
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
 
 
 def alive(job: Path) -> bool:
@@ -145,6 +203,11 @@ class Visit:
         self.page = self.context.new_page()
         self.wrong: list[str] = []
         self.expected: list[str] = []  # parts of messages that a test brings about on purpose
+        self.context.add_init_script(LISTEN)
+        self._asked: set = set()  # what was sent and has no answer yet
+        self.page.on("request", lambda request: self._asked.add(request) if request.method == "POST" else None)
+        for end in ("requestfinished", "requestfailed"):
+            self.page.on(end, lambda request: self._asked.discard(request))
         self.page.on("pageerror", lambda error: self.wrong.append(f"threw: {error}"))
         self.page.on(
             "console",
@@ -162,7 +225,14 @@ class Visit:
         self.page.goto(url)
         self.page.wait_for_function("() => document.querySelector('#dataset-path')?.disabled === false")
 
+    def told(self, text: str) -> None:
+        """Wait until the page has said this for a moment, at its lower edge; each message is taken once."""
+        self.page.wait_for_function(TOLD, arg=text)
+
     def close(self) -> None:
+        deadline = time.monotonic() + 20  # what is on its way would be the next test's draft
+        while self._asked and time.monotonic() < deadline:
+            self.page.wait_for_timeout(20)
         self.context.close()
         unexpected = [text for text in self.wrong if not any(part in text for part in self.expected)]
         assert unexpected == []

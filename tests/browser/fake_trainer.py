@@ -41,6 +41,7 @@ class Fake:
     def __init__(self, job: Path, steps: int, pause: float, fail: int):
         self.job, self.steps, self.pause, self.fail = job, steps, pause, fail
         self.events = EventWriter(job / "events.jsonl")
+        self.hold = job.parent.parent / "hold"  # while it is there, a run waits shortly before its middle
         self.random = random.Random(1)
 
     def train(self) -> int:
@@ -72,7 +73,7 @@ class Fake:
                     traceback="Traceback (most recent call last):\n  ValueError: nan",
                 )
                 return 1
-            wishes = take(self.job)
+            wishes = self.wishes(step)
             if "sample" in wishes or step % (self.steps // 4) == 0:
                 self.sample(step)
             if wishes & {"save", "stop", "pause"} or step % (self.steps // 2) == 0:
@@ -88,6 +89,17 @@ class Fake:
         (self.job / "fake.safetensors").write_bytes(b"\0" * 300_000)
         self.events.write("finished", lora=str(self.job / "fake.safetensors"), steps=self.steps, seconds=12.5)
         return 0
+
+    def wishes(self, step: int) -> set[str]:
+        wishes = take(self.job)
+        while step == self.steps // 2 - 5 and self.hold.exists() and not wishes & {"stop", "pause"}:
+            if "sample" in wishes:
+                self.sample(step)
+            if "save" in wishes:
+                self.save(step)
+            time.sleep(0.02)
+            wishes = take(self.job)
+        return wishes
 
     def step(self, step: int) -> None:
         time.sleep(self.pause)

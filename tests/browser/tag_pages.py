@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import HOSTILE, Visit
+from tests.browser.conftest import HOSTILE, Visit, comes_true
 
 CAPTIONS = ["sks, cat, red hat", "sks, cat, blue hat", "sks, dog, red hat", "sks, dog", HOSTILE, ""]
 
@@ -29,8 +28,8 @@ def words(page: Page):
     return page.get_by_label("Text", exact=True)
 
 
-def chips(page: Page) -> list[str]:
-    return page.locator("#tags .lor-picture .lor-tagchip-name").all_inner_texts()
+def chips(page: Page):
+    return page.locator("#tags .lor-picture .lor-tagchip-name")
 
 
 def saved(page: Page) -> None:
@@ -38,7 +37,5 @@ def saved(page: Page) -> None:
 
 
 def on_disk(folder: Path, number: int, text: str) -> None:
-    path, deadline = folder / f"{number}.txt", time.monotonic() + 20
-    while not (path.exists() and path.read_text(encoding="utf-8").strip() == text) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert path.read_text(encoding="utf-8").strip() == text
+    path = folder / f"{number}.txt"
+    comes_true(lambda: path.exists() and path.read_text(encoding="utf-8").strip() == text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,29 +32,19 @@ def far(chromium, line: Line) -> Iterator[Visit]:
     visiting.close()
 
 
-def kept(server: Server, form: str, name: str, value: object) -> None:
-    """The window comes to know what was typed."""
-    draft, deadline = server.home / "drafts" / f"{form}.json", time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < deadline:
-        if draft.exists() and json.loads(draft.read_text(encoding="utf-8")).get(name) == value:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{name} is not {value!r} in {draft.read_text(encoding='utf-8') if draft.exists() else draft}")
-
-
 def test_no_field_is_lost(far: Visit, line: Line, server: Server) -> None:
     page = far.page
     far.open("LoRA training")
     name, trigger = page.locator("#train-name input"), page.locator("#train-metadata-trigger input")
     name.fill("typed before")
-    kept(server, "train", "name", "typed before")
+    server.learns("train", "name", "typed before")
     page.locator("#train-guide").get_by_label("Expert").check()
     line.cut()
     trigger.fill("sks typed while the line was cut")
     expect(page.locator("#lor-connection")).to_contain_text("lost its connection")
     expect(trigger).to_have_value("sks typed while the line was cut")
     line.mend()
-    kept(server, "train", "metadata", {"trigger": "sks typed while the line was cut"} | others(server))
+    server.learns("train", "metadata", {"trigger": "sks typed while the line was cut"} | others(server))
     expect(page.locator("#lor-connection")).to_have_count(0)
     page.reload()
     far.open("LoRA training")
@@ -75,7 +64,7 @@ def test_a_window_that_was_killed_is_back_with_what_was_typed_meanwhile(far: Vis
     far.page.locator("#train-name input").fill("typed while it was dead")
     expect(far.page.locator("#lor-connection")).to_contain_text("lost its connection")
     server.start()
-    kept(server, "train", "name", "typed while it was dead")
+    server.learns("train", "name", "typed while it was dead")
     expect(far.page.locator("#train-name input")).to_have_value("typed while it was dead")
 
 

@@ -16,6 +16,8 @@ FORMS = {"Captions": "captions", "LoRA training": "train"}
 ROOMS = ["Dataset", "Captions", "Tag editor", "LoRA training", "Runs", "LoRA tools", "Settings"]
 PAGES = ["Doctor", "Resize & crop", "Import & export", "Training folders"]  # of the Dataset room
 
+STILL = """() => Promise.all(document.getAnimations()
+  .filter((one) => isFinite(one.effect.getComputedTiming().endTime)).map((one) => one.finished.catch(() => null)))"""
 CONTRAST = """() => {
   const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
   const linear = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
@@ -127,6 +129,7 @@ def test_all_text_can_be_read(chromium, filled: Server, scheme: str) -> None:
         look_at(visit, room)
         if room in FORMS:
             visit.page.locator(f"#{FORMS[room]}-guide").get_by_label("Expert").check()
+        visit.page.evaluate(STILL)
         assert visit.page.evaluate(CONTRAST) == [], room
     visit.close()
 
@@ -265,6 +268,8 @@ def test_keys(visit: Visit) -> None:
     page.locator("body").press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
+    page.keyboard.press("2")  # at once, while the dialog that has gone has the focus yet
+    expect(page.get_by_role("tab", name=ROOMS[1], exact=True)).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("dialog")).to_have_count(0)
     for key, room in zip("7654321", reversed(ROOMS), strict=True):
         page.locator("body").press(key)
@@ -275,6 +280,11 @@ def test_keys(visit: Visit) -> None:
     page.locator("body").press("4")
     expect(page.locator("#train-name input")).to_be_visible()
     page.locator("body").press("/")
+    expect(page.locator("#train-search")).to_be_focused()
+    page.locator("#train-search").blur()
+    page.locator("body").press("1")
+    expect(page.get_by_role("tab", name="Dataset", exact=True)).to_have_attribute("aria-selected", "true")
+    page.locator("body").press("/")  # from a room that has no settings to find
     expect(page.locator("#train-search")).to_be_focused()
 
 
@@ -292,8 +302,8 @@ def test_all_that_can_be_used_has_a_name(visit: Visit, filled: Server) -> None:
 
 def test_two_windows_of_one_person(chromium, visit: Visit, server: Server) -> None:
     look_at(visit, "LoRA training")
-    with visit.page.expect_response("**/run/predict"):
-        visit.page.locator("#train-name input").fill("first_window")
+    visit.page.locator("#train-name input").fill("first_window")
+    server.learns("train", "name", "first_window")
     other = Visit(chromium, server.url)
     look_at(other, "LoRA training")
     expect(other.page.locator("#train-name input")).to_have_value("first_window")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import HOSTILE, PATIENCE, Visit, draw_captioned
+from tests.browser.conftest import HOSTILE, PATIENCE, Visit, comes_true, draw_captioned
 
 expect.set_options(timeout=PATIENCE)
 SENTENCE = "A dog sits on the grass by the house."
@@ -26,10 +25,7 @@ def captions(folder: Path) -> list[str]:
 
 
 def written(folder: Path, *wanted: str) -> None:
-    deadline = time.monotonic() + 20
-    while captions(folder) != [*wanted] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert captions(folder) == [*wanted]
+    comes_true(lambda: captions(folder) == [*wanted])
 
 
 def test_an_edit_is_shown_before_it_is_done_and_can_be_taken_back(editor: Page, pictures: Path, picture) -> None:
@@ -117,6 +113,7 @@ def test_a_sweep_by_keys_is_one_change_and_outlives_the_page(editor: Page, pictu
     editor.keyboard.press("y")
     expect(sweep).to_contain_text("2 of 4 · 1 yes")
     editor.reload()
+    editor.wait_for_function("() => window.Loratory?.editCaptions")
     expect(editor.get_by_role("tab", name="Tag editor")).to_be_visible()
     editor.evaluate("path => Loratory.editCaptions({ path })", str(pictures))
     expect(editor.locator("#tags .lor-cell img").first).to_be_visible()
