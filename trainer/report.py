@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, NoReturn
 import torch
 
 from jobs import requests
-from jobs.events import EventWriter
 from jobs.folder import Job
 from trainer.config import TrainSettings
 from trainer.plan import Plan
+from trainer.telling import Telling
 
 if TYPE_CHECKING:
     from accelerate import PartialState
-    from torch.utils.tensorboard import SummaryWriter
 
 RECENT = 100  # steps in the average loss
 PACE = 20  # steps in the speed; the first ones of a run are slower
@@ -44,16 +43,13 @@ class Report:
 
     def __init__(self, job: Job, config: TrainSettings, plan: Plan, place: PartialState):
         self._job, self._config, self._plan, self._place = job, config, plan, place
-        self._speaks = place.is_main_process
-        self._events = EventWriter(job.events_path) if self._speaks else None
-        self._board: SummaryWriter | None = None
+        self._say = Telling(job.events_path, speaks=place.is_main_process)
         self._losses: deque[float] = deque(maxlen=RECENT)
         self._times: deque[float] = deque(maxlen=PACE + 1)
         self._began = self._line = self._counted = time.monotonic()
-        if self._speaks:
-            print(f"{config.name}: {plan.sentence}", flush=True)
-            for where, what in plan.warnings.items():
-                self.warning(f"{where}: {what}")
+        self._say.line(f"{config.name}: {plan.sentence}")
+        for where, what in plan.warnings.items():
+            self.warning(f"{where}: {what}")
 
     @property
     def device(self) -> torch.device:
@@ -61,14 +57,12 @@ class Report:
 
     def phase(self, name: str, done: int, total: int) -> None:
         """A part of the preparation: how far it is."""
-        if not self._speaks:
-            return
         now = time.monotonic()
         if done in (0, total) or now - self._counted > COUNT_SECONDS:
             self._counted = now
-            self._events.write("phase", name=name, done=done, total=total)
+            self._say.event("phase", name=name, done=done, total=total)
             if done == total:
-                print(f"{name}: done ({now - self._began:.1f} s after the start)", flush=True)
+                self._say.line(f"{name}: done ({now - self._began:.1f} s after the start)")
 
     def counting(self, name: str) -> Callable[[int, int], None]:
         """A progress function for a phase. It raises Stopped when that is wished (one process; several go on to the
@@ -88,32 +82,28 @@ class Report:
     def give_way(self) -> NoReturn:
         """Raise Stopped, since that is wished; of several processes the first knows what it was."""
         wish = self.wish() or "stop"
-        if self._speaks:
+        if self._say.speaks:
             requests.take(self._job.folder)
         raise Stopped(wish)
 
     def class_images(self, folder: Path, count: int) -> None:
         """They are all there."""
-        if self._speaks:
-            self._events.write("class_images", folder=str(folder), count=count)
-            print(f"class images: {count} in {folder}", flush=True)
+        self._say.event("class_images", folder=str(folder), count=count)
+        self._say.line(f"class images: {count} in {folder}")
 
     def warning(self, message: str) -> None:
-        if self._speaks:
-            self._events.write("warning", message=message)
-            print(f"warning: {message}", flush=True)
+        self._say.event("warning", message=message)
+        self._say.line(f"warning: {message}")
 
     def started(self, step: int, device: torch.device) -> None:
         """Everything is loaded; the next thing is step `step` + 1."""
-        if not self._speaks:
+        if not self._say.speaks:
             return
-        from torch.utils.tensorboard import SummaryWriter
-
         elsewhere = self._config.save.logging_folder
         board = Path(elsewhere) / self._job.id if elsewhere else self._job.folder / "tensorboard"
-        self._board = SummaryWriter(board, purge_step=step + 1 if step else None)
+        self._say.open_board(board, step)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        self._events.write(
+        self._say.event(
             "started",
             pid=os.getpid(),
             step=step,
@@ -124,12 +114,12 @@ class Report:
             plan=self._plan.as_dict(),
             versions={name: version(name) for name in LIBRARIES},
         )
-        print(f"training on {name}, from step {step} of {self._plan.total_steps}", flush=True)
+        self._say.line(f"training on {name}, from step {step} of {self._plan.total_steps}")
         self._times.append(time.monotonic())
 
     def step(self, values: dict) -> None:
         """`values`: step, epoch, loss, grad_norm, lrs, skipped, and "scaled" where updates have a largest norm."""
-        if not self._speaks:
+        if not self._say.speaks:
             return
         now = time.monotonic()
         self._times.append(now)
@@ -140,7 +130,7 @@ class Report:
         pictures = self._plan.batch_size * self._plan.accumulation * self._plan.processes
         rates = values["lrs"]
         average = sum(finite) / len(finite) if finite else float("nan")
-        self._events.write(
+        self._say.event(
             "step",
             **values,
             loss_average=average,
@@ -150,19 +140,16 @@ class Report:
             eta=round(left, 1),
             memory_gb=self._memory(),
         )
-        for name, value in ("loss", values["loss"]), ("loss_average", average), ("grad_norm", values["grad_norm"]):
-            self._board.add_scalar(f"train/{name}", value, values["step"])
-        if "scaled" in values:
-            self._board.add_scalar("train/layers_at_max_norm", values["scaled"], values["step"])
-        for name, rate in rates.items():
-            self._board.add_scalar(f"lr/{name}", rate, values["step"])
+        shown = {"loss": values["loss"], "loss_average": average, "grad_norm": values["grad_norm"]}
+        shown |= {"layers_at_max_norm": values["scaled"]} if "scaled" in values else {}
+        scalars = {f"train/{name}": value for name, value in shown.items()}
+        self._say.scalars(values["step"], scalars | {f"lr/{name}": rate for name, rate in rates.items()})
         if now - self._line > LINE_SECONDS or values["step"] == self._plan.total_steps:
             self._line = now
-            print(
+            self._say.line(
                 f"step {values['step']}/{self._plan.total_steps}  epoch {values['epoch']:.2f}  loss {average:.4f}  "
                 f"{limited(values)}"
-                f"{pace:.2f} it/s  {clock(left)} left",
-                flush=True,
+                f"{pace:.2f} it/s  {clock(left)} left"
             )
 
     @property
@@ -178,59 +165,52 @@ class Report:
         run to end need not wait for the rest of them: a resumed run draws it."""
         began = time.monotonic()
         for index, prompt, seed, path in drawn:
-            self._events.write("sample", step=step, index=index, prompt=prompt, seed=seed, path=self._inside(path))
+            self._say.event("sample", step=step, index=index, prompt=prompt, seed=seed, path=self._inside(path))
             if requests.ending(requests.waiting(self._job.folder)):
                 break
         self._leave_out(began)
-        print(f"samples of step {step} drawn in {time.monotonic() - began:.1f} s", flush=True)
+        self._say.line(f"samples of step {step} drawn in {time.monotonic() - began:.1f} s")
 
     def checkpoint(self, step: int, path: Path) -> None:
-        self._events.write("checkpoint", step=step, path=self._inside(path))
-        print(f"saved {path.name}", flush=True)
+        self._say.event("checkpoint", step=step, path=self._inside(path))
+        self._say.line(f"saved {path.name}")
 
     def covered(self, coverage: dict) -> None:
         """What was learnt where, in short; all of it is in coverage.json."""
         parts = [{"part": one["part"], "layers": one["layers"], "zero": len(one["zero"]), "norm": one["norm"]}
                  for one in coverage["parts"]]
-        self._events.write("coverage", parts=parts)
+        self._say.event("coverage", parts=parts)
         for one in parts:
             still = f", {one['zero']} of them never moved" if one["zero"] else ""
-            print(f"{one['part']}: {one['layers']} layers{still}; they change by {one['norm']:.4g}", flush=True)
+            self._say.line(f"{one['part']}: {one['layers']} layers{still}; they change by {one['norm']:.4g}")
 
     def validated(self, step: int, losses: dict[int, float]) -> float:
         """The error on pictures that are held out at each resolution, and the mean of these."""
         mean = fmean(losses.values())
         several = {"sizes": {str(side): loss for side, loss in losses.items()}} if len(losses) > 1 else {}
-        self._events.write("validation", step=step, loss=mean, **several)
+        self._say.event("validation", step=step, loss=mean, **several)
         each = ", ".join(f"{loss:.4f} at {side} px" for side, loss in losses.items() if several)
-        print(f"step {step}: validation loss {mean:.4f}{f' ({each})' if each else ''}", flush=True)
+        self._say.line(f"step {step}: validation loss {mean:.4f}{f' ({each})' if each else ''}")
         return mean
 
     def finished(self, lora: Path, step: int) -> None:
         seconds = round(time.monotonic() - self._began, 1)
-        print(f"finished after {clock(seconds)}: {lora}", flush=True)
-        self._end("finished", lora=str(lora), steps=step, seconds=seconds)
+        self._say.line(f"finished after {clock(seconds)}: {lora}")
+        self._say.last_word("finished", lora=str(lora), steps=step, seconds=seconds)
 
     def stopped(self, lora: Path | None, step: int) -> None:
         """`lora`: what was learnt so far; None if nothing was."""
-        print(f"stopped at step {step} of {self._plan.total_steps}; run it again to go on", flush=True)
-        self._end("stopped", step=step, lora=str(lora) if lora else None)
+        self._say.line(f"stopped at step {step} of {self._plan.total_steps}; run it again to go on")
+        self._say.last_word("stopped", step=step, lora=str(lora) if lora else None)
 
     def paused(self, step: int) -> None:
         """Everything is saved and the device is free; nothing is said of a result, since there is none yet."""
-        print(f"paused at step {step} of {self._plan.total_steps}; run it again to go on", flush=True)
-        self._end("paused", step=step)
+        self._say.line(f"paused at step {step} of {self._plan.total_steps}; run it again to go on")
+        self._say.last_word("paused", step=step)
 
     def ended(self, wish: str, step: int, lora: Path | None = None) -> None:
         """What was wished was done."""
         self.paused(step) if wish == "pause" else self.stopped(lora, step)
-
-    def _end(self, kind: str, **values) -> None:
-        if not self._speaks:
-            return
-        if self._board:
-            self._board.close()
-        self._events.write(kind, **values)
 
     def _inside(self, path: Path) -> str:
         return path.relative_to(self._job.folder).as_posix()

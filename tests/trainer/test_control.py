@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from jobs import requests
+from jobs.events import EventWriter
 from settings.errors import SettingsError
 from tests.trainer.reading import equal, events, losses, newest, warnings
 from trainer import __main__ as worker
@@ -333,3 +334,21 @@ def test_a_job_of_another_version_is_not_in_the_way_of_a_new_one(configure):
     old.config_path.write_text("version = 999\n")
     assert command.prepared(config, None).id != old.id
     assert command.prepared(config, None) == command.prepared(config, None)
+
+
+def test_steps_that_a_full_disk_can_tell_nothing_of_are_learnt_all_the_same(configure, at_step, monkeypatch):
+    straight, job = (command.create(configure()) for _ in range(2))
+    train(straight.folder)
+    write, full = EventWriter.write, []
+
+    def on_a_full_disk(self, kind, **values):
+        if kind == "step" and full and values["step"] < 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, kind, **values)
+
+    monkeypatch.setattr(EventWriter, "write", on_a_full_disk)
+    at_step(2, lambda: full.append(True))
+    assert work(job) == 0 and job.state() == "finished"
+    assert equal(newest(job).adapters, newest(straight).adapters)
+    assert losses(job) == [loss for step, loss in enumerate(losses(straight), start=1) if step not in (2, 3)]
+    assert "the disk was full" in warnings(job)
