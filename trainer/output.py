@@ -19,7 +19,7 @@ from dataset.scan import Dataset
 from jobs.folder import Job
 from trainer.config import TrainSettings
 from trainer.families.base import Family
-from trainer.inversion import embedding_file, new_words
+from trainer.inversion import bundle, embedding_file, new_words
 from trainer.lora import dialects, file, thumbnail, writing
 from trainer.lora.adapter import Update
 from trainer.lora.coverage import coverage
@@ -115,8 +115,8 @@ class Output:
         return found
 
     def _others(self, path: Path, learnt: Learnt, step: int) -> list[Path]:
-        """The same LoRA for other programs, as save.peft, save.diffusers and save.blocks say. They are this run's own,
-        so those that an earlier end of it has left are replaced."""
+        """The same LoRA for other programs, as save.peft, save.diffusers, save.blocks and words.bundle say. They are
+        this run's own, so those that an earlier end of it has left are replaced."""
         save, written = self._config.save, []
         for dialect in ("peft", "diffusers", "blocks"):
             to = beside(path, dialect)
@@ -126,6 +126,11 @@ class Output:
             adapters = self._adapters(learnt, file.PRECISIONS[save.precision])
             dialects.write(to, adapters, self._family.naming, dialect, self._notes(step))
             written.append(to)
+        if self._config.words.bundle and (named := new_words.by_word(learnt.adapters)):
+            said = {word.bare: word.word for word in self._config.words.new}
+            words = {said[word]: self._keyed(rows) for word, rows in named.items()}
+            bundle.write(bundle.beside(path), path, words)
+            written.append(bundle.beside(path))
         return written
 
     def _adapters(self, learnt: Learnt, dtype: torch.dtype) -> dict[str, Update]:
@@ -154,9 +159,12 @@ class Output:
         """A new word as a file of its own."""
         notes = {name: said for name, said in self._notes(step).items() if not name.startswith("ss_network_")}
         notes |= {"modelspec.architecture": f"{self._family.architecture}/textual-inversion", "modelspec.title": word}
-        named = {self._family.embedding_keys[part]: tensor for part, tensor in rows.items()}
-        embedding_file.save(path, named, notes, file.PRECISIONS[self._config.save.precision])
+        embedding_file.save(path, self._keyed(rows), notes, file.PRECISIONS[self._config.save.precision])
         return path
+
+    def _keyed(self, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of a word by text encoder -> by the names that files have for these."""
+        return {self._family.embedding_keys[part]: tensor for part, tensor in rows.items()}
 
     def _write_one(self, path: Path, adapters: dict[str, Tensor], alphas: dict[str, float], step: int) -> None:
         dtype = file.PRECISIONS[self._config.save.precision]

@@ -165,6 +165,8 @@ class Run:
             self.scaler.step(self.optimizer)
             if self.limit:
                 self.scaled = self.limit()
+            if self.config.words.keep_norm:
+                new_words.keep_norm(self.trained)
             if self.average:
                 self.average.follow(self.adapters, self.step + 1 - self.skipped)
         self.scaler.update()

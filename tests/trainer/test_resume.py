@@ -57,7 +57,7 @@ CASES = {
         },
     },
     "new words alone, in fp16": {
-        "words": {"new": [{"word": "sks", "vectors": 2}, "dog"]},
+        "words": {"new": [{"word": "sks", "vectors": 2}, "dog"], "keep_norm": True},
         "lora": {"denoiser": {"train": False}},
         "accelerate": {"mixed_precision": "fp16"},
         "memory": {"gradient_checkpointing": True},

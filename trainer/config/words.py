@@ -77,6 +77,17 @@ class WordSettings(Section):
     """Share of the steps after which the words stay as they are, while the LoRA learns on: 0.5 is usual for pivotal
     tuning. 1: to the end."""
 
+    keep_norm: Annotated[
+        bool, Ui("Keep a usual length", level="expert", when="words.new", needs="text_encoder")
+    ] = False
+    """After each step every vector is brought to the length that the model's own words have (their median): only its
+    direction is learnt. Against words that grow until they drown the rest of a prompt."""
+
+    bundle: Annotated[
+        bool, Ui("Also in one file with the LoRA", level="expert", when="words.new", needs="text_encoder")
+    ] = False
+    """Beside the finished LoRA NAME-bundled.safetensors, which holds the words too, for A1111, Forge and OneTrainer."""
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         count = Counter(one.bare for one in self.new)
         for place, one in enumerate(self.new):
@@ -84,8 +95,8 @@ class WordSettings(Section):
                 yield f"new.{place}.word", f"there are two of {one.bare}: leave out one of them"
 
     def warnings(self) -> Iterator[tuple[str, str]]:
-        if self.stop_at < 1 and not self.new:
-            yield "stop_at", "has no effect without new words"
+        changed = {"stop_at": self.stop_at < 1, "keep_norm": self.keep_norm, "bundle": self.bundle}
+        yield from ((name, "has no effect without new words") for name, on in changed.items() if on and not self.new)
 
 
 def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
@@ -95,6 +106,8 @@ def conflicts(config: TrainSettings) -> Iterator[tuple[str, str]]:
         yield "words.new", "words are learnt beside a LoRA, not beside all weights: leave out one or the other"
     elif new and config.words.stop_at < 1 and not config.adapters_learn:
         yield "words.stop_at", "only the words learn, so the rest of the steps would teach nothing: set it to 1"
+    if new and config.words.keep_norm and optimizer.name == "schedulefree_adamw":
+        yield "words.keep_norm", "this optimiser saves other weights than it trains: choose another, or switch it off"
     parts = [part for part in (config.lora.denoiser, *config.text_encoders.values()) if part.train]
     for place, word in enumerate(new):
         if optimizer.finds_its_rate and word.learning_rate != (rate := [*parts, *new][0].learning_rate):
@@ -108,3 +121,5 @@ def warnings(config: TrainSettings) -> Iterator[tuple[str, str]]:
         yield "memory.cache_captions", "has no effect while new words learn: captions are encoded in every step"
     if config.words.new and not config.adapters_learn and config.prior.kind != "off":
         yield "prior.kind", "has no effect while words alone learn: nothing else of the model changes"
+    if config.words.new and config.words.bundle and not config.adapters_learn:
+        yield "words.bundle", "has no effect while words alone learn: there is no LoRA to put them into"

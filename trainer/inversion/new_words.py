@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,11 @@ class Table(nn.Module):
         super().__init__()
         self.old, self.first, self.words = old, first, tuple(rows)
         self.rows = nn.ParameterList(nn.Parameter(row.float().clone()) for row in rows.values())
+
+    @cached_property
+    def usual(self) -> Tensor:
+        """The median length of the old vectors."""
+        return self.old.weight.detach().float().norm(dim=1).median()
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Numbers of tokens [...] -> embeddings [..., width], in the format of the old table."""
@@ -114,6 +120,15 @@ def learn(trained: Mapping[str, nn.Module], whether: bool) -> None:
     for part in trained.values():
         if (own := table(part)) is not None:
             own.rows.requires_grad_(whether)
+
+
+@torch.no_grad()
+def keep_norm(trained: Mapping[str, nn.Module]) -> None:
+    """Bring each vector that learns to the median length of the base model's own."""
+    for part in trained.values():
+        if (own := table(part)) is not None:
+            for row in (row for row in own.rows if row.requires_grad):
+                row *= own.usual / row.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def table(part: nn.Module) -> Table | None:

@@ -151,7 +151,40 @@ def test_p12_pivotal_tuning_goes_on_to_the_bit_and_words_rest_in_the_end(configu
     assert not any("words" in key or "emb" in key for key in loras[1])
 
 
-@pytest.mark.proves("words.new.start_from")
+@pytest.mark.proves("words.keep_norm")
+def test_vectors_keep_the_usual_length_where_that_is_asked_for(configure, watched):
+    options = {"lora": ALONE, "schedule": {"name": "constant"}, "optimizer": {"ema_decay": 0.5}}
+    free, kept = (trained(configure(words={"new": [WORD | {"learning_rate": 0.1}], "keep_norm": on}, **options))
+                  for on in (False, True))
+    usual = watched[1][0].parts["text_encoder"].get_input_embeddings().old.weight.norm(dim=1).median()
+    rows = [newest(job).adapters["text_encoder.words.sks"] for job in (free, kept)]
+    assert rows[1].norm(dim=1).tolist() == pytest.approx([usual.item()] * 2, rel=1e-5)
+    assert (rows[0].norm(dim=1) > 1.5 * usual).all() and not torch.equal(rows[1][0], rows[1][1])
+    schedule_free = {"optimizer": {"name": "schedulefree_adamw"}, "words": {"new": [WORD], "keep_norm": True}}
+    with pytest.raises(SettingsError, match="words.keep_norm"):
+        check(TrainSettings, schedule_free)
+
+
+@pytest.mark.proves("words.bundle")
+@pytest.mark.parametrize("name, keys", [("sd15", ["string_to_param.*"]), ("sdxl", ["clip_g", "clip_l"])])
+def test_one_file_holds_the_lora_and_its_words(configure, tmp_path, name, keys):
+    base = getattr(models, f"tiny_{name}")(tmp_path / name)
+    new = [WORD, {"word": "<red>", "initialiser": "red"}]
+    job = trained(configure(model={"base": str(base), "family": name}, words={"new": new, "bundle": True},
+                            run={"max_steps": 1}, save={"folder": str(tmp_path / "out")}))
+    whole, lora = (load_file(tmp_path / "out" / f"tiny{kind}.safetensors") for kind in ("-bundled", ""))
+    bundled = {key: whole.pop(key) for key in list(whole) if key.startswith("bundle_emb.")}
+    assert equal(whole, lora) and not any("emb" in key for key in lora)
+    assert sorted(bundled) == sorted(f"bundle_emb.{word}.{key}" for word in ("<red>", "sks") for key in keys)
+    alone = load_file(job.folder / "embeddings" / "tiny-sks.safetensors")
+    for key in keys:
+        assert torch.equal(bundled[f"bundle_emb.sks.{key}"], alone[key if key in alone else "emb_params"])
+    one, other = (header_of(tmp_path / "out" / f"tiny{kind}.safetensors")["__metadata__"] for kind in ("-bundled", ""))
+    assert one.keys() == other.keys() and one["sshs_model_hash"] != other["sshs_model_hash"]
+    told = dict(warnings(check(TrainSettings, {"words": {"bundle": True, "keep_norm": True}})))
+    assert {"words.bundle", "words.keep_norm"} <= told.keys()
+
+
 @pytest.mark.proves("words.new.start_from")
 def test_a_word_goes_on_from_a_file_and_is_drawn_as_it_is_now(configure, tmp_path):
     rows = torch.randn(2, 32, generator=torch.Generator().manual_seed(1))
