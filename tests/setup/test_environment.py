@@ -196,7 +196,7 @@ def test_uv_that_fails_is_replaced_by_pip(quick):
 def test_two_starts_at_once_set_up_once(quick):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     both = [subprocess.Popen(quick.command(), env=quick.variables(), **pipes) for _ in range(2)]
-    outputs = [process.communicate(timeout=120) for process in both]
+    outputs = [process.communicate(timeout=600) for process in both]
     assert [json.loads(out)["tinypin"] for out, _ in outputs] == ["1.0", "1.0"]
     assert sum("Making .venv" in err for _, err in outputs) == 1
 
