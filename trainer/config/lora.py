@@ -62,7 +62,9 @@ class TextEncoderLora(PartLora):
 class BlockLora(Section):
     """One row of the block table. The first row that a layer belongs to counts for it."""
 
-    block: Annotated[str, Ui(kohya="network_reg_dims network_reg_lrs")] = ""
+    block: Annotated[
+        str, Ui(kohya="network_reg_dims network_reg_lrs train_double_block_indices train_single_block_indices")
+    ] = ""
     """Name of a block (`mid_block`, `down_blocks.1.attentions.0`, `transformer_blocks.4`), for all layers in it; or a
     regular expression for the beginning of their names."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trainer.imports import layers
+from trainer.imports import flux, layers
 from trainer.imports.translation import Translation
 from trainer.imports.values import is_off, number, numbers, pairs
 
@@ -120,4 +120,4 @@ def one_rate(t: Translation, said: dict[str, float]) -> None:
               "the optimiser finds one step size for everything, and only the first rate counts")
 
 
-RULES: list[Callable[[Translation], Any]] = [arguments, size, kind, dropped_ranks, *layers.RULES, switches]
+RULES: list[Callable[[Translation], Any]] = [arguments, size, kind, dropped_ranks, *layers.RULES, switches, *flux.RULES]

@@ -64,6 +64,10 @@ class Translation:
         value = self._pile.pop(name, None)
         return "" if plain(value) is None else str(value)
 
+    def word(self, name: str) -> str:
+        """An argument off the pile as it is written, where "none" is a choice."""
+        return str(self._pile.pop(name, None) or "").strip()
+
     def add(self, arguments: Mapping[str, Any]) -> None:
         """More for the pile, found inside an argument."""
         self._given |= arguments

@@ -12,6 +12,8 @@ WORDS = {"true": True, "false": False, "none": None, "null": None, "": None}
 PAIR = re.compile(
     r"([\w.]+)\s*=\s*(\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|\"[^\"]*\"|'[^']*'|[^=]+?)(?=[,\s]+[\w.]+\s*=|[,\s]*$)"
 )
+# pairs in the value of a pair
+NESTED = re.compile(r"\b(network_reg_(?:dims|lrs))\s*=\s*(\S+)")
 
 
 def plain(value: Any) -> Any:
@@ -58,7 +60,9 @@ def pairs(value: Any) -> dict[str, Any]:
         return {str(name): item for name, item in value.items()}
     if isinstance(value, list):
         return {name: item for text in value for name, item in pairs(str(text)).items()}
-    return {name: text.strip("\"'") for name, text in PAIR.findall(str(value or ""))}
+    nested = dict(NESTED.findall(str(value or "")))
+    found = PAIR.findall(NESTED.sub("", str(value or "")))
+    return {name: text.strip("\"'") for name, text in (*found, *nested.items())}
 
 
 def is_off(value: Any) -> bool:

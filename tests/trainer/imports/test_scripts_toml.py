@@ -59,7 +59,7 @@ def test_flat_and_in_sections_are_the_same():
     assert values["save.keep_last"] == 3  # 500 steps, one every 200
     assert (values["noise.timesteps"], values["noise.shift"]) == ("logit_normal", 3.1582)
     assert values["optimizer.name"] == "adafactor" and values["dataset.resolution"] == 1024
-    assert {one.name for one in flat.of("left")} == {"ae", "train_double_block_indices"}
+    assert {one.name for one in flat.of("left")} == {"ae"}
     assert values["memory.base_precision"] == "8bit"
     check(TrainSettings, nested(values))
 
