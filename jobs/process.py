@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from jobs.devices import visible
 from jobs.events import FINAL, EventWriter, last_event
 from jobs.files import REPOSITORY, home, read_json, replace
 from jobs.lock import held, locked
-from jobs.output import RAW
+from jobs.output import FULL, RAW
 
 if TYPE_CHECKING:
     from jobs.folder import Job
@@ -158,8 +159,9 @@ def kill(job: Job, hung: bool = False) -> None:
     found = processes(job.folder)
     if not found:
         return
-    known = read_json(job.folder / "process.json") or {}
-    replace(job.folder / "process.json", json.dumps(known | {"killed": True}))  # not to be taken for a crash
+    with unless_full():
+        known = read_json(job.folder / "process.json") or {}
+        replace(job.folder / "process.json", json.dumps(known | {"killed": True}))  # not to be taken for a crash
     deadline = time.monotonic() + 10
     while found and time.monotonic() < deadline:  # again, for what was started while we were killing
         found += [child for process in found for child in _children(process)]
@@ -169,7 +171,18 @@ def kill(job: Job, hung: bool = False) -> None:
         found = processes(job.folder)
     last = last_event(job.events_path)
     if not found and (last is None or last["kind"] not in FINAL):
-        EventWriter(job.events_path).write("stopped", killed=True, hung=hung)
+        with unless_full():
+            EventWriter(job.events_path).write("stopped", killed=True, hung=hung)
+
+
+@contextmanager
+def unless_full() -> Iterator[None]:
+    """Notes that a full disk has no room for: what they are about is done all the same."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
 
 
 def was_killed(folder: Path) -> bool:

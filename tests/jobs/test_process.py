@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -8,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.events import read_events
+from jobs import process
+from jobs.events import EventWriter, read_events
 from jobs.files import REPOSITORY
 from jobs.folder import Job, create
 from jobs.process import JobError, claim, is_running, kill, processes, spawn, start
@@ -157,3 +159,18 @@ def test_a_folder_through_a_link_is_the_same_job(make: Make, tmp_path: Path, wai
     assert job.state() == "running"
     kill(job)
     assert Job(link).state() == "stopped"
+
+
+def test_a_job_can_be_killed_while_the_disk_is_full(make: Make, wait: Wait, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make()
+    start(job)
+    wait(lambda: job.last_event)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "replace", full)
+        patch.setattr(EventWriter, "write", full)
+        kill(job)
+    assert not processes(job.folder)
