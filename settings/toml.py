@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import textwrap
+import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,7 +153,7 @@ def text_of(path: Path) -> str:
 def write(path: Path, text: str) -> None:
     """Replace a file whole or not at all: a crash or a full disk leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}.partial")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         with aside.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)

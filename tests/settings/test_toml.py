@@ -1,5 +1,8 @@
+import os
 import random
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +124,12 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write(path, "b = \ud800")
     assert path.read_text() == "a = 1\n" and list(path.parent.iterdir()) == [path]
+
+
+def test_two_files_of_a_folder_may_be_written_at_once(tmp_path, monkeypatch):
+    both, sync = threading.Barrier(2, timeout=10), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (both.wait(), sync(file)))
+    with ThreadPoolExecutor(2) as threads:
+        writes = [threads.submit(write, tmp_path / f"{name}.toml", name) for name in "ab"]
+    assert [write.exception() for write in writes] == [None, None]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.toml": "a", "b.toml": "b"}
