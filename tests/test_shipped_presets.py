@@ -53,9 +53,9 @@ def test_the_recipes_that_people_ask_for(name, wanted):
     assert {path: given(preset)[path] for path in wanted} == wanted
 
 
-def test_every_family_has_one_for_people_and_one_for_styles():
-    have = {(preset.family, preset.purpose) for preset in FOUND}
-    assert {(family, purpose) for family in families() for purpose in ("Person or character", "Style")} <= have
+def test_every_family_has_one_for_people_one_for_styles_and_one_for_things():
+    have, purposes = {(preset.family, preset.purpose) for preset in FOUND}, {"Person or character", "Style", "Object"}
+    assert {(family, purpose) for family in families() for purpose in purposes} <= have
 
 
 @pytest.mark.parametrize("preset", FOUND, ids=name_of)
