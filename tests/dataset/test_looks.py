@@ -83,6 +83,7 @@ def test_variants_are_so_many_and_all_of_them_are_known():
     assert Looks(7, settings(crop="random", variants=5)).all(PATH, exact) == [Look(exact)], "there is only one way"
 
 
+@pytest.mark.proves("dataset.flip", "dataset.colour_jitter")
 def test_pixels_are_cut_then_mirrored_then_coloured(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (77, 100, 3), dtype=np.uint8)).save(path)

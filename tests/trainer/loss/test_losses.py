@@ -38,6 +38,7 @@ def test_huber_is_the_square_near_and_the_distance_far():
     assert errors.huber(far, zero, wide, smooth_l1=True).item() == pytest.approx(2e4, rel=1e-3)
 
 
+@pytest.mark.proves("noise.huber_schedule", "noise.huber_c")
 def test_widths_of_huber():
     share, ratio = torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.0, 1.0, 1e9])
     wanted = {"constant": [0.1] * 3, "exponential": [1.0, 0.1**0.5, 0.1], "snr": [1.0, 0.9 / 4 + 0.1, 0.1]}

@@ -22,6 +22,7 @@ def test_the_adaptive_offset_follows_the_latents_of_each_channel():
     assert torch.equal(found, found[..., :1, :1].expand_as(found)), "whole channels"
 
 
+@pytest.mark.proves("noise.multires_iterations", "noise.multires_discount")
 def test_a_pyramid_has_a_spread_of_one_and_more_of_the_large_scale():
     plain = torch.randn(4, 32, 32, generator=random(1))
     found = noise.pyramid(plain, 6, 0.8, random(2))

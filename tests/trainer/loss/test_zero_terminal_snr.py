@@ -18,6 +18,7 @@ def speedy(tmp_path_factory):
     return tiny_sd15(tmp_path_factory.mktemp("models") / "v", prediction_type="v_prediction")
 
 
+@pytest.mark.proves("noise.zero_terminal_snr")
 @pytest.mark.parametrize("sampler", ["ddim", "euler", "euler_a", "dpm++_2m"])
 def test_training_and_every_sampler_use_the_same_schedule(speedy, sampler):
     family = families()["sd15"]()
