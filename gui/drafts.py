@@ -5,11 +5,10 @@ Only a token of the hub that was pasted into a field is not kept: its place is S
 from __future__ import annotations
 
 import json
-import os
-import threading
 from pathlib import Path
 from typing import Any
 
+from jobs.files import replace
 from jobs.secrets import without
 
 
@@ -18,7 +17,6 @@ class Drafts:
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._lock = threading.Lock()
 
     def load(self, name: str) -> dict[str, Any]:
         """What was saved last; empty if there is nothing, or nothing legible."""
@@ -29,12 +27,8 @@ class Drafts:
         return values if isinstance(values, dict) else {}
 
     def save(self, name: str, values: dict[str, Any]) -> None:
-        path = self._path(name)
-        with self._lock:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            aside = path.with_suffix(".partial")
-            aside.write_text(without(json.dumps(values), {}), encoding="utf-8")
-            os.replace(aside, path)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        replace(self._path(name), without(json.dumps(values), {}))
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"

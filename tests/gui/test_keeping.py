@@ -1,7 +1,9 @@
 """Drafts, cached scans and thumbnails: what is kept, and when it is thrown away."""
 
+import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -114,3 +116,11 @@ def test_what_is_no_picture_raises_and_leaves_nothing(tmp_path, pictures):
     with pytest.raises(PictureError):
         thumbnails.small(pictures / "bad.png", 64)
     assert not list((tmp_path / "cache").rglob("*.*"))
+
+
+def test_two_windows_may_keep_a_draft_at_once(tmp_path, monkeypatch):
+    both, move = threading.Barrier(2, timeout=10), os.replace
+    monkeypatch.setattr(os, "replace", lambda old, new: (both.wait(), move(old, new)))
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda turn: Drafts(tmp_path).save("train", {"turn": turn}), range(2)))
+    assert "turn" in Drafts(tmp_path).load("train") and [path.name for path in tmp_path.iterdir()] == ["train.json"]
