@@ -92,11 +92,6 @@ def queued(root: Path) -> list[Job]:
     return [job for *_, job in sorted(waiting, key=lambda entry: entry[:2])]
 
 
-def is_queued(job: Job) -> bool:
-    """Whether the job waits for its turn, and not for a person."""
-    return _mark(job).exists() and job.state() == "queued"
-
-
 def pause(root: Path) -> None:
     """Start nothing more, until `go_on`. What runs goes on."""
     with order(root):
