@@ -46,7 +46,7 @@ def test_a_moved_threshold_shows_other_tags_at_once(visit: Visit, pictures: Path
     finished(page)
     assert set(captions(pictures).values()) == {"creature (toy world)\n"}
     page.locator("#captioned").get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("4 files as before.")).to_be_visible()
+    visit.told("4 files as before.")
     assert captions(pictures) == before
 
 

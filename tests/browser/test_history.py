@@ -16,7 +16,7 @@ from jobs import notes
 from jobs.folder import Job, create
 from settings import toml
 from settings.errors import check
-from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit
+from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit, comes_true
 from trainer.config import TrainSettings
 
 expect.set_options(timeout=PATIENCE)
@@ -62,8 +62,8 @@ def test_search_notes_and_tags(visit: Visit, server: Server) -> None:
     page.get_by_role("button", name="☆ Best").click()
     expect(page.get_by_role("button", name="★ Best")).to_have_attribute("aria-pressed", "true")
     expect(line(visit, "mia")).to_contain_text("too <b>dark</b>")
-    kept = next(notes.read(job) for job in server.jobs() if "mia" in job.name)
-    assert (kept.text, kept.tags, kept.best) == ("too <b>dark</b>", ("person",), True)
+    (mia,) = (job for job in server.jobs() if "mia" in job.name)
+    comes_true(lambda: notes.read(mia) == notes.Notes("too <b>dark</b>", ("person",), True))
 
     search = page.get_by_label("Search runs")
     for words, found in (("DARK", "mia"), ("optimizer.name=lion", "kater"), ("finished onerror", "onerror")):
@@ -93,7 +93,7 @@ def test_runs_beside_each_other(visit: Visit, server: Server) -> None:
     expect(shown).to_have_count(2)
     expect(shown.filter(has_text="optimizer.name")).to_contain_text("lion")
     page.get_by_label("show all").check()
-    assert page.locator(".lor-compared tbody tr").count() > 100
+    expect(page.locator(".lor-compared tbody tr").nth(100)).to_be_attached()
     expect(page.get_by_role("img", name="Loss, smoothed")).to_be_visible()
     chart = page.locator("figure.lor-chart").filter(has_text="Loss, smoothed")
     expect(chart.locator("table tr").first).to_contain_text("mia")

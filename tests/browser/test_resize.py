@@ -73,6 +73,7 @@ def test_from_a_folder_to_copies(visit: Visit, pictures: Path, tmp_path: Path, p
     page.get_by_role("button", name="second.png, crop").click()
     dialog = page.get_by_role("dialog", name="Crop")
     expect(dialog).to_contain_text("a run would keep this")
+    page.wait_for_function("() => [...document.querySelectorAll('.lor-crop-stage img')].every((i) => i.naturalWidth)")
     area = dialog.locator(".lor-crop-stage").bounding_box()
 
     # a box from nothing, all red; then moved, and zoomed by keyboard
@@ -94,10 +95,10 @@ def test_from_a_folder_to_copies(visit: Visit, pictures: Path, tmp_path: Path, p
 
     # undone and done again, also after a reload
     page.get_by_role("button", name="Undo the last crop").click()
-    expect(page.get_by_text("Undone: 1 crop.")).to_be_visible()
+    visit.told("Undone: 1 crop.")
     assert crops(pictures)["second.png"] == moved
     page.get_by_role("button", name="Redo the last crop").click()
-    expect(page.get_by_text("Done again: 1 crop.")).to_be_visible()
+    visit.told("Done again: 1 crop.")
     page.reload()
     expect(page.locator("#dataset-path")).to_be_enabled()
     page.locator("#page-resize-button").click()
@@ -114,7 +115,7 @@ def test_from_a_folder_to_copies(visit: Visit, pictures: Path, tmp_path: Path, p
     page.keyboard.press("i")
     page.keyboard.press("Control+z")
     editor.get_by_role("button", name="Save the mask").click()
-    expect(page.get_by_text("The mask is saved.")).to_be_visible()
+    visit.told("The mask is saved.")
     mask = Image.open(masks.place(pictures / "third.png"))
     assert mask.size == (600, 600) and (mask.getpixel((100, 300)), mask.getpixel((500, 300))) == (0, 255)
     page.get_by_role("dialog", name="Crop").get_by_role("button", name="Close").click()
