@@ -26,7 +26,7 @@ from trainer.config.kinds import without_ranks
 from trainer.families import families
 from trainer.families.base import Family
 from trainer.lora.layers import known
-from trainer.lora.sizes import sizes
+from trainer.lora.sizes import Shapes, is_depthwise, sizes
 from trainer.needs.memory import Moment, peak
 from trainer.needs.room import Room, expected, too_small
 from trainer.prior.asked import nothing_asked, rarely_asked
@@ -265,7 +265,14 @@ def about_layers(config: TrainSettings) -> dict[str, str]:
             path = "lora.denoiser.blocks" if ".blocks." in path else path  # beside the table
             found[path] = f"{found[path]}; {said}" if path in found else said
         return found
-    return without_ranks(config.lora, chosen, shapes)
+    return without_ranks(config.lora, chosen, shapes) | (never_learn(shapes) if lora.layers == "any" else {})
+
+
+def never_learn(shapes: Shapes) -> dict[str, str]:
+    """What "any" does not take in."""
+    found = [path for path, shape in shapes.items() if is_depthwise(shape)]
+    said = f"{len(found)} convolutions of each channel by itself do not learn, such as {found[0]}" if found else ""
+    return {"lora.denoiser.layers": f"{said}: an update would be larger than they are"} if found else {}
 
 
 def notes(dataset: Dataset) -> dict[str, str]:

@@ -80,3 +80,19 @@ def test_a_pattern_that_no_published_model_has_is_said_with_the_plan():
     rows = [{"block": "mid_block"}, {"block": "down_blocks.7", "rank": 2}, {"block": "middle"}]
     told = about_layers(config(blocks=rows))["lora.denoiser.blocks"]
     assert "down_blocks.7" in told and "middle" in told and "mid_block" not in told.split(";")[0]
+
+
+def test_layers_that_no_update_reaches_are_said_with_the_plan():
+    """Sana's convolutions of single channels, and a LoKr's larger matrices that are learnt whole."""
+    said = about_layers(config("sana", layers="any"))["lora.denoiser.layers"]
+    assert said.startswith("20 convolutions of each channel by itself do not learn, such as transformer_blocks.")
+    assert not about_layers(config("sana", layers="all")) and not about_layers(config("flux", layers="any"))
+
+    def dropping(kind, rank):
+        now = config(rank=rank, rank_dropout=0.1)
+        return about_layers(now.model_copy(update={"lora": now.lora.model_copy(update={"kind": kind})}))
+
+    assert not dropping("loha", 64) and not dropping("lokr", 4)
+    some, every = (dropping("lokr", rank)["lora.denoiser.rank_dropout"] for rank in (16, 512))
+    assert "no effect on 722 of 722 layers" in every and "of 722 layers" in some
+    assert some != every
