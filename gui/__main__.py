@@ -17,6 +17,7 @@ from jobs.files import home
 from jobs.shutdown import end_all
 
 DEFAULT_PORT = 7860  # where people expect a Gradio page
+LAST_PORT = 65535
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -96,6 +97,8 @@ def front_of(options: argparse.Namespace) -> Front:
 
 def listen(host: str, port: int | None) -> socket.socket:
     """A listening socket. Without a wish for a port: 7860 or the next free one."""
+    if port is not None and not 0 <= port <= LAST_PORT:
+        raise StartError(f"--port is a number up to {LAST_PORT}; got {port}. Leave it out to take the next free one.")
     for candidate in [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + 100):
         try:
             family = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0][0]
@@ -110,9 +113,9 @@ def listen(host: str, port: int | None) -> socket.socket:
             listener.bind((host, candidate))
             listener.listen(128)
             return listener
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             listener.close()
-            reason = getattr(error, "strerror", None) or error
+            reason = error.strerror
     if port is None:
         raise StartError(f"No free port from {DEFAULT_PORT} to {DEFAULT_PORT + 99} on {host}: {reason}")
     raise StartError(f"Port {port} on {host} cannot be used: {reason}. Leave out --port to take the next free one.")

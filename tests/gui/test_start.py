@@ -33,7 +33,7 @@ def test_a_wanted_port_that_is_taken_is_an_error(taken):
 
 @pytest.mark.parametrize("port", [70_000, -1])
 def test_an_impossible_port(port):
-    with pytest.raises(start.StartError):
+    with pytest.raises(start.StartError, match=f"up to 65535; got {port}"):
         start.listen("127.0.0.1", port)
 
 
