@@ -192,13 +192,16 @@ def test_hostile_names_and_captions(configure, tmp_path):
 
 def test_launched_with_two_processes_it_is_the_same_run(configure, capsys):
     """Through `accelerate launch` and a process of its own, as the window starts it; twice the batches a step, and the
-    class images shared out."""
+    class images shared out. A wish from last time does not stop this time."""
     same = {"prior": {"kind": "images", "class_prompt": "a dog", "images": 3, "steps": 1},
             "words": {"new": [{"word": "sks", "vectors": 2}]}}
     both = command.create(
         configure(accelerate={"cpu": True, "mixed_precision": "no", "processes": 2, "cpu_threads": 1}, **same)
     )
+    assert "--config_file" in " ".join(both.argv), "no default of the machine's counts"
+    requests.ask(both.folder, "stop")
     assert command.follow(both) == 0, both.log_path.read_text()
+    assert both.state() == "finished"
     alone = run(configure(run={"gradient_accumulation": 2}, **same))
     assert not [event for event in events(alone, "phase") if event["name"] == "draw class images" and not event["done"]]
     assert losses(both) == pytest.approx(losses(alone), rel=1e-4)
@@ -228,14 +231,6 @@ def test_stopping_before_there_is_anything_to_keep(configure):
     assert job.state() == "stopped" and job.last_event["lora"] is None and not losses(job)
     train(job.folder)
     assert job.state() == "finished" and len(events(job, "checkpoint")) == 5
-
-
-def test_a_wish_from_last_time_does_not_stop_this_time(configure, capsys):
-    job = command.create(configure())
-    requests.ask(job.folder, "stop")
-    assert command.follow(job) == 0
-    assert job.state() == "finished" and len(losses(job)) == 6
-    assert "--config_file" in " ".join(job.argv), "no default of the machine's counts"
 
 
 def test_the_same_command_again_goes_on_with_its_job(configure):
