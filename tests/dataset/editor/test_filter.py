@@ -41,7 +41,8 @@ class Picture:
 
 class Facts:
     def __init__(self, entries, trigger="sks", scores=None, duplicates=None):
-        self.entries, self.trigger, self._scores, self._duplicates = list(entries), trigger, scores or {}, duplicates or {}
+        self.entries, self.trigger = list(entries), trigger
+        self._scores, self._duplicates = scores or {}, duplicates or {}
         self.index = defaultdict(set)
         for number, entry in enumerate(self.entries):
             for tag in entry.tags:
