@@ -141,6 +141,10 @@ class Server:
         draft = self.home / "drafts" / f"{form}.json"
         comes_true(lambda: draft.exists() and json.loads(draft.read_text(encoding="utf-8")).get(name) == value)
 
+    def computed(self) -> float:
+        """Seconds of processor time that the window has used."""
+        return sum(self._process.cpu_times()[:2])
+
     def jobs(self) -> list[Path]:
         return sorted(path for path in (self.home / "jobs").glob("*") if (path / "job.json").is_file())
 

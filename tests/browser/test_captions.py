@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from jobs import process
 from tests.browser.caption_pages import LONG, MODELS, TOYS, captions, choose, enter, finished, first, four, toy
-from tests.browser.conftest import PATIENCE, ROOT, Server, Visit
+from tests.browser.conftest import PATIENCE, ROOT, Server, Visit, comes_true
 
 expect.set_options(timeout=PATIENCE)
 REAL_JOBS = True
@@ -50,12 +53,12 @@ def test_from_a_folder_to_captions_and_back(visit: Visit, server: Server, pictur
     picture("captions")
 
     page.locator("#past").get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("3 files as before.")).to_be_visible()
+    visit.told("3 files as before.")
     assert captions(pictures) == before
     page.reload()
     visit.open("Captions")
     page.locator("#past").get_by_role("button", name="Redo").click()
-    expect(page.get_by_text("3 files done again.")).to_be_visible()
+    visit.told("3 files done again.")
     assert captions(pictures) == after
 
 
@@ -83,7 +86,19 @@ def test_several_captioners_in_one_run(visit: Visit, pictures: Path) -> None:
     expect(page.locator(".lor-tile.chosen")).to_have_count(len(there))
 
 
-def test_a_long_run_is_stopped_and_goes_on(visit: Visit, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def suspended(job: Path) -> Iterator[None]:
+    at_work = process.processes(job)
+    for one in at_work:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in at_work:
+            one.resume()
+
+
+def test_a_long_run_is_stopped_and_goes_on(visit: Visit, server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(60):
@@ -91,8 +106,11 @@ def test_a_long_run_is_stopped_and_goes_on(visit: Visit, tmp_path: Path) -> None
     page = enter(visit, folder)
     choose(page, "blip" if (MODELS / "blip").is_dir() else "wd_tagger")
     page.get_by_role("button", name="Caption 60 pictures").click()
-    expect(page.locator("#captioned")).to_contain_text("of 60 pictures", timeout=LONG)
-    page.locator("#captioned").get_by_role("button", name="Stop", exact=True).click()
+    comes_true(lambda: captions(folder), LONG)
+    with suspended(server.jobs()[-1]):  # it would be at its end before a busy page has shown that it began
+        expect(page.locator("#captioned")).to_contain_text("of 60 pictures")
+        page.locator("#captioned").get_by_role("button", name="Stop", exact=True).click()
+        visit.told("It stops after these pictures.")
     expect(page.locator("#captioned")).to_contain_text("Stopped after", timeout=LONG)
     done = captions(folder)
     assert len(done) < 60

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import HOSTILE, PATIENCE, Visit, draw_captioned
+from tests.browser.conftest import HOSTILE, PATIENCE, Server, Visit, draw_captioned
 from tests.browser.tag_pages import CAPTIONS, cell, line, on_disk, words
 
 expect.set_options(timeout=PATIENCE)
@@ -69,7 +68,7 @@ def test_strangers_words_stay_words_and_long_captions_are_marked(editor: Page) -
     expect(editor.locator("#tags .lor-behind mark")).to_have_count(0)
 
 
-def test_ten_thousand_pictures(visit: Visit, tmp_path: Path) -> None:
+def test_ten_thousand_pictures(visit: Visit, server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     Image.new("RGB", (48, 48), "teal").save(folder / "00000.png")
@@ -85,14 +84,10 @@ def test_ten_thousand_pictures(visit: Visit, tmp_path: Path) -> None:
     box = page.locator("#tags .lor-pictures")
     box.evaluate("node => { node.scrollTop = node.scrollHeight; }")
     expect(page.locator("#tags .lor-cell").last).to_contain_text("number 9999")
-    begun = time.monotonic()
+    begun = server.computed()
     cell(page, 0).click()
     expect(words(page)).not_to_have_value("")
-    clicked = time.monotonic() - begun
-    begun = time.monotonic()
     page.locator("#tags .lor-tagrow").filter(has_text="cat").first.click()
     expect(page.locator("#tags-filter-note")).to_contain_text("5,000 of 10,000")
-    filtered = time.monotonic() - begun
-    print(f"a click is answered in {1000 * clicked:.0f} ms, a filter in {1000 * filtered:.0f} ms")
-    assert clicked < 3 and filtered < 3
+    assert server.computed() - begun < 3  # of a core, and not on the clock: others may be at work on this machine
     assert page.locator("#tags .lor-cell").count() < 60
