@@ -32,7 +32,8 @@ def main(arguments: list[str]) -> int:
         if options.out:
             write(options.out, nested(report.values), f"Imported from {options.file.name}.", options.force)
     except ImportProblem as error:
-        print(f"{options.file.name}: {error}", file=sys.stderr)
+        said = str(error)
+        print(said if options.file.name in said else f"{options.file.name}: {said}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{options.out} cannot be written: {error.strerror}", file=sys.stderr)

@@ -26,4 +26,4 @@ def test_the_report_and_the_file(tmp_path, capsys):
 def test_what_cannot_be_read(tmp_path, capsys):
     (tmp_path / "a.json").write_text("{")
     assert main([str(tmp_path / "a.json")]) == 2 and "not valid JSON" in capsys.readouterr().err
-    assert main([str(tmp_path / "gone.toml")]) == 2 and "gone.toml" in capsys.readouterr().err
+    assert main([str(tmp_path / "gone.toml")]) == 2 and capsys.readouterr().err.count("gone.toml") == 1
