@@ -54,7 +54,7 @@ Loratory.pictures = (root, { about, trigger }) => {
     const without = found.pictures - found.captioned;
     L.fill(summary, el("div", { class: "lor-facts-row" },
       fact(found.pictures === 1 ? "picture" : "pictures", found.pictures.toLocaleString("en")),
-      fact("with a caption", found.captioned.toLocaleString("en"), without ? `${without} without` : "all of them"),
+      found.pictures > 0 && fact("with a caption", found.captioned.toLocaleString("en"), without ? `${without} without` : "all of them"),
       found.left_out > 0 && fact("left out", found.left_out.toLocaleString("en"), "see below"),
       found.pictures > 0 && fact("sizes", found.pictures > 1 && size(found.smallest) !== size(found.largest) ? `${size(found.smallest)} – ${size(found.largest)}` : size(found.largest),
         found.upscaled ? `${found.upscaled} smaller than their bucket` : ""),
