@@ -44,6 +44,6 @@ Loratory.loraTools = (root, { about }) => {
       el("p", { class: "lor-help" }, "The same weights and strength under other names. Nothing is overwritten."),
       el("label", { class: "lor-label", for: "lora-dialect" }, "Names"), el("div", { class: "lor-row" }, choice, button), written);
   };
-  root.append(el("h2", {}, "LoRA tools"), el("p", { class: "lor-help" }, "Which model a LoRA was made for, what it changes, and the same LoRA for other programs."),
-    el("label", { class: "lor-label", for: "lora-path" }, "LoRA"), el("div", { class: "lor-row" }, path, pick("file", "File…"), pick("folder", "Folder…"), looking), place);
+  root.append(el("div", { class: "lor-card" }, el("h2", {}, "LoRA tools"), el("p", { class: "lor-help" }, "Which model a LoRA was made for, what it changes, and the same LoRA for other programs."),
+    el("label", { class: "lor-label", for: "lora-path" }, "LoRA"), el("div", { class: "lor-row" }, path, pick("file", "File…"), pick("folder", "Folder…"), looking)), place);
 };
