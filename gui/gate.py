@@ -18,8 +18,8 @@ from gui.replies import answer, guarded, redirect
 # Our own routes, and of Gradio's those that our page asks for; its uploads, files, proxies, streams, queue, monitoring,
 # run history and API are not among them (see gui/events.py for why there is no queue).
 OPEN = ("/api/", "/static/", "/assets/", "/gradio_api/heartbeat/")
-OPEN_EXACTLY = {"/", "/config", "/theme.css", "/favicon.ico", "/gradio_api/run/predict", "/gradio_api/app_id",
-                "/gradio_api/startup-events"}
+OPEN_EXACTLY = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/gradio_api/run/predict",
+                "/gradio_api/app_id", "/gradio_api/startup-events"}
 LARGEST = 64 << 20  # bytes of a request; uploads come in parts of a few megabytes
 
 

@@ -84,9 +84,11 @@ class Plan:
         """(what, how many), for people."""
         accumulated = f" x {self.accumulation} accumulated" if self.accumulation > 1 else ""
         processes = f" x {self.processes} processes" if self.processes > 1 else ""
+        repeated = f" ({self.repeated} with repeats)" if self.repeated != self.sizes else ""
+        several = self.sizes > self.pictures
         rows = [
-            ("Pictures", f"{self.pictures} ({self.repeated} with repeats)"),
-            ("Sizes", f"{self.sizes} with each picture at all its sizes" if self.sizes > self.pictures else ""),
+            ("Pictures", f"{self.pictures}{'' if several else repeated}"),
+            ("Sizes", f"{self.sizes} with each picture at all its sizes{repeated}" if several else ""),
             ("Regularisation", f"{self.regularisation} ({self.regularisation_repeated} used an epoch)"),
             ("Class images", f"{self.class_images}, {self.to_draw} to be drawn first" if self.class_images else ""),
             ("Held out", f"{self.held_out}, looked at {len(self.validations)} times" if self.held_out else ""),

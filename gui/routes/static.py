@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -32,6 +32,13 @@ def router(window: Window) -> APIRouter:
     @routes.get("/favicon.ico")
     def logo() -> FileResponse:
         return FileResponse(GUI / "logo.svg", media_type="image/svg+xml", headers=CACHED)
+
+    @routes.get("/manifest.json")
+    def manifest() -> JSONResponse:
+        """What a browser calls the window where a person keeps it as an app."""
+        icon = {"src": "static/logo.svg", "sizes": "any", "type": "image/svg+xml"}
+        about = {"name": "Loratory", "icons": [icon], "start_url": "./", "display": "standalone"}
+        return JSONResponse(about, media_type="application/manifest+json")
 
     return routes
 

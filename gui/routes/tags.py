@@ -233,7 +233,7 @@ def line_of(opened: Opened, number: int, id: str) -> dict[str, Any]:
 
 
 def as_in_train(reader: Reader) -> str:
-    return f"{reader.label}, as in Train"
+    return f"{reader.label}, as in LoRA training"
 
 
 def separator(window: Window) -> str:

@@ -37,7 +37,7 @@ Loratory.doctor = (root) => {
   const compare = () => {
     if (!train) return;
     const usual = families[train.family];
-    L.fill(following, same() ? "As in Train." : [`Train says ${usual.label}, ${train.resolution ?? usual.resolution} px, ${train.tokens ?? usual.tokens} tokens, ${train.trigger ? `trigger word ${train.trigger}` : "no trigger word"}. `,
+    L.fill(following, same() ? "As in LoRA training." : [`LoRA training says ${usual.label}, ${train.resolution ?? usual.resolution} px, ${train.tokens ?? usual.tokens} tokens, ${train.trigger ? `trigger word ${train.trigger}` : "no trigger word"}. `,
       el("button", { type: "button", class: "lor-link", onclick: () => put(train) }, "Use that")]);
   };
 

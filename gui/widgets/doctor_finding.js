@@ -28,11 +28,12 @@
     const grid = el("div", { class: "lor-cases", role: "list", "aria-label": one.title });
     const number = el("span", { class: "lor-note", role: "status" });
     const set = (value) => { all = value; others = new Set(); tell(); for (const again of redraw) again(); };
+    const wordless = ELSEWHERE[one.name] === CAPTIONS;  // words are what they lack: what else can be done comes after
     const ask = () => L.doctorFix({ finding: one, some: some(), keep: [...keep.values()] }, page);
-    const buttons = one.fixes.map((fix, index) => L.button(`${fix.label}…`, () => ask()(fix), index ? "" : "primary"));
+    const buttons = one.fixes.map((fix, index) => L.button(`${fix.label}…`, () => ask()(fix), index || wordless ? "" : "primary"));
     const fine = (more) => page.attempt(async () => page.redraw(await L.post(`/api/examine/${page.examination().id}/fine`, { ...(count() ? some() : { finding: one.name }), fine: true, ...more })));
     const dismiss = L.button("Mark as fine", () => fine({}), "quiet");
-    const elsewhere = ELSEWHERE[one.name] && L.button(...ELSEWHERE[one.name], "quiet");
+    const elsewhere = ELSEWHERE[one.name] && L.button(...ELSEWHERE[one.name], wordless ? "primary" : "quiet");
     const tell = () => {
       for (const button of buttons) button.disabled = !count();
       number.textContent = one.fixes.length && one.count ? `${count().toLocaleString("en")} of ${one.count.toLocaleString("en")} chosen` : "";
@@ -66,7 +67,7 @@
     const folded = page.folded.get(one.name) ?? one.severity !== "serious";
     return el("details", { class: `lor-card lor-finding ${one.severity}`, "aria-label": one.title, "data-finding": one.name, open: !folded, ontoggle: (event) => page.folded.set(one.name, !event.target.open) },
       head(one), el("p", {}, one.effect), el("p", { class: "lor-note" }, one.fix),
-      one.cases.length > 0 && [grid, more, el("div", { class: "lor-row lor-actions" }, buttons, elsewhere, dismiss,
+      one.cases.length > 0 && [grid, more, el("div", { class: "lor-row lor-actions" }, wordless && elsewhere, buttons, !wordless && elsewhere, dismiss,
         one.count > 1 && one.fixes.length > 0 && [L.button("Choose all", () => set(true), "quiet"), L.button("Choose none", () => set(false), "quiet")], number,
         el("button", { type: "button", class: "lor-link", onclick: () => fine({ always: true }) }, "Never tell me this of this folder"))]);
   };

@@ -28,6 +28,7 @@ Loratory.header = (root) => {
       el("span", { class: "lor-dot" }), `${run.name}: `,
       run.total ? `${Math.floor((100 * run.step) / run.total)} %${run.eta ? `, ${L.duration(run.eta)} left` : ""}` : run.phase || "starting")),
     waiting.length > 0 && el("span", { class: "lor-note" }, `${waiting.length} waiting`));
+    document.body.classList.toggle("lor-training", live.length > 0);
     document.title = live.length && live[0].total ? `${Math.floor((100 * live[0].step) / live[0].total)} % · Loratory` : "Loratory";
   });
 };

@@ -13,6 +13,12 @@ Loratory.pictures = (root, { about, trigger }) => {
     oninput: () => draw() });
   const filterNote = el("span", { class: "lor-note", role: "status" });
   const filterRow = el("div", { class: "lor-row", hidden: true }, filter, filterNote);
+  const room = (name, text) => el("button", { type: "button", class: "lor-link", onclick: () => L.openTab(name) }, text);
+  const guide = el("div", { class: "lor-card lor-guide" }, el("h3", {}, "From pictures to a LoRA"), el("ol", {},
+    el("li", {}, "Open a folder with 10 to 50 pictures of your subject or style", about.demo && ", or the demo pictures", "."),
+    el("li", {}, "Let a program describe them in ", room("captions", "Captions"), ", and correct what it says in the ", room("tags", "Tag editor"), "."),
+    el("li", {}, "Press Use for training, choose a preset for your model and card in ", room("train", "LoRA training"), ", and start."),
+    el("li", {}, "Watch loss and samples in ", room("runs", "Runs"), ", and take the file from there to ComfyUI, A1111 or Forge.")));
   const repeats = el("input", { class: "lor-input short", type: "number", min: 1, id: "dataset-repeats", placeholder: "auto" });
   const wordless = el("p", { class: "lor-help" });
   const describe = el("div", { class: "lor-card", hidden: true }, el("h3", {}, "Captions"), wordless,
@@ -32,7 +38,7 @@ Loratory.pictures = (root, { about, trigger }) => {
         L.button("Open", () => open(path.value), "primary"),
         L.button("Upload pictures…", () => L.openPage("exchange")),
         about.demo && L.button("Use the demo pictures", () => open(about.demo)))),
-    summary, el("div", { class: "lor-dataset" }, el("div", {}, filterRow, grid), el("div", {}, describe, use, sizes, issues)));
+    guide, summary, el("div", { class: "lor-dataset" }, el("div", {}, filterRow, grid), el("div", {}, describe, use, sizes, issues)));
 
   L.dropPlace(root.firstElementChild, L.sendFiles);
   const open = async (wanted) => {
@@ -49,6 +55,7 @@ Loratory.pictures = (root, { about, trigger }) => {
   const fact = (name, value, note = "") => el("div", { class: "lor-fact" }, el("b", {}, value), el("span", {}, name), note && el("small", {}, note));
   const show = (found) => {
     data = found;
+    guide.hidden = true;
     path.value = found.path;
     const size = (pair) => `${pair[0]} × ${pair[1]}`;
     const without = found.pictures - found.captioned;

@@ -13,8 +13,16 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
     change(() => rows.push(fresh()), true);
     list.querySelector(".lor-item:last-child input")?.focus();
   });
+  // What the other rooms have open can be taken with one click.
+  const open = first.pick === "folder" && L.button("", () => change(() => rows.push({ ...fresh(), [first.name]: open.title }), true), "", { hidden: true });
+  if (open) L.onOpened((path) => { open.title = path; offer(); });
+  const offer = () => {
+    if (!open) return;
+    open.textContent = `Add ${open.title.split(/[\\/]/).filter(Boolean).at(-1)} (open in Dataset)`;
+    open.hidden = !open.title || rows === null || rows.some((row) => row[first.name] === open.title);
+  };
   L.put(root, el("div", { class: "lor-label" }, about.label), el("p", { class: "lor-help" }, about.help), list,
-    el("div", { class: "lor-row" }, add, type), el("datalist", { id: about.offers }));
+    el("div", { class: "lor-row" }, open, add, type), el("datalist", { id: about.offers }));
 
   const fresh = () => Object.fromEntries(about.columns.map((column) => [column.name, column.default]));
   const change = (what, redraw) => {
@@ -45,6 +53,7 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
   };
   const draw = () => {
     for (const button of [add, type].filter(Boolean)) button.disabled = rows === null;
+    offer();
     L.fill(list, (rows || []).map((row, index) => el("div", { class: "lor-item", role: "group", "aria-label": `Row ${index + 1}` },
       about.columns.map((column) => cell(row, column, index)),
       L.button("Remove", () => change(() => rows.splice(index, 1), true), "quiet", { "aria-label": `Remove row ${index + 1}` }))));

@@ -36,7 +36,7 @@ Loratory.tagPicture = (desk) => {
   const tell = (found) => {
     count.textContent = `${found.tokens}${found.exact ? "" : " or so"} of ${found.limit} tokens${found.cut === null ? "" : ": the rest is not read"}`;
     count.classList.toggle("over", found.cut !== null);
-    if (limit === "train") limits.options[0].textContent = `${found.reads}, as in Train`;
+    if (limit === "train") limits.options[0].textContent = `${found.reads}, as in LoRA training`;
     const now = text.value;
     L.fill(behind, found.cut === null || now !== found.text ? now : [now.slice(0, found.cut), el("mark", {}, now.slice(found.cut))], "\n");
     behind.scrollTop = text.scrollTop;

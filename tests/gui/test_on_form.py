@@ -33,11 +33,11 @@ def test_the_tag_editor_follows_it_as_it_changes(window, page, tmp_path):
 
     window.drafts.save("train", {"captions": {"length": 150}})
     opened = ask("open", path=str(tmp_path))
-    assert opened["limits"][0] == {"name": "train", "label": "CLIP, 150 tokens, as in Train"}
+    assert opened["limits"][0] == {"name": "train", "label": "CLIP, 150 tokens, as in LoRA training"}
     words = {"album": opened["key"], "text": "a cat " * 300}
     assert [ask("words", limit=limit, **words)["limit"] for limit in ("", "train", "clip-75")] == [150, 150, 75]
     window.drafts.save("train", {"model": {"family": "flux"}})
-    assert ask("changes", album=opened["key"])["reads"] == "T5, 512 tokens, as in Train"
+    assert ask("changes", album=opened["key"])["reads"] == "T5, 512 tokens, as in LoRA training"
     assert ask("words", limit="train", **words)["reads"] == "T5, 512 tokens"
     (truncate,) = (edit for edit in ask("edits")["edits"] if edit["name"] == "truncate")
     assert {field["name"]: field["default"] for field in truncate["fields"]} == {"tokens": 512, "encoder": "t5"}

@@ -62,9 +62,9 @@ def facts_of(model: BaseModel, family: str) -> Iterator[tuple[str, str]]:
     if family:
         yield "Family", families()[family].label
     elif model.kind == "hub" and not model.pipeline:
-        yield "Not downloaded yet", "taken at its word; looked into once it is here"
+        yield "Not downloaded yet", "taken for the family chosen above; looked into once it is here"
     elif model.kind == "pickle":
-        yield "Pickle", "cannot be looked into without loading it; taken at its word"
+        yield "Pickle", "cannot be looked into without loading it; taken for the family chosen above"
     if size := size_of(model):
         yield "Size", size
     if family and "ddpm" in families()[family].traits:
