@@ -121,8 +121,11 @@ def detached(
 
 
 def job_environment() -> dict[str, str]:
-    """What a job's process is started with. It gets the secrets that were saved here, and in no other way."""
-    return environment() | secrets.saved(home())
+    """What a job's process is started with. It gets the secrets that were saved here, and in no other way.
+
+    Its computing threads sleep while they wait for each other: on cores that others use too, those that spin instead
+    keep the one from its core that they wait for, and what is computed takes ten times as long."""
+    return {"OMP_WAIT_POLICY": "passive"} | environment() | secrets.saved(home())
 
 
 def environment() -> dict[str, str]:

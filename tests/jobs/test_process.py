@@ -13,7 +13,7 @@ from jobs import process
 from jobs.events import EventWriter, read_events
 from jobs.files import REPOSITORY
 from jobs.folder import Job, create
-from jobs.process import JobError, claim, is_running, kill, processes, spawn, start
+from jobs.process import JobError, claim, is_running, job_environment, kill, processes, spawn, start
 from jobs.requests import ask
 from tests.jobs.conftest import Make, Wait
 
@@ -62,6 +62,9 @@ def test_a_job_finds_its_surroundings_in_order(make: Make, wait: Wait, monkeypat
     environment = seen["environment"]
     assert "GRADIO_SERVER_PORT" not in environment and environment["HF_HOME"] == "/somewhere"
     assert environment["PYTHONPATH"] == f"{REPOSITORY}{os.pathsep}/elsewhere" and environment["PYTHONUNBUFFERED"] == "1"
+    assert environment["OMP_WAIT_POLICY"] == "passive"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert job_environment()["OMP_WAIT_POLICY"] == "active"
 
 
 def test_output_is_added_to_the_log(make: Make, wait: Wait) -> None:
