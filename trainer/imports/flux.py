@@ -39,7 +39,6 @@ def table(t: Translation) -> None:
     differ = {path: size for path, size in sizes.items() if size != (usual, 1.0)}
     found = [{"block": block} | ({"rank": size, "alpha": alpha, "rate": times} if size and times else {"rank": 0})
              for block, (size, times) in rows(differ, list(layers))]
-    t.put(told[0], "lora.denoiser.layers", "all", "there all linear layers of the blocks learn")
     found += before_the_blocks(t, alpha)
     if found:
         t.put(told[0], "lora.denoiser.blocks", found, "a row for the layers that differ")

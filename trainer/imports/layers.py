@@ -19,6 +19,7 @@ CONVOLUTIONS = r"(\..*)?\.conv[12]?"  # behind a block's name: those of more tha
 MAIN = ("lora.denoiser.rank", "lora.denoiser.alpha")
 SIZES = ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
 RATES = ("down_lr_weight", "mid_lr_weight", "up_lr_weight")
+WHOLE_BLOCKS = {"sd3", "flux", "chroma"}  # families of which a plain LoRA there teaches all linear layers of the blocks
 FLUX_BLOCKS = {"single": "^single_transformer_blocks", "double": "^transformer_blocks"}
 
 
@@ -28,6 +29,9 @@ def layers(t: Translation) -> None:
     preset = preset or t.text("LyCORIS_preset")
     if preset in ATTENTION_ONLY:
         return t.put("preset", "lora.denoiser.layers", "attention", "the nearest choice")
+    if t.family.name in WHOLE_BLOCKS and "algo" not in t:
+        source = "network_module" if "network_module" in t else "LoRA_type"
+        t.put(source, "lora.denoiser.layers", "all", "there all linear layers of the blocks learn")
     if not rank or t.convolutions is False:
         if rank:
             t.off("conv_dim", "this type has no convolutions")

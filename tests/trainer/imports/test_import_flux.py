@@ -31,6 +31,15 @@ def line(report, name):
     return next(one for one in report.lines if one.name == name)
 
 
+def test_a_plain_lora_learns_all_linear_layers_of_the_blocks():
+    """304 of FLUX there, where queries, keys and values are one layer (and of single blocks the way in too)."""
+    found = table(imported())
+    joined = {re.sub(r"(attn\.)(to_[qkv]|add_[qkv]_proj)$", lambda name: f"{name[1]}{name[2][:2]}", path)
+              for path in found}
+    singles = {path for path in joined if path.startswith("single") and path.endswith("proj_mlp")}
+    assert len(joined - singles) == 304 and {size.rank for size in found.values()} == {16}
+
+
 def test_ranks_by_pattern_are_those_of_the_first_that_is_found_in_kohyas_names():
     report = imported("network_reg_dims=single_blocks_([0-9])_linear1=4,double_blocks_1_img=32,img_attn=2,txt_mod=0")
     found = table(report)
