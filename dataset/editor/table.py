@@ -42,11 +42,6 @@ def counts(album: Album, numbers: Iterable[int] | None = None,
     return sorted(rows, key=lambda row: (-row.count, row.key))
 
 
-def singletons(rows: Iterable[Row]) -> list[Row]:
-    """Tags that only one caption has: often a slip of the pen, and never learnt well."""
-    return [row for row in rows if row.count == 1]
-
-
 def together(album: Album, tag: str, most: int = 40) -> list[Row]:
     """The tags that stand beside one, with how many of its captions have them; the most frequent first."""
     same = key(tag)

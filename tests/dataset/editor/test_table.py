@@ -27,7 +27,6 @@ def test_tags_are_counted_once_a_caption_and_spelt_as_they_stand_first():
     rows = table.counts(ALBUM, categories={"cat": "general"})
     assert [(row.tag, row.count) for row in rows] == [("cat", 3), ("dog", 2), ("Long_Hair", 2), ("once", 1)]
     assert rows[0].share == 0.6 and rows[0].category == "general" and rows[1].category == ""
-    assert [row.tag for row in table.singletons(rows)] == ["once"]
 
 
 def test_of_some_captions_only_theirs_count():
