@@ -35,6 +35,10 @@ TOLD = """(text) => {
   const at = window.toldForAMoment.findIndex((one) => one.includes(text));
   return at >= 0 && window.toldForAMoment.splice(at, 1).length > 0;
 }"""
+GONE = [  # what a page says of a window that was killed, whatever of an answer had come
+    "ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_CONTENT_LENGTH_MISMATCH",
+    "ERR_INCOMPLETE_CHUNKED_ENCODING", "Failed to fetch", "network error",
+]
 HOSTILE = "<img src=x onerror=alert(1)> & \"quotes\" 'и' 猫"
 
 
@@ -163,8 +167,9 @@ def alive(job: Path) -> bool:
     return is_running(job)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
+    """Not for the whole session: Playwright keeps an event loop running, beside which other tests could have none."""
     program = shutil.which("chromium")
     if program is None:
         if os.environ.get("CI"):

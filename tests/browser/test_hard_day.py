@@ -8,12 +8,11 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PATIENCE, Server, Visit
+from tests.browser.conftest import GONE, PATIENCE, Server, Visit
 
 expect.set_options(timeout=PATIENCE)
 PICTURES = 3
 RUNS = (12_000, 0.1)  # nobody has to hurry: every part of the walk begins before they end
-GONE = ["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "Failed to fetch", "network error"]
 
 
 def test_start_save_sample_pause_continue_kill_reopen_stop_resume(visit: Visit, server: Server, pictures: Path) -> None:

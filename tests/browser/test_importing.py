@@ -44,4 +44,4 @@ def test_the_base_model_says_what_it_is(visit: Visit, server: Server) -> None:
     page.get_by_label("Presets for which card").select_option("12")
     page.get_by_label("Presets for which model").select_option("Stable Diffusion XL")
     options = page.get_by_label("Preset", exact=True).locator("optgroup[label='Style'] option")
-    expect(options).to_have_text(["Stable Diffusion XL · 12 GB · style-12gb"])
+    expect(options).to_have_text(["Stable Diffusion XL · 8 GB · style-8gb", "Stable Diffusion XL · 12 GB · style-12gb"])

@@ -57,7 +57,8 @@ def _patterned(config: Mapping[str, Any], what: str, path: str) -> float:
     usual = config.get("r") if what == "rank" else config.get("lora_alpha", config.get("alpha"))
     value = named[0] if named else usual
     if not isinstance(value, (int, float)) or not math.isfinite(value) or (what == "rank" and value < 1):
-        raise LoraError(f"the adapter's config gives no usable {what} for {path}; got {value!r}")
+        field = "r" if what == "rank" else "lora_alpha (or alpha)"
+        raise LoraError(f"the adapter's config gives no usable {field} for {path}; got {value!r}")
     return float(value)
 
 
