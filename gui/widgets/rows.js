@@ -22,7 +22,7 @@ Loratory.rows = (root, { about, props, watch, trigger }) => {
     open.hidden = !open.title || rows === null || rows.some((row) => row[first.name] === open.title);
   };
   L.put(root, el("div", { class: "lor-label" }, about.label), el("p", { class: "lor-help" }, about.help), list,
-    el("div", { class: "lor-row" }, open, add, type), el("datalist", { id: about.offers }));
+    el("div", { class: "lor-row" }, add, open, type), el("datalist", { id: about.offers }));
 
   const fresh = () => Object.fromEntries(about.columns.map((column) => [column.name, column.default]));
   const change = (what, redraw) => {
