@@ -80,7 +80,20 @@ Loratory.tagPicture = (desk) => {
     const number = desk.active;
     try { const [found] = await newest(desk.fetch([number])); if (found && desk.active === number) show(found); } catch { /* the next look brings it */ }
   };
-  const mark = async (values) => { const now = line; Object.assign(now, values); show(now); await L.attempt(async () => { const found = await desk.ask("mark", { numbers: [now.number], ...values }); for (const one of found.lines) desk.lines.set(one.number, one); }); desk.emit("changed", [now.number]); };
+  // One after the other, and only the last answer about a picture counts: an earlier one does not know of what was pressed meanwhile.
+  const asked = new Map();
+  let marking = Promise.resolve();
+  const mark = (values) => {
+    const { number } = line;
+    Object.assign(line, values);
+    show(line);
+    asked.set(number, (asked.get(number) || 0) + 1);
+    marking = marking.then(() => L.attempt(async () => {
+      let found = { lines: [] };
+      try { found = await desk.ask("mark", { numbers: [number], ...values }); } finally { asked.set(number, asked.get(number) - 1); }
+      for (const one of found.lines) if (!asked.get(number)) desk.lines.set(one.number, one);
+    })).then(() => desk.emit("changed", [number]));
+  };
   const versions = async () => {
     const now = line, found = await L.attempt(() => desk.ask("versions", { number: now.number }));
     if (!found || line?.id !== now.id) return;
