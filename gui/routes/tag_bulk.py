@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gui.window import Window
 
 SHOWN = 200  # changes of a preview
+WRONG = (filter.FilterError, SettingsError)  # what a wish may have wrong: its filter line, or its values
 
 
 class Bulk(Wish):
@@ -52,12 +53,9 @@ def router(window: Window) -> APIRouter:
         for values that aren't right yet."""
         opened = opened_by(window, wish)
         try:
-            asked, numbers = edit_of(wish), meant(opened, wish)
-            rows = edits.preview(asked, opened.album.entries, numbers, opened.separator)
-        except filter.FilterError as error:
-            return wrong_line(wish.filter, error)
-        except SettingsError as error:
-            return JSONResponse({"detail": str(error), "problems": error.problems}, 200 if wish.typing else 422)
+            asked, numbers, rows = worked_out(opened, wish)
+        except WRONG as error:
+            return refused(wish, error, 200 if wish.typing else 422)
         shown = [
             {"number": number, "id": window.thumbnails.id_of(path), "name": path.name, "before": before, "after": after}
             for number, before, after in rows[:SHOWN]
@@ -71,12 +69,9 @@ def router(window: Window) -> APIRouter:
         """Do it, but for the captions that were changed since it was previewed."""
         opened = opened_by(window, wish)
         try:
-            asked, numbers = edit_of(wish), meant(opened, wish)
-            rows = edits.preview(asked, opened.album.entries, numbers, opened.separator)
-        except filter.FilterError as error:
-            return wrong_line(wish.filter, error)
-        except SettingsError as error:
-            return JSONResponse({"detail": str(error), "problems": error.problems}, 422)
+            asked, _, rows = worked_out(opened, wish)
+        except WRONG as error:
+            return refused(wish, error, 422)
         late = wish.revision is not None and wish.revision < opened.album.revision
         fresh = {number for number, *_ in rows if late and opened.album.entries[number].revision > wish.revision}
         texts = {number: after for number, _, after in rows if number not in fresh}
@@ -90,6 +85,19 @@ def router(window: Window) -> APIRouter:
         return window.editing.begin(act)
 
     return routes
+
+
+def worked_out(opened: Opened, wish: Bulk) -> tuple[edits.Edit, list[int], list[tuple[int, str, str]]]:
+    """The edit, the pictures that are meant, and what it would change: number, before, after. Raises what is WRONG."""
+    asked, numbers = edit_of(wish), meant(opened, wish)
+    return asked, numbers, edits.preview(asked, opened.album.entries, numbers, opened.separator)
+
+
+def refused(wish: Bulk, error: filter.FilterError | SettingsError, status: int) -> JSONResponse:
+    """`status` is for values; a wrong line is answered as everywhere."""
+    if isinstance(error, filter.FilterError):
+        return wrong_line(wish.filter, error)
+    return JSONResponse({"detail": str(error), "problems": error.problems}, status)
 
 
 def meant(opened: Opened, wish: Bulk) -> list[int]:
