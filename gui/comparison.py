@@ -10,7 +10,8 @@ from typing import Any
 
 from gui.chosen import chosen
 from gui.figures import batch, figures
-from gui.runs import Run, word
+from gui.run import Run
+from gui.runs import word
 
 MOST = 4
 

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gui.runs import CaptionRun, Run, number
+from gui.run import CaptionRun, Run, number
 from jobs.folder import Job
 from trainer.families import families
 

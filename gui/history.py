@@ -15,7 +15,8 @@ from pydantic import BaseModel, Field
 
 from gui.chosen import value, values
 from gui.figures import family
-from gui.runs import Runs, number, stamp
+from gui.run import number
+from gui.runs import Runs, stamp
 from jobs import bin as job_bin
 from jobs import notes
 from jobs.folder import Job

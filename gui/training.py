@@ -25,7 +25,9 @@ from trainer import command, preflight
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.lora.layers import blocks
-from trainer.plan import about_layers, plan, without_effect, wrong_paths
+from trainer.plan import plan
+from trainer.problems import wrong_paths
+from trainer.remarks import about_layers, without_effect
 
 if TYPE_CHECKING:
     from gui.window import Window

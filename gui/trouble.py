@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from captioners.config import CaptionConfig
-from gui.runs import CaptionRun, Run
+from gui.run import CaptionRun, Run
 from jobs import secrets
 from jobs.redaction import redaction
 from jobs.verdict import last_lines

@@ -8,29 +8,21 @@ epochs / batch.
 from __future__ import annotations
 
 import math
-import os
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from dataset.holdout import held_out
 from dataset.scan import Dataset, Item, scan
 from dataset.turns import Entry, lay_out
 from settings.errors import SettingsError, warnings
-from settings.section import at, settings
-from trainer.base_model.models import HUB_NAME, BaseModel, ModelError, fitting, located
 from trainer.config import TrainSettings
-from trainer.config.kinds import without_ranks
-from trainer.families import families
-from trainer.families.base import Family
-from trainer.lora.layers import known
-from trainer.lora.sizes import Shapes, is_depthwise, sizes
 from trainer.needs.memory import Moment, peak
 from trainer.needs.room import Room, expected, too_small
 from trainer.prior.asked import nothing_asked, rarely_asked
 from trainer.prior.class_images import with_class_images
+from trainer.problems import wrong_paths
+from trainer.remarks import about_layers, about_words, notes, without_effect
 from trainer.schedule import warmup_steps
 
 
@@ -166,139 +158,6 @@ def plan(config: TrainSettings, dataset: Dataset | None = None, begun: bool = Fa
         to_draw=sum(not path.is_file() for path in drawn),
         warnings=warnings(config) | remarks | about_words(config, dataset),
     )
-
-
-def wrong_paths(config: TrainSettings) -> dict[str, str]:
-    problems = {}
-    if not config.dataset.folders:
-        problems["dataset.folders"] = "choose the folder with your pictures"
-    if config.model.family not in families():
-        problems["model.family"] = f"must be one of {', '.join(families())}; got {config.model.family!r}"
-    else:
-        try:
-            model = fitting(config.model.base, config.model.family, config.model.trust_pickle, config.model.components)
-        except ModelError as error:
-            problems["model.base"] = str(error)
-        else:
-            problems |= wrong_for(config, families()[config.model.family], model)
-    return problems | wrong_folders(config)
-
-
-def wrong_for(config: TrainSettings, family: type[Family], model: BaseModel) -> dict[str, str]:
-    """What this very model can't be trained with."""
-    problems = family.unsaid(model)
-    if config.model.prediction_type != "auto":
-        problems.pop("model.prediction_type", None)
-    problems = problems or wrong_sides(config, family.side_step(model))
-    problems |= misread(config, family, model)
-    if config.words.new and not family.text_encoders:
-        problems["words.new"] = f"{family.label} reads captions without CLIP, which alone learns new words: remove them"
-    return problems
-
-
-def misread(config: TrainSettings, family: type[Family], model: BaseModel) -> dict[str, str]:
-    """How captions can't be read by this model: they would be learnt otherwise than was asked for."""
-    layers = model.configs.get("text_encoder", {}).get("num_hidden_layers", 12)
-    ways = {
-        "captions.length": f"{family.label} reads captions at its own length: set it back to 75",
-        "captions.clip_skip": f"{family.label} always reads the same layer: set it back to 1",
-        "captions.weighted": f"{family.label} can't weigh single words: switch it off",
-    }
-    problems = {path: why for path, why in ways.items() if path in without_effect(config)}
-    if config.captions.clip_skip > layers:
-        problems.setdefault("captions.clip_skip", f"this model's text encoder has only {layers} layers")
-    return problems
-
-
-def wrong_sides(config: TrainSettings, step: int) -> dict[str, str]:
-    """Sides in pixels that leave the model's places half empty."""
-    dataset, preview = config.dataset, config.preview
-    sides = [("dataset.bucket_step", dataset.bucket_step)] if dataset.buckets else [
-        ("dataset.more_resolutions" if more else "dataset.resolution", side) for more, side in enumerate(dataset.sides)]
-    if preview.prompts:
-        sides += [("preview.width", preview.width or step), ("preview.height", preview.height or step)]
-    return {path: f"this model takes sides that are multiples of {step}: use {max(1, round(side / step)) * step}"
-            for path, side in sides if side % step}
-
-
-def wrong_folders(config: TrainSettings) -> dict[str, str]:
-    """What could only fail hours later: another VAE that is none, folders that can't be written to."""
-    problems = {}
-    if (vae := config.model.vae) and not HUB_NAME.fullmatch(vae):
-        found = located(vae)
-        if found is None or not (found / "config.json").is_file():
-            problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
-    problems |= {f"model.merge.{number}.file": f"there is no {row.file}: choose a LoRA file"
-                 for number, row in enumerate(config.model.merge) if not Path(row.file).expanduser().exists()}
-    if (weights := config.lora.weights) and not Path(weights).expanduser().exists():
-        problems["lora.weights"] = f"there is no {weights}: choose a LoRA file or the folder of a run"
-    for place, word in enumerate(config.words.new):
-        if word.start_from and not Path(word.start_from).expanduser().is_file():
-            problems[f"words.new.{place}.start_from"] = f"there is no {word.start_from}: choose an embedding file"
-    for name in ("folder", "logging_folder"):
-        folder = Path(getattr(config.save, name)).expanduser().absolute()
-        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        if getattr(config.save, name) and not (there.is_dir() and os.access(there, os.W_OK)):
-            problems[f"save.{name}"] = f"{there} can't be written to: choose another folder"
-    return problems
-
-
-def without_effect(config: TrainSettings) -> dict[str, str]:
-    """Settings that were changed and that the family knows nothing of; the form hides them, a file may have them."""
-    family = families()[config.model.family]
-    return {
-        setting.path: f"has no effect with {family.label}"
-        for setting in settings(TrainSettings)
-        if setting.ui.needs and setting.ui.needs not in family.traits and at(config, setting.path) != setting.default
-    }
-
-
-def about_layers(config: TrainSettings) -> dict[str, str]:
-    """Patterns that fit no layer of the family's published models: another size may have it, or it is a mistake. And
-    what does nothing in the layers that learn."""
-    lora, family, shapes = config.lora.denoiser, families()[config.model.family], known(config.model.family)
-    if not (lora.train and shapes):
-        return {}
-    try:
-        chosen = sizes(lora, (family.layers | {"any": ".*"})[lora.layers], shapes, "lora.denoiser")
-    except SettingsError as error:
-        found: dict[str, str] = {}
-        for path, said in error.problems.items():
-            path = "lora.denoiser.blocks" if ".blocks." in path else path  # beside the table
-            found[path] = f"{found[path]}; {said}" if path in found else said
-        return found
-    return without_ranks(config.lora, chosen, shapes) | (never_learn(shapes) if lora.layers == "any" else {})
-
-
-def never_learn(shapes: Shapes) -> dict[str, str]:
-    """What "any" does not take in."""
-    found = [path for path, shape in shapes.items() if is_depthwise(shape)]
-    said = f"{len(found)} convolutions of each channel by itself do not learn, such as {found[0]}" if found else ""
-    return {"lora.denoiser.layers": f"{said}: an update would be larger than they are"} if found else {}
-
-
-def notes(dataset: Dataset) -> dict[str, str]:
-    """Pictures and captions that are left out or doubtful, as one warning."""
-    if not dataset.problems:
-        return {}
-    first = "; ".join(f"{problem.path.name}: {problem.reason}" for problem in dataset.problems[:3])
-    more = f" (and {len(dataset.problems) - 3} more)" if len(dataset.problems) > 3 else ""
-    return {"dataset.folders": f"{first}{more}"}
-
-
-def about_words(config: TrainSettings, dataset: Dataset) -> dict[str, str]:
-    """New words that nothing can be learnt about, or that are not all that is read."""
-    how, captions = config.captions, {item.caption for item in dataset.training}
-    said = {
-        f"words.new.{place}.word": f"{word.word} stands in no caption, so nothing is learnt about it: write it into "
-        "them, or into captions.prefix"
-        for place, word in enumerate(config.words.new)
-        if not any(re.search(word.pattern, f"{how.prefix} {caption} {how.suffix}") for caption in captions)
-    }
-    family = families()[config.model.family]
-    if config.words.new and len(family.footprint.readers) > len(family.text_encoders):
-        said["words.new"] = "only CLIP learns the words: T5, which reads captions too, takes them as they are written"
-    return said
 
 
 def bucket_rows(entries: Sequence[Entry], items: Sequence[Item]) -> tuple[tuple[int, int, int, int], ...]:

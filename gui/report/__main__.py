@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gui.report.page import MARK, page
-from gui.runs import KINDS, Run
+from gui.run import KINDS, Run
 from gui.thumbnails import Thumbnails
 from jobs.files import replace
 from jobs.find import find

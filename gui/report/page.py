@@ -11,7 +11,7 @@ from gui.figures import family, figures
 from gui.report import parts
 from gui.report.chart import svg
 from gui.report.parts import safe, section
-from gui.runs import Run
+from gui.run import Run
 from gui.thumbnails import Thumbnails
 from jobs import notes
 from jobs.folder import Job

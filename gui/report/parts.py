@@ -14,7 +14,7 @@ from typing import Any
 from dataset.pictures import PictureError
 from gui.chosen import Chosen, last_part
 from gui.figures import results, size
-from gui.runs import Run
+from gui.run import Run
 from gui.thumbnails import Thumbnails
 from trainer.base_model.models import ModelError, read_header
 

@@ -20,7 +20,7 @@ from gui import thresholds
 from gui.captioning import FORM, TEST
 from gui.preparation import problems
 from gui.repeats import again
-from gui.runs import CaptionRun
+from gui.run import CaptionRun
 from jobs.process import JobError
 from settings.errors import SettingsError, parse
 from settings.section import Section

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from gui import comparison, history
 from gui.report import page
 from gui.routes.runs import POINTS, run_of
-from gui.runs import Run
+from gui.run import Run
 from jobs import bin as job_bin
 from jobs import notes
 from jobs.bin import Binned

@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import StreamingResponse
 
 from dataset.exchange.target import Buffer, ZipTarget
-from gui.runs import Run
+from gui.run import Run
 
 if TYPE_CHECKING:
     from gui.window import Window

@@ -16,7 +16,8 @@ from dataset.pictures import PictureError
 from gui import learnt
 from gui.figures import EMBEDDINGS, embeddings
 from gui.routes.run_folders import folders
-from gui.runs import PICTURES, CaptionRun, Run, word
+from gui.run import PICTURES, CaptionRun, Run
+from gui.runs import word
 from gui.snapshots import snapshot
 from jobs import process, queue, requests
 from jobs.events import tail_log

@@ -23,7 +23,7 @@ from gui import completion, on_form, tag_lists
 from gui.editing import Facts, Opened, units
 from gui.preparation import problems
 from gui.routes.dataset import training_sizes
-from gui.runs import CaptionRun
+from gui.run import CaptionRun
 from settings import toml
 from settings.errors import SettingsError
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from gui import trouble
 from gui.routes.runs import run_of
-from gui.runs import Run
+from gui.run import Run
 
 if TYPE_CHECKING:
     from gui.window import Window

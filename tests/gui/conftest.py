@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from gui import routes
+from gui import routes, run, runs
 from gui.app import draw
 from gui.window import Window
 from jobs import folder, queue
@@ -49,3 +49,10 @@ def window(routed, workspace):
 def page(window, routed) -> TestClient:
     """What asks it."""
     return TestClient(routed[1])
+
+
+@pytest.fixture
+def asked_anew(monkeypatch):
+    """What is known of runs is read at every question, not at most every moment."""
+    for module in (run, runs):
+        monkeypatch.setattr(module, "FRESH", -1)

@@ -9,7 +9,6 @@ from captioners.config import CaptionConfig
 from captioners.run import run as work
 from captioners.tags import labels, pixels
 from captioners.tags.probabilities import ProbabilityCache, identity, scores
-from gui import runs as module
 from gui import thresholds
 from gui.captioning import FORM
 from jobs import folder, queue
@@ -21,8 +20,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def window(window, monkeypatch):
-    monkeypatch.setattr(module, "FRESH", -1)  # read at every question
+def window(window, asked_anew, monkeypatch):
     monkeypatch.setattr(queue, "ensure_runner", lambda: None)
     return window
 

@@ -6,7 +6,8 @@ import gradio as gr
 import pytest
 from pydantic import Field
 
-from gui.form import Choice, Form, for_field, holds, step, title, unmarked, when_empty
+from gui.fields import for_field, step, title, unmarked, when_empty
+from gui.form import Choice, Form, holds
 from settings.errors import SettingsError
 from settings.section import Section, Ui, settings
 from trainer.config import TrainSettings

@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from gui import runs
 from jobs import folder, queue
 from jobs.events import EventWriter
 from settings import toml
@@ -14,9 +13,7 @@ from trainer.config import TrainSettings
 HOSTILE = '"><img src=x onerror=alert(1)>'
 
 
-@pytest.fixture(autouse=True)
-def every_question_is_asked_anew(monkeypatch):
-    monkeypatch.setattr(runs, "FRESH", -1)
+pytestmark = pytest.mark.usefixtures("asked_anew")
 
 
 def make(name, loss=0.1, steps=3, samples=(), **values):

@@ -2,14 +2,12 @@
 
 import pytest
 
-from gui import runs
 from jobs import folder, queue
 from jobs.events import EventWriter
 
 
 @pytest.fixture
-def page(page, monkeypatch):
-    monkeypatch.setattr(runs, "FRESH", -1)
+def page(page, asked_anew, monkeypatch):
     monkeypatch.setattr(queue, "ensure_runner", lambda: started.append(True))
     page.started = started = []
     return page

@@ -11,8 +11,7 @@ from jobs.events import EventWriter
 
 
 @pytest.fixture
-def home(workspace, monkeypatch):
-    monkeypatch.setattr(module, "FRESH", -1)  # read at every question
+def home(workspace, asked_anew):
     return folder.home()
 
 

@@ -14,7 +14,7 @@ from gui.figures import results
 from gui.report import __main__ as command
 from gui.report import page as pages
 from gui.report.parts import spread
-from gui.runs import Run
+from gui.run import Run
 from gui.thumbnails import Thumbnails
 from jobs import find, folder, notes
 from jobs.events import EventWriter

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from gui import runs
 from gui.figures import figures
 from jobs import folder, queue
 from jobs.events import EventWriter
@@ -177,8 +176,7 @@ def test_what_a_person_asks_of_a_run(page, run):
     assert page.post("/api/runs/none/stop").status_code == 404
 
 
-def test_a_run_is_paused_and_told_so(page, run, monkeypatch):
-    monkeypatch.setattr(runs, "FRESH", -1)
+def test_a_run_is_paused_and_told_so(page, run, asked_anew):
     assert page.post(f"/api/runs/{run.id}/pause").status_code == 200
     assert page.get(f"/api/runs/{run.id}").json()["asked"] == ["pause"]
     EventWriter(run.events_path).write("paused", step=7)
@@ -186,10 +184,9 @@ def test_a_run_is_paused_and_told_so(page, run, monkeypatch):
     assert (shown["state"], shown["step"], shown["end"]["kind"]) == ("paused", 7, "paused")
 
 
-def test_a_run_is_made_longer_and_goes_on(page, run, monkeypatch):
+def test_a_run_is_made_longer_and_goes_on(page, run, asked_anew, monkeypatch):
     monkeypatch.setattr(command, "plan", lambda config, begun: SimpleNamespace(total_steps=10 * config.run.epochs))
     monkeypatch.setattr(queue, "ensure_runner", lambda: None)
-    monkeypatch.setattr(runs, "FRESH", -1)
     (run.folder / "process.json").write_text('{"pid": 1, "born": "long ago"}')
     EventWriter(run.events_path).write("finished", steps=20, seconds=1)
     run.config_path.write_text(toml.dumps(TrainSettings(run={"epochs": 2})))

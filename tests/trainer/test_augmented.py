@@ -23,7 +23,8 @@ from trainer.families.base import View
 from trainer.loop import train
 from trainer.lora.metadata import metadata
 from trainer.needs import memory, remedies
-from trainer.plan import plan, wrong_sides
+from trainer.plan import plan
+from trainer.problems import wrong_sides
 
 WIDE = {"bucket_step": 16}  # of the pictures some hang over by up to 15 pixels
 OPTIONS = {

@@ -100,7 +100,7 @@ def test_a_family_whose_text_encoders_never_learn_says_so(configure, bases, of_f
 @pytest.mark.parametrize("name, step", [("sd15", 8), ("flux", 4), ("qwen_image", 4), ("flux2_klein", 4), ("sana", 2)])
 def test_sides_that_leave_places_half_empty_are_refused(of_family, bases, configure, name, step):
     from trainer.base_model.models import BaseModel, find
-    from trainer.plan import wrong_sides
+    from trainer.problems import wrong_sides
 
     family = families()[name]
     if name != "sd15":  # the tiny VAEs halve once

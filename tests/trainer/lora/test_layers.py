@@ -13,7 +13,7 @@ from trainer.families import families
 from trainer.lora import inject, layers
 from trainer.lora.sizes import sizes
 from trainer.needs import memory
-from trainer.plan import about_layers
+from trainer.remarks import about_layers
 
 
 @pytest.fixture(scope="module")
