@@ -31,6 +31,7 @@ def widget(name: str, value: Any = None, *, elem_id: str | None = None, classes:
         html_template="<div></div>",  # never changes, so that Gradio never redraws what the script has drawn
         js_on_load=START.replace("NAME", name).replace("ABOUT", json.dumps(about)),
         apply_default_css=False,
+        label="as drawn",  # shown nowhere; `Loratory.untilSettled` in base.js sees by it when Gradio is done
         elem_id=elem_id,
         elem_classes=["lor", *classes.split()],
     )

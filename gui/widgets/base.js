@@ -153,6 +153,17 @@ window.Loratory = (() => {
     document.addEventListener("lor-opened", (event) => task(event.detail));
     L.attempt(async () => { const { path } = await L.get("/api/dataset/folder"); if (path) task(path); });
   };
+  // A room is drawn when it is first opened, and some frames later Gradio puts all that it was drawn with into it once more:
+  // what somebody did meanwhile would be lost. So nothing can be done in it until then, which shows by the label coming back.
+  L.untilSettled = (root, props, watch) => {
+    const room = root.closest("[role=tabpanel]");
+    if (!room) return;
+    const busy = (yes) => { room.inert = yes; yes ? room.setAttribute("aria-disabled", "true") : room.removeAttribute("aria-disabled"); };
+    busy(true);
+    const last = setTimeout(() => busy(false), 3000);  // if it ever does so no more
+    watch("label", () => setTimeout(() => { clearTimeout(last); busy(false); }, 0));
+    props.label = "drawn";
+  };
   L.openPage = (name) => { L.openTab("dataset"); document.getElementById(`page-${name}-button`)?.click(); };
   L.openTab = (name) => document.getElementById(`tab-${name}-button`)?.click();
   return L;

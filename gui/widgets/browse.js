@@ -14,10 +14,11 @@ Loratory.browse = (kind, start, label) => Loratory.dialog(label || "Choose a fol
   const choose = L.button("Choose this folder", () => close(here), "primary", { hidden: !folders });
 
   const open = async (wanted) => {
+    const before = path.value;
     try {
       const found = await newest(L.post("/api/browse", { path: wanted, kind }));
       here = found.path;
-      path.value = found.path;
+      if (path.value === before) path.value = found.path;  // else another path is being typed
       L.fill(places, found.places.map((place) => L.button(place.name, () => open(place.path), "quiet")));
       L.fill(list, found.parent !== null && entry({ name: "..", folder: true, hint: "up" }, found.parent),
         found.entries.map((item) => entry(item, item.path)));

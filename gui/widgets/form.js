@@ -171,6 +171,7 @@ Loratory.form = (root, { about, props, watch, trigger }) => {
     attempted = Math.max(attempted, state.attempt || 0);
   });
   apply();
+  L.untilSettled(root, props, watch);
   let tries = 0;
   const settle = () => {  // the fields are drawn by Gradio after this bar
     say();

@@ -102,6 +102,21 @@ def test_only_the_chosen_captioners_options_are_shown(visit: Visit, pictures: Pa
     expect(page.locator("#captions-group-blip")).to_be_hidden()
 
 
+def test_a_click_in_a_room_that_has_just_opened_counts(visit: Visit, server: Server) -> None:
+    """Gradio puts all that a room was drawn with into it once more, some frames after it can be seen."""
+    visit.page.evaluate("""() => new Promise((done) => {
+      new MutationObserver((_, observer) => {
+        const box = document.querySelector("#captions-captioners .lor-tile:nth-of-type(2) input");
+        if (!box || box.disabled || box.closest("[inert]")) return;
+        observer.disconnect(); box.click(); done();
+      }).observe(document, { subtree: true, childList: true, attributes: true });
+      document.getElementById("tab-captions-button").click();
+    })""")
+    server.learns("captions", "captioners", ["wd_tagger", "blip"])
+    expect(visit.page.locator("#captions-group-blip")).to_be_visible()
+    expect(tile(visit.page, "BLIP")).to_be_checked()
+
+
 def test_the_command(visit: Visit, pictures: Path) -> None:
     page = enter(visit, pictures)
     choose(page, "wd_tagger")

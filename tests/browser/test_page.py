@@ -219,6 +219,20 @@ def test_looking_for_a_folder(visit: Visit, tmp_path: Path) -> None:
     expect(page.locator("#dataset-path")).to_have_value(str(tmp_path / HOSTILE))
 
 
+def test_a_path_that_is_typed_stays_when_a_list_comes_late(visit: Visit, tmp_path: Path) -> None:
+    draw_pictures(tmp_path / "photos", 3)
+    page, late = visit.page, []
+    page.route("**/api/browse", lambda route: route.continue_() if late else late.append(route))
+    page.get_by_role("button", name="Browse…").first.click()
+    path = page.get_by_role("dialog").get_by_label("Path")
+    path.fill(str(tmp_path))
+    late[0].continue_()
+    expect(page.get_by_role("option").first).to_be_visible()
+    expect(path).to_have_value(str(tmp_path))
+    path.press("Enter")
+    expect(page.get_by_role("option", name="photos")).to_be_visible()
+
+
 def test_presets(visit: Visit, filled: Server) -> None:
     look_at(visit, "LoRA training")
     page = visit.page
