@@ -27,6 +27,7 @@ FLAGS = (
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 ).split()
 PATIENCE = 90_000  # ms; machines that run tests are often busy
+SIZE = {"viewport": {"width": 1280, "height": 900}}
 LISTEN = """window.toldForAMoment = [];
 new MutationObserver((all) => all.forEach((one) => one.addedNodes.forEach((node) => {
   if (node.classList?.contains("lor-toast")) window.toldForAMoment.push(node.textContent);
@@ -206,13 +207,20 @@ def pictures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 class Visit:
     """A page, and all that went wrong on it."""
 
-    def __init__(self, browser, url: str, **options):
-        self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+    def __init__(self, browser, url: str, context=None, **options):
+        """`context`: one that others have used before; what they left in it is forgotten but for its cache."""
+        self.context = context or browser.new_context(**(SIZE | options))
+        self._shared = context is not None
         self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
+        if self._shared:
+            self.context.clear_cookies()
+            self.context.clear_permissions()
+            self.page.goto(f"{url}/healthz")
+            self.page.evaluate("localStorage.clear()")
         self.wrong: list[str] = []
         self.expected: list[str] = []  # parts of messages that a test brings about on purpose
-        self.context.add_init_script(LISTEN)
+        self.page.add_init_script(LISTEN)
         self._asked: set = set()  # what was sent and has no answer yet
         self.page.on("request", lambda request: self._asked.add(request) if request.method == "POST" else None)
         for end in ("requestfinished", "requestfailed"):
@@ -242,7 +250,7 @@ class Visit:
         deadline = time.monotonic() + 20  # what is on its way would be the next test's draft
         while self._asked and time.monotonic() < deadline:
             self.page.wait_for_timeout(20)
-        self.context.close()
+        (self.page if self._shared else self.context).close()
         unexpected = [text for text in self.wrong if not any(part in text for part in self.expected)]
         assert unexpected == []
 
@@ -250,12 +258,20 @@ class Visit:
         self.page.get_by_role("tab", name=room, exact=True).click()
 
 
+@pytest.fixture(scope="module")
+def context(chromium) -> Iterator[object]:
+    """A browser's memory for all pages of a module that need none of their own: our scripts are loaded once."""
+    shared = chromium.new_context(**SIZE)
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def visit(chromium, server: Server) -> Iterator[Visit]:
+def visit(chromium, context, server: Server) -> Iterator[Visit]:
     """A page with nothing typed into it yet."""
     for draft in (server.home / "drafts").glob("*.json"):
         draft.unlink()
-    visiting = Visit(chromium, server.url)
+    visiting = Visit(chromium, server.url, context)
     yield visiting
     visiting.close()
 
