@@ -17,6 +17,7 @@ from trainer.config import OptimizerSettings
 from trainer.loop import train
 from trainer.run import Run
 
+pytestmark = pytest.mark.long
 LEARNS_TO_READ = {"denoiser": {"rank": 2, "dropout": 0.3}, "text_encoder": {"train": True, "rank": 2, "dropout": 0.2}}
 CASES = {
     "unet": {"preview": {"prompts": ["sks"], "steps": 2, "every_steps": 1}},
