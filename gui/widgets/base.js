@@ -28,7 +28,17 @@ window.Loratory = (() => {
 
   L.mount = (name, element, gradio) => {
     const root = element.firstElementChild || element.appendChild(document.createElement("div"));
-    L[name](root, gradio);
+    L[name](root, { ...gradio, watch: inOrder(gradio) });
+  };
+  // What was worked out earlier and comes later is not news. (A minute: where the machine's clock was set back, it is.)
+  const inOrder = ({ props, watch }) => {
+    let kept = props.value;
+    const late = () => props.value?.at < kept?.at && kept.at - props.value.at < 60;
+    return (property, heard) => watch(property, () => {
+      if (late()) { props.value = kept; return; }
+      kept = props.value;
+      heard();
+    });
   };
 
   class Refused extends Error {}

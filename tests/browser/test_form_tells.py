@@ -39,6 +39,30 @@ def test_what_does_not_go_together_is_said_wherever_its_field_hides(visit: Visit
     expect(debiased.locator(".lor-problem")).to_have_count(0)
 
 
+def test_what_comes_late_is_not_news(visit: Visit) -> None:
+    """The answer to what was typed arrives after that to a preset, which was chosen later."""
+    page = visit.page
+    visit.open("LoRA training")
+    debiased = page.locator("#train-noise-debiased")
+    page.locator("#train-guide").get_by_label("Expert").check()
+    page.locator("#train-noise-min_snr_gamma input").fill("5")
+    page.evaluate("""() => {
+      const plain = window.fetch;
+      window.fetch = async (...asked) => {
+        const reply = await plain(...asked), told = (await reply.clone().text()).includes("in place of min-SNR");
+        if (told && !window.comes) await new Promise((comes) => { window.comes = comes; });
+        return reply;
+      };
+    }""")
+    debiased.locator("input").check()
+    page.wait_for_function("() => window.comes")
+    page.get_by_label("Preset", exact=True).select_option("ours/sd15/style-12gb")
+    page.get_by_role("button", name="Load", exact=True).click()
+    expect(debiased.locator("input")).not_to_be_checked()
+    page.evaluate("() => { window.comes(); return new Promise((done) => setTimeout(done, 1000)); }")
+    expect(debiased.locator(".lor-problem")).to_have_count(0)
+
+
 def test_a_field_that_does_not_apply_can_be_reached_when_it_has_no_effect(visit: Visit) -> None:
     page = visit.page
     visit.open("LoRA training")
