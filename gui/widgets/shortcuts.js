@@ -3,11 +3,11 @@
 (() => {
   const L = Loratory, { el } = L;
   const visible = (id) => { const node = document.getElementById(id); return node && node.getClientRects().length > 0 ? node : null; };
-  const whenVisible = (id, task, tries = 200) => { const node = visible(id); if (node) task(node); else if (tries) setTimeout(() => whenVisible(id, task, tries - 1), 50); };
+  const whenUsable = (id, task, tries = 200) => { const node = visible(id); if (node && !node.closest("[inert]")) task(node); else if (tries) setTimeout(() => whenUsable(id, task, tries - 1), 50); };
   const KEYS = [
     ["?", "This list", () => L.showShortcuts()],
     ["1 … 9", "The rooms, from left to right", null],
-    ["/", "Find a setting", () => { const here = ["train", "captions"].find((form) => visible(`${form}-search`)); if (here) L.forms?.[here]?.search.focus(); else { L.openTab("train"); whenVisible("train-search", (search) => search.focus()); } }],
+    ["/", "Find a setting", () => { const here = ["train", "captions"].find((form) => visible(`${form}-search`)); if (!here) L.openTab("train"); whenUsable(`${here || "train"}-search`, (search) => search.focus()); }],
     ["Ctrl + Enter", "Start captioning or training (in Captions, in LoRA training)", null],
     ["Arrow keys", "Step through the pictures of a data set, and through samples", null],
     ["Esc", "Leave a dialog", null],
