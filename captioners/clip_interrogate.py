@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from captioners.clip import lists, published, rank, table
 from captioners.clip.rank import Chain, Phrases, fitting, joined
 from captioners.weights import Published, Weights, find
 from captioners.writers.local import loaded
+from settings.paths import absolute
 from settings.section import Section, Ui
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class ClipInterrogateSettings(Section):
             if name not in lists.known():
                 yield "lists", f"there is no list {name!r}; known are {', '.join(lists.known())}"
         for name in ("folder", "tags_of"):
-            if getattr(self, name) and not Path(getattr(self, name)).expanduser().is_dir():
+            if getattr(self, name) and not absolute(getattr(self, name)).is_dir():
                 yield name, f"there is no folder at {getattr(self, name)}"
         if self.mode == "caption" and not self.caption_model:
             yield "caption_model", "choose who writes the sentence, or a mode other than caption"
@@ -176,9 +176,9 @@ class ClipInterrogate(Captioner):
         options = self.options
         chosen, spoiling = lists.ours(filter(None, options.lists)), lists.ours([lists.DEFECTS])
         if options.folder:
-            chosen += lists.in_folder(Path(options.folder).expanduser())
+            chosen += lists.in_folder(absolute(options.folder))
         if options.tags_of:
-            chosen.append(lists.tags_of(Path(options.tags_of).expanduser()))
+            chosen.append(lists.tags_of(absolute(options.tags_of)))
         if options.published_lists:
             more, negative = published.lists(progress)
             chosen, spoiling = chosen + more, [*spoiling, negative]

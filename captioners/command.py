@@ -20,7 +20,7 @@ import jobs.follow
 from captioners import captioners, source
 from captioners.base import Captioner, CaptionerError
 from captioners.config import CaptionConfig, Captioning
-from captioners.weights import ROOT, fetch, located
+from captioners.weights import ROOT, fetch
 from dataset.journal import Journal, JournalError
 from dataset.problem import counted
 from jobs import folder
@@ -29,7 +29,7 @@ from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
-from settings.paths import placed
+from settings.paths import absolute, located, placed
 
 ARGV = ["python", "-m", "captioners", "run", "{job}"]
 
@@ -105,7 +105,7 @@ def meant(path: str) -> str:
 
 
 def folder_meant(path: str) -> str:
-    return str(located(path) or Path(path).expanduser().absolute())
+    return str(located(path) or absolute(path))
 
 
 def main(arguments: list[str]) -> int:

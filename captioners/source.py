@@ -15,6 +15,7 @@ from pathlib import Path
 from dataset.pictures import EXTENSIONS, FOREIGN
 from dataset.problem import Problem
 from dataset.scan import SYSTEM_FOLDERS
+from settings.paths import absolute
 
 
 @dataclass
@@ -33,7 +34,7 @@ def look(folders: Sequence[str], recursive: bool = True, only: Sequence[str] = (
     found = Found()
     patterns = [pattern(text) for text in only if text.strip()]
     known: set[str] = set()
-    for root in (Path(os.path.abspath(os.path.expanduser(folder))) for folder in folders):
+    for root in (absolute(folder) for folder in folders):
         for path, real in walk(root, recursive, found):
             inside = unicodedata.normalize("NFC", path.relative_to(root).as_posix()) if patterns else ""
             wanted = not patterns or any(one.fullmatch(name) for one in patterns for name in (inside, path.name))

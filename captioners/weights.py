@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from captioners.base import CaptionerError, Progress
+from settings.paths import absolute, located
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "toy" / "models"
@@ -176,20 +177,11 @@ def counting(progress: Progress) -> type[Any]:
     return Counting
 
 
-def located(model: str) -> Path | None:
-    """The existing file or folder that a typed path means, absolute: from the current folder, else from the program's;
-    None if there is none."""
-    typed = os.path.expanduser(model)
-    # Unlike pathlib's, os.path's questions about what no system could hold are answered with no.
-    there = (path for path in (typed, os.path.join(ROOT, typed)) if model and os.path.exists(path))
-    return next((Path(os.path.abspath(path)) for path in there), None)
-
-
 def cached(model: str, revision: str = "") -> Path | None:
     """The folder of a hub model in the cache, whole or not; None if it was never downloaded."""
     from huggingface_hub import constants
 
-    place = Path(constants.HF_HUB_CACHE).expanduser() / f"models--{model.replace('/', '--')}"
+    place = absolute(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
     name = revision or "main"
     reference = place / "refs" / name
     commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else name

@@ -19,6 +19,7 @@ from dataset.captions import EXTENSIONS, MAX_BYTES, MAX_TABLE_BYTES, CaptionFind
 from dataset.files import FileError, content, named, swap, sweep, writable
 from dataset.journal import Action, Journal, real_file
 from dataset.problem import Problem
+from settings.paths import absolute
 
 FORMATS = ("txt", "caption", "metadata.jsonl", "meta_cap.json")
 EVERY = 2.0  # seconds between two writings of a table
@@ -62,7 +63,7 @@ class CaptionStore:
     def __init__(self, root: Path | str, format: str, journal: Journal | None = None, label: str = ""):
         if format not in FORMATS:
             raise ValueError(f"no format of captions: {format!r}; known are {', '.join(FORMATS)}")
-        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+        self.root = absolute(root)
         self.problems: list[Problem] = []  # what was odd, for people; complete after `close`
         extension = dotted(format) if format not in TABLES_BY_NAME else EXTENSIONS[0]
         self._finder = CaptionFinder(self.root, extension)

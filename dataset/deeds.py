@@ -22,6 +22,7 @@ from dataset.files import FileError, alone, content, named, synced
 from dataset.journal import FOLDER, Action, Journal, JournalError, Outcome, noting
 from dataset.problem import Problem
 from dataset.records import State, append, parsed, whole_lines
+from settings.paths import absolute
 
 VERSION = 1
 BIN = f"{FOLDER}/bin"
@@ -44,7 +45,7 @@ class Deeds:
     """What was done to the data set in `root`. Making one touches nothing."""
 
     def __init__(self, root: Path | str):
-        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+        self.root = absolute(root)
         self.folder = self.root / ASIDE
 
     def begin(self, label: str) -> Deed:

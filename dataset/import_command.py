@@ -22,6 +22,7 @@ from dataset import tokens
 from dataset.import_analysis import Analysis, Fields, analyse
 from dataset.problem import counted, printable
 from settings.errors import SettingsError
+from settings.paths import absolute
 
 PICTURES, SUMMARY = "instance_images", "data_summary.json"
 SHOWN = 10  # dropped records in the terminal
@@ -30,8 +31,8 @@ SHOWN = 10  # dropped records in the terminal
 def main(arguments: list[str]) -> int:
     """0: made, 1: the disk refused, 2: there was nothing to make it of, or no place for it."""
     options = parser().parse_args(arguments)
-    file, output = _path(options.file), _path(options.output)
-    root = _path(options.images) if options.images else file.parent
+    file, output = absolute(options.file), absolute(options.output)
+    root = absolute(options.images) if options.images else file.parent
     fields = Fields(options.image_field, options.caption_field, options.confidence_field)
     try:
         _check(options, file, root, output)
@@ -131,10 +132,6 @@ def write(analysis: Analysis, told: dict[str, Any], output: Path,
 def _json(value: Any, indent: int | None = None) -> str:
     """As UTF-8 can hold it: JSON may bring halves of characters, and field names in them."""
     return json.dumps(value, ensure_ascii=False, indent=indent).encode(errors="replace").decode()
-
-
-def _path(text: str) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(text)))
 
 
 def _check(options: argparse.Namespace, file: Path, root: Path, output: Path) -> None:

@@ -23,6 +23,7 @@ from dataset.captions import EXTENSIONS, TABLES
 from dataset.files import FileError, Swap, Unfinished, alone, content, named, swap, swap_all, sweep, synced
 from dataset.problem import Problem
 from dataset.records import VERSION, Content, Entry, Record, Span, State, Told, append, digest_of, whole_lines
+from settings.paths import absolute
 
 FOLDER = ".loratory"
 INLINE = 8192  # bytes; longer contents, which are tables, are kept as files, once each and not for every change
@@ -49,7 +50,7 @@ class Journal:
     """The journal of the data set in `root`. Making one touches nothing."""
 
     def __init__(self, root: Path | str):
-        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+        self.root = absolute(root)
         self.folder = self.root / FOLDER / "journal"
 
     def begin(self, label: str) -> Action:

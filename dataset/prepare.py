@@ -24,6 +24,7 @@ from dataset.problem import Problem, counted
 from dataset.scan import COUNTED, Item, scan
 from dataset.settings import Folder
 from settings.errors import SettingsError
+from settings.paths import absolute
 from settings.section import Section, Ui
 
 FORBIDDEN = set('<>:"/\\|?*')  # in names on Windows; the folder is likely to travel there some day
@@ -172,7 +173,7 @@ def unfit_for_names(text: str) -> str:
 
 
 def _folder(text: str) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(text.strip())))
+    return absolute(text.strip())
 
 
 def _wrong_folders(settings: PrepareSettings, source: Path, target: Path) -> Iterator[tuple[str, str]]:

@@ -20,12 +20,13 @@ from dataset.settings import Folder
 from dataset.spelling import Vocabulary, reads, spelled
 from dataset.variation import has_choice
 from settings.errors import SettingsError
+from settings.paths import absolute
 
 
 def main(arguments: list[str]) -> int:
     """0: shown, 1: the picture can't be used, 2: there is no such picture, or a setting is wrong."""
     options = parser().parse_args(arguments)
-    path = Path(os.path.abspath(os.path.expanduser(options.picture)))
+    path = absolute(options.picture)
     try:
         if not path.is_file():
             raise SettingsError({"PICTURE": f"there is no such file: {path}"})
@@ -82,7 +83,7 @@ def _settings(config: str | None) -> Showing:
     if not config:
         return Showing()
     try:
-        values = tomllib.loads(Path(config).expanduser().read_text(encoding="utf-8-sig"))
+        values = tomllib.loads(absolute(config).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError({"--config": f"{config} can't be read ({error.strerror})"}) from None
     except ValueError as error:

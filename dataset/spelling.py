@@ -12,8 +12,7 @@ from pathlib import Path
 from dataset import emphasis, tokens
 from dataset.new_words import NONE, NewWords
 from dataset.settings import CaptionSettings
-
-ROOT = Path(__file__).resolve().parents[1]
+from settings.paths import located
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,8 @@ def reads(base: str, settings: CaptionSettings, new: NewWords = NONE) -> Vocabul
 
 def vocabulary(base: str) -> Vocabulary:
     """The tokenizer of a base model, where it is a folder on this machine; else CLIP's, which they share."""
-    typed = Path(base).expanduser()
-    for place in (typed, ROOT / typed):
-        if base and (found := _read(place / "tokenizer")):
-            return found
-    return Vocabulary()
+    place = located(base)
+    return (place and _read(place / "tokenizer")) or Vocabulary()
 
 
 def _read(folder: Path) -> Vocabulary | None:

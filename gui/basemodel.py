@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from settings.flags import flat
+from settings.paths import located
 from trainer.base_model.detect import detect
-from trainer.base_model.models import located
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.families.base import Family

@@ -6,7 +6,6 @@ import base64
 import binascii
 import io
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from dataset.resize.settings import Settings
 from dataset.settings import Folder
 from jobs.files import REPOSITORY, read_json
 from settings.errors import SettingsError, check
+from settings.paths import absolute
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -53,7 +53,7 @@ def root_of(window: Window) -> Path | None:
     for draft, name in ((FORM, "folder"), ("dataset", "path")):
         text = str(window.drafts.load(draft).get(name) or "").strip()
         if text and "\0" not in text:
-            path = Path(os.path.abspath(os.path.expanduser(text)))
+            path = absolute(text)
             return path if path.is_dir() else None
     return None
 

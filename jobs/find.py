@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from jobs.folder import Job, jobs
@@ -10,8 +11,8 @@ from jobs.process import JobError
 
 def find(name: str) -> Job:
     """Of several jobs that are called so, the newest. Raises JobError."""
-    folder = Path(name).expanduser()
-    if (folder / "job.json").is_file():
+    folder = Path(os.path.expanduser(name))
+    if os.path.isfile(folder / "job.json"):
         return Job(folder.absolute())
     known = jobs()
     for same in (lambda job: job.id == name, lambda job: job.name == name):

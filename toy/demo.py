@@ -22,9 +22,9 @@ from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
+from settings.paths import ROOT
 from toy.score import character_score
 from trainer import command
-from trainer.base_model.models import ROOT
 from trainer.config import TrainSettings
 
 PRESET = ROOT / "presets" / "toy" / "demo.toml"

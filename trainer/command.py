@@ -25,9 +25,8 @@ from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
 from settings.errors import SettingsError, check
-from settings.paths import placed
+from settings.paths import ROOT, absolute, located, placed
 from trainer import continuing
-from trainer.base_model.models import ROOT, located
 from trainer.config import TrainSettings
 from trainer.plan import plan
 
@@ -85,7 +84,7 @@ def with_absolute_paths(config: TrainSettings) -> TrainSettings:
     values = placed(config.model_dump(), TrainSettings, lambda typed: str(located(typed) or typed))
     for name in ("folder", "logging_folder"):
         if typed := getattr(config.save, name):  # it may be yet to come
-            values["save"][name] = str(Path(typed).expanduser().absolute())
+            values["save"][name] = str(absolute(typed))
     return check(TrainSettings, values)
 
 

@@ -19,6 +19,7 @@ from dataset.turns import lay_out
 from jobs import requests
 from jobs.folder import Job
 from settings import toml
+from settings.paths import absolute
 from trainer import state
 from trainer.base_model import hashes
 from trainer.batches import Batches
@@ -77,7 +78,7 @@ def begin(
         report.recall(saved.position.get("losses", []))
     else:
         if config.lora.weights:
-            start_from(Path(config.lora.weights).expanduser(), family, run.trained, report)
+            start_from(absolute(config.lora.weights), family, run.trained, report)
         new_words.start_from_files(config, family, run.trained)
     report.started(run.step, place.device)
     return run, preview, output

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dataset.scan import Dataset
 from jobs.folder import Job
+from settings.paths import absolute
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.inversion import bundle, embedding_file, new_words
@@ -91,7 +92,7 @@ class Output:
         others = self._others(path, learnt, step) if lora[-1] == path else []
         written = [*self._bests(), *others, *lora]
         if self._config.save.folder:
-            return [copied(one, Path(self._config.save.folder).expanduser()) for one in written][-1]
+            return [copied(one, absolute(self._config.save.folder)) for one in written][-1]
         return written[-1]
 
     def _bests(self) -> list[Path]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from trainer.base_model.models import HUB_NAME, BaseModel, ModelError, fitting, located
+from settings.paths import absolute, located
+from trainer.base_model.models import HUB_NAME, BaseModel, ModelError, fitting
 from trainer.config import TrainSettings
 from trainer.families import families
 from trainer.families.base import Family
@@ -73,15 +74,25 @@ def wrong_folders(config: TrainSettings) -> dict[str, str]:
         if found is None or not (found / "config.json").is_file():
             problems["model.vae"] = f"{vae} is no VAE folder in diffusers layout (with a config.json)"
     problems |= {f"model.merge.{number}.file": f"there is no {row.file}: choose a LoRA file"
-                 for number, row in enumerate(config.model.merge) if not Path(row.file).expanduser().exists()}
-    if (weights := config.lora.weights) and not Path(weights).expanduser().exists():
+                 for number, row in enumerate(config.model.merge) if not located(row.file)}
+    if (weights := config.lora.weights) and not located(weights):
         problems["lora.weights"] = f"there is no {weights}: choose a LoRA file or the folder of a run"
     for place, word in enumerate(config.words.new):
-        if word.start_from and not Path(word.start_from).expanduser().is_file():
+        if word.start_from and not ((file := located(word.start_from)) and file.is_file()):
             problems[f"words.new.{place}.start_from"] = f"there is no {word.start_from}: choose an embedding file"
     for name in ("folder", "logging_folder"):
-        folder = Path(getattr(config.save, name)).expanduser().absolute()
-        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        if getattr(config.save, name) and not (there.is_dir() and os.access(there, os.W_OK)):
-            problems[f"save.{name}"] = f"{there} can't be written to: choose another folder"
+        if (typed := getattr(config.save, name)) and (why := unwritable(absolute(typed))):
+            problems[f"save.{name}"] = f"{why}: choose another folder"
     return problems
+
+
+def unwritable(folder: Path) -> str:
+    """Why nothing can be written into a folder, which need not be there yet; "" if something can."""
+    if not folder.is_absolute():
+        return f"there is no home folder of {folder.parts[0]}"
+    try:
+        folder.exists()
+    except OSError as error:  # too long for this system
+        return f"{error.strerror}"
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return "" if there.is_dir() and os.access(there, os.W_OK) else f"{there} can't be written to"

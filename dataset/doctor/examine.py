@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from dataset.problem import Problem
 from dataset.scan import Dataset, Item, folders, scan
 from dataset.settings import DatasetSettings
 from dataset.stats import stats
+from settings.paths import absolute
 
 # where the checks are: importing them is what registers them
 FILES = (files, captions, duplicates, quality, sizes, lettering, meaning)
@@ -88,7 +88,7 @@ def examine(folder: Path | str, settings: DatasetSettings, aim: Aim = NOTHING, t
     folder as `prepare` makes them, both are examined; `settings.folders` has no say. `progress(done, of)` is called
     after each picture; pictures that are `known` aren't decoded again. Writes nothing beside the pictures, and never
     raises for what is on disk."""
-    root = Path(os.path.abspath(os.path.expanduser(folder)))
+    root = absolute(folder)
     found = scan(folders(root), settings.caption_extension)
     items, problems, seen = [], list(found.problems), {}
     for item, (path, look) in zip(found.items, looks((item.path for item in found.items), thumbnails, known)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +26,7 @@ from jobs.files import read_json
 from jobs.folder import Job, home
 from settings import toml
 from settings.errors import SettingsError, check
+from settings.paths import absolute
 from settings.section import Section, Ui
 
 RESULT, REPORT, SUMS = "examination.json", "report.html", "SHA256SUMS"
@@ -84,7 +84,7 @@ class Settings(Section):
     @property
     def root(self) -> Path:
         """The folder. SettingsError where there is none."""
-        root = Path(os.path.abspath(os.path.expanduser(self.folder)))
+        root = absolute(self.folder)
         if not self.folder.strip() or not root.is_dir():
             raise SettingsError({"folder": "choose the folder with the pictures" if not self.folder.strip() else
                                  f"there is no such folder: {root}"})

@@ -26,6 +26,7 @@ from dataset.files import FileError
 from dataset.journal import Journal, Outcome
 from dataset.problem import Problem
 from dataset.scan import Item, Scan, folders
+from settings.paths import absolute
 
 FEW = 100  # pictures whose captions are looked for one by one
 CAPTIONS = frozenset({*EXTENSIONS, *(os.path.splitext(name)[1] for name in TABLES)})
@@ -69,7 +70,7 @@ class Album:
 
     def __init__(self, root: Path | str, caption_extension: str = ".txt", separator: str = words.SEPARATOR,
                  cache: Path | None = None):
-        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+        self.root = absolute(root)
         self._above = len(os.path.join(self.root, ""))
         self.separator = separator
         self.prose: bool | None = None  # None: guessed for each caption

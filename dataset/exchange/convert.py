@@ -23,6 +23,7 @@ from dataset.exchange.settings import ExportSettings, ImportSettings
 from dataset.prepare import SPARE
 from dataset.problem import Problem, counted
 from settings.errors import SettingsError
+from settings.paths import absolute
 
 Progress = Callable[[str, int, int], object]
 LOSSES = {
@@ -76,7 +77,7 @@ def preview_import(settings: ImportSettings, progress: Progress = lambda *_: Non
     check_output(source, output, "source")
     with unpacked(source, output, progress) as (inside, problems):
         name = settings.format if settings.format != "auto" else guess(inside)
-        found = readers()[name].read(inside, absolute(settings))
+        found = readers()[name].read(inside, with_absolute_images(settings))
         found.problems[:0] = problems
         plan = planned(found, settings.to, output, "source")
         plan.read_as = name
@@ -185,13 +186,13 @@ def unpacked(source: Path, output: Path, progress: Progress) -> Iterator[tuple[P
         yield unzip.unwrapped(Path(aside)), problems
 
 
-def absolute(settings: ImportSettings) -> ImportSettings:
+def with_absolute_images(settings: ImportSettings) -> ImportSettings:
     images = str(path(settings.images)) if settings.images.strip() else ""
     return settings.model_copy(update={"images": images})
 
 
 def path(text: str) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(text.strip())))
+    return absolute(text.strip())
 
 
 def existing(path: Path) -> Path:

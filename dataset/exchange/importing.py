@@ -40,7 +40,7 @@ def _made(plan: Plan, settings: ImportSettings, teller: Any) -> dict[str, Any]:
 def _analysed(plan: Plan, settings: ImportSettings, teller: Any) -> dict[str, Any]:
     """As `prepare import-analysis` does it, with its summary."""
     plan.format = "imagefolder"
-    options, source = convert.absolute(settings), convert.path(settings.source)
+    options, source = convert.with_absolute_images(settings), convert.path(settings.source)
     found, images = analysis.analysed(source, options), analysis.images(source, options)
     summary = import_command.summary(found, source, images, settings.min_confidence)
     if not settings.dry_run:

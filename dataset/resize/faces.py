@@ -23,6 +23,7 @@ from dataset import pictures
 from dataset.pictures import PictureError
 from jobs.folder import home
 from settings.errors import SettingsError
+from settings.paths import absolute
 
 STRIDES = (8, 16, 32)
 SEEN = 640  # pixels of the longer side that are looked at, where the model leaves the choice
@@ -49,7 +50,7 @@ class Face:
 def model_file(chosen: str) -> Path | None:
     """The model's file: the chosen one, else the first in its place; None where there is none."""
     if chosen.strip():
-        path = Path(chosen.strip()).expanduser()
+        path = absolute(chosen.strip())
         return path if path.is_file() else None
     return next(iter(sorted((home() / PLACE).glob("*.onnx"))), None)
 

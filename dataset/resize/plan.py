@@ -27,6 +27,7 @@ from dataset.resize.settings import Settings
 from dataset.scan import Item, scan
 from dataset.settings import Folder
 from settings.errors import SettingsError
+from settings.paths import absolute
 
 Status = Literal["new", "again", "done", "kept"]
 BESIDE = (".txt", ".caption", ".cap", ".tags", ".json", ".yaml")  # what programs write about a picture, by its name
@@ -103,7 +104,7 @@ class Plan:
 
 def folders(settings: Settings) -> tuple[Path, Path]:
     """The folder of the pictures and the output folder. SettingsError if one will not do."""
-    root, output = (Path(os.path.abspath(os.path.expanduser(text.strip()))) for text in
+    root, output = (absolute(text.strip()) for text in
                     (settings.folder, settings.output))
     if not os.path.isdir(root):
         raise SettingsError({"folder": f"there is no such folder: {root}"})

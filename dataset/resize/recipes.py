@@ -16,6 +16,7 @@ from typing import Any
 
 from dataset.files import FileError, content, swap
 from dataset.resize.geometry import Box
+from settings.paths import absolute
 
 FILE = Path(".loratory") / "crops.json"
 VERSION = 1
@@ -51,7 +52,7 @@ class Recipes:
     is never written over. Several programs may use one."""
 
     def __init__(self, root: Path | str):
-        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+        self.root = absolute(root)
         self.path = self.root / FILE
         self._lock = threading.Lock()
 

@@ -53,7 +53,7 @@ def nearest_folder(typed: str) -> Path:
     """The folder that was typed, or the nearest one above it that is there; the home folder for nothing."""
     if not typed.strip() or "\0" in typed:
         return Path.home()
-    path = Path(typed).expanduser()
+    path = Path(os.path.expanduser(typed))
     if not path.is_absolute() and os.path.exists(REPOSITORY / path):  # os.path says no to what no system could hold
         path = REPOSITORY / path
     path = Path(os.path.abspath(path))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from trainer.base_model.models import located
+from settings.paths import located
 from trainer.imports.report import ImportProblem
 
 if TYPE_CHECKING:

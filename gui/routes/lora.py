@@ -4,9 +4,9 @@ this process has none. Also what a finished run learnt where."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException
@@ -53,7 +53,7 @@ def typed(path: str) -> str:
     """The path that was typed, absolute; a relative one is meant from the program's folder."""
     if not path.strip() or "\0" in path:
         raise HTTPException(422, "Choose a LoRA file, or a folder of PEFT or diffusers.")
-    return str(REPOSITORY / Path(path.strip()).expanduser())
+    return str(REPOSITORY / os.path.expanduser(path.strip()))
 
 
 def told(*words: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataset.scan import Dataset, Item, scan
 from dataset.turns import lay_out
 from settings.errors import SettingsError
 from tests.trainer.conftest import draw
+from trainer import command
 from trainer.batches import Batches
 from trainer.plan import plan
 
@@ -145,3 +146,23 @@ def test_a_kohya_folder_plans_as_its_name_says(configure, tmp_path):
     config = configure(dataset={"folders": [{"path": str(tmp_path / "img")}]}, run={"epochs": 2})
     planned = plan(config, scan(config.dataset.folders))
     assert (planned.pictures, planned.repeated, planned.total_steps) == (4, 40, 80)
+
+
+NO_PLACE = {  # none of these can be; no system has such names
+    "model.base": lambda said: {"model": {"base": said}},
+    "model.vae": lambda said: {"model": {"vae": said}},
+    "model.merge.0.file": lambda said: {"model": {"merge": [{"file": said}]}},
+    "lora.weights": lambda said: {"lora": {"weights": said}},
+    "words.new.0.start_from": lambda said: {"words": {"new": [{"word": "sks", "start_from": said}]}},
+    "dataset.folders": lambda said: {"dataset": {"folders": [{"path": said}]}},
+    "save.folder": lambda said: {"save": {"folder": said}},
+}
+
+
+@pytest.mark.parametrize("said", ["x" * 300, "~nobody-here/x" * 40, "a/" * 3000], ids=["name", "home", "path"])
+@pytest.mark.parametrize("setting", NO_PLACE)
+def test_a_path_that_no_system_could_hold_is_named(configure, setting, said):
+    values = NO_PLACE[setting](said)
+    with pytest.raises(SettingsError) as refused:
+        command.create(configure(**values))
+    assert any(path.startswith(setting) for path in refused.value.problems)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from trainer.base_model.models import BaseModel, ModelError, find, fitting, located
+from settings.paths import located
+from trainer.base_model.models import BaseModel, ModelError, find, fitting
 from trainer.families import families, one_file
 from trainer.families.base import Family
 from trainer.families.flow import FlowFamily

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from jobs.files import home, read_json, replace
-from trainer.base_model.models import located
+from settings.paths import located
 
 _AT_WORK = threading.Lock()
 

@@ -6,7 +6,6 @@ So the window can say at once "this is SDXL, and you chose SD 1.x", and nothing 
 from __future__ import annotations
 
 import json
-import os
 import re
 import struct
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-ROOT = Path(__file__).resolve().parents[2]
+from settings.paths import located
+
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 SCALES = re.compile(r"(\.(scale_weight|weight_scale(_2)?|comfy_quant|absmax|quant_map)|\.quant_state\..+|scaled_fp8)$")
@@ -80,15 +80,6 @@ def own_vae(typed: str, model: BaseModel) -> str:
             ".safetensors files, or say that you trust it (model.trust_pickle)"
         )
     return str(folder or typed)
-
-
-def located(base: str) -> Path | None:
-    """The existing file or folder that a typed path means, absolute; None if there is none."""
-    typed = Path(base).expanduser()
-    for path in (typed, ROOT / typed):
-        if base and path.exists():
-            return Path(os.path.abspath(path))  # links stay: their names say the kind of file, or repeats
-    return None
 
 
 @lru_cache(maxsize=32)

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.base_model.models import BaseModel, ModelError, find, located
+from settings.paths import located
+from trainer.base_model.models import BaseModel, ModelError, find
 from trainer.families import configs
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.scan import COUNTED
-from trainer.base_model.models import located
+from settings.paths import located
 from trainer.imports.translation import Translation
 from trainer.imports.values import number, shown
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.base_model.models import located
+from settings.paths import located
 from trainer.imports.translation import Translation
 from trainer.imports.values import number, shown
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainer.base_model.models import located
+from settings.paths import located
 from trainer.imports import dataset_toml
 from trainer.imports.report import ImportProblem, Report
 from trainer.imports.rules import translated

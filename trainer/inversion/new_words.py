@@ -19,6 +19,7 @@ from tokenizers import AddedToken, Regex, normalizers
 from torch import Tensor, nn
 
 from settings.errors import SettingsError
+from settings.paths import absolute
 from trainer.inversion import embedding_file
 from trainer.lora.keys import LoraError
 
@@ -105,7 +106,7 @@ def start_from_files(config: TrainSettings, family: Family, trained: Mapping[str
         if not word.start_from:
             continue
         try:
-            found = embedding_file.load(Path(word.start_from).expanduser(), family.embedding_keys)
+            found = embedding_file.load(absolute(word.start_from), family.embedding_keys)
             for name, rows in found.items():
                 part = table(trained[name])
                 own = part.rows[part.words.index(word.bare)]

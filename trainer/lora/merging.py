@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import nn
 
 from settings.errors import SettingsError
+from settings.paths import absolute
 from trainer.config import TrainSettings
 from trainer.families.base import Family
 from trainer.lora import file
@@ -38,7 +38,7 @@ def opened(config: TrainSettings, family: Family) -> list[Opened]:
     for number, row in enumerate(config.model.merge):
         setting = f"model.merge.{number}.file"
         try:
-            lora = load(Path(row.file).expanduser())
+            lora = load(absolute(row.file))
             recognised(lora, family.name)
         except LoraError as error:
             raise SettingsError({setting: str(error)}) from error

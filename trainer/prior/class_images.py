@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from dataset.scan import Dataset, Item
 from jobs.files import home
-from trainer.base_model.models import fitting, located
+from settings.paths import located
+from trainer.base_model.models import fitting
 from trainer.families import families
 from trainer.families.base import Drawing
 
