@@ -91,8 +91,10 @@ def unwritable(folder: Path) -> str:
     if not folder.is_absolute():
         return f"there is no home folder of {folder.parts[0]}"
     try:
-        folder.exists()
-    except OSError as error:  # too long for this system
+        os.stat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # longer than this system allows, or below a folder of somebody else
         return f"{error.strerror}"
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    there = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
     return "" if there.is_dir() and os.access(there, os.W_OK) else f"{there} can't be written to"
