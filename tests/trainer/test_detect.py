@@ -46,7 +46,7 @@ def test_models_that_are_given_a_picture_too_are_refused(channels, word, tmp_pat
 
 
 @pytest.mark.parametrize("typed, said", [("/nothing/here", "there is nothing"), ("a\0b", "nothing"), ("", ""),
-                                         ("a" * 5000, "too long"), ("author/model", "")])
+                                         ("a" * 5000, "aaa…', and it is no hub name"), ("author/model", "")])
 def test_what_cannot_be_looked_into(typed, said):
     found = detect(typed, "sd15")
     assert found.family == "" and said in found.problem and bool(said) is bool(found.problem)

@@ -44,7 +44,7 @@ def detect(base: str, chosen: str, trust_pickle: bool = False) -> Detected:
         model = find(base, trust_pickle)
         family = family_of(model)
         facts = tuple(facts_of(model, family))
-    except (ModelError, OSError, ValueError) as error:  # ValueError: a path that no system could hold
+    except (ModelError, OSError) as error:
         return Detected(problem=f"{error.strerror}: choose another" if isinstance(error, OSError) else str(error)[:300])
     if special := special_kind(model):
         return Detected(family, facts, f"{Path(model.where).name} {special}")

@@ -18,6 +18,7 @@ from settings.paths import located
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 SCALES = re.compile(r"(\.(scale_weight|weight_scale(_2)?|comfy_quant|absmax|quant_map)|\.quant_state\..+|scaled_fp8)$")
+SHOWN = 200  # letters of a wrong path
 LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
 
 
@@ -64,7 +65,8 @@ def find(base: str, trust_pickle: bool = False) -> BaseModel:
     if path is None:
         if HUB_NAME.fullmatch(base):
             return replace(cached_from_hub(base) or BaseModel(base, "hub"), trusted=trust_pickle)
-        raise ModelError(f"there is nothing at {base!r}, and it is no hub name such as author/model")
+        said = base if len(base) <= SHOWN else f"{base[:SHOWN]}…"
+        raise ModelError(f"there is nothing at {said!r}, and it is no hub name such as author/model")
     files = [path] if path.is_file() else [path, *sorted(path.glob("*.json")), *sorted(path.glob("*/*config.json"))]
     facts = [file.stat() for file in files]
     found = read(path, trust_pickle, tuple((fact.st_mtime_ns, fact.st_size, fact.st_ino) for fact in facts))
