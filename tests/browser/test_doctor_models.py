@@ -38,7 +38,7 @@ def test_swapped_captions(visit: Visit, server: Server, pictures: Path, picture)
     expect(page.locator("#doctor")).to_contain_text(said, timeout=6 * PATIENCE)  # torch takes its time to load
     finding = page.locator("#doctor .lor-finding[data-finding='meaning.swapped']")
     expect(finding).to_contain_text("1 pair of pictures")
-    finding.locator("summary").click()
+    finding.locator("summary").press("Enter")
     finding.get_by_role("checkbox").first.check()
     picture("doctor_models")
     before = [(pictures / f"0{number}.txt").read_text().strip() for number in (0, 1)]
