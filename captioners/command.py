@@ -28,7 +28,7 @@ from jobs.devices import NONE, ONE
 from jobs.folder import Job
 from jobs.process import JobError
 from settings import flags, toml
-from settings.errors import SettingsError, check
+from settings.errors import SettingsError, check, parse
 from settings.paths import absolute, located, placed
 
 ARGV = ["python", "-m", "captioners", "run", "{job}"]
@@ -95,7 +95,7 @@ def with_absolute_paths(config: Captioning) -> Captioning:
     typed = values["source"]["folders"]
     values["source"]["folders"] = [folder_meant(path) for path in typed if path.strip()]
     placed(values, type(config), meant)
-    return check(type(config), values)
+    return parse(type(config), values)
 
 
 def meant(path: str) -> str:

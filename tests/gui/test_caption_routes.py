@@ -172,6 +172,12 @@ def test_a_moved_threshold_is_answered_without_a_model(page, window, pictures, t
     assert page.post("/api/thresholds", json={"values": {"nothing": 0.5}}).status_code == 400
 
 
+def test_while_captioners_are_chosen_there_may_be_none(page, window, pictures, tagged):
+    window.drafts.save(FORM, window.drafts.load(FORM) | {"captioners": []})
+    first = window.thumbnails.id_of(pictures / "0.png")
+    assert page.post("/api/thresholds", json={"picture": first}).json()["known"] == 3
+
+
 def test_the_sliders_are_the_taggers_thresholds():
     fields = [slider["field"] for slider in thresholds.sliders()]
     assert fields[:2] == ["general_threshold", "character_threshold"] and "rating_threshold" not in fields
